@@ -1,0 +1,100 @@
+# One Makefile, no recursion.  `make help` lists the targets.
+#
+#   make MODE=asan check     the same targets with sanitizers
+#   make CC=clang            the other compiler
+#
+# MODE is release (default), debug, asan (with UBSan), tsan or cover; every mode has its own
+# folder under build/, so switching back and forth rebuilds nothing.
+
+MODE   ?= release
+PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
+OUT    := build/$(notdir $(CC))-$(MODE)
+
+LIBS := rdkafka libpq yaml-0.1 libcurl jansson libmicrohttpd libcrypto libxxhash simdjson
+PKG  := pkg-config
+
+STD  := -std=c11 -D_POSIX_C_SOURCE=200809L -I.
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wvla \
+        -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+        -Wcast-qual -Wcast-align -Wwrite-strings -Wpointer-arith -Wundef \
+        -Wformat=2 -Wimplicit-fallthrough -Wdouble-promotion \
+        -Wnull-dereference -Wfloat-equal
+GCCWARN := -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wformat-signedness
+WARN += $(if $(findstring clang,$(CC)),-Wcomma -Wunreachable-code -Wshorten-64-to-32,$(GCCWARN))
+# STRICT=1 is what our own checks use; a user's newer compiler must not fail the build.
+WARN += $(if $(STRICT),-Werror)
+
+FLAGS.release := -O2 -g -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+FLAGS.debug   := -O0 -g3 -fPIE
+FLAGS.asan    := -O1 -g -fPIE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS.tsan    := -O1 -g -fPIE -fsanitize=thread
+FLAGS.cover   := -O0 -g -fPIE --coverage
+ifeq ($(origin FLAGS.$(MODE)),undefined)
+$(error unknown MODE=$(MODE): use release, debug, asan, tsan or cover)
+endif
+LINK := -pie -Wl,-z,relro,-z,now
+
+# The libraries' flags are asked for only when something is compiled: `make help` and the
+# installation of the packages work before they are there.
+lib_cflags = $(shell $(PKG) --cflags $(LIBS) | sed 's/-I/-isystem /g')
+lib_ldlibs = $(shell $(PKG) --libs $(LIBS)) -lm -lpthread
+ALL_CFLAGS   = $(STD) -ffp-contract=off $(WARN) $(FLAGS.$(MODE)) $(lib_cflags) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++17 -D_POSIX_C_SOURCE=200809L -I. -Wall -Wextra -Wshadow -fno-rtti -DNDEBUG \
+               $(FLAGS.$(MODE)) $(if $(filter release,$(MODE)),-O3) $(lib_cflags) $(CXXFLAGS)
+
+SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c)
+CXXSRC := $(wildcard ingest/*.cc)
+TEST := $(wildcard tests/*.c)
+HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h tests/*.h)
+obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
+
+.DEFAULT_GOAL := all
+.PHONY: all deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
+.DELETE_ON_ERROR:
+
+all: $(OUT)/tripmeter ## build the engine
+
+deps: build/deps.stamp ## install the Debian packages and Kafka jars that demo, test and bench need
+
+build/deps.stamp: tests/env/deps.sh tests/env/pom.xml
+	@mkdir -p build
+	@tests/env/deps.sh
+	@touch $@
+
+check: build/deps.stamp ## build and run every unit test (SUITES="money cycle" runs some)
+	@$(MAKE) --no-print-directory $(OUT)/run_all
+	$(OUT)/run_all $(SUITES)
+
+layers: ## prove that includes only point the allowed way
+	@tests/layers.sh
+
+format: ## rewrite every file in the house style
+	clang-format -i $$(git ls-files '*.[ch]' '*.cc')
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(OUT)/tripmeter: $(call obj,main.c $(SRC) $(CXXSRC))
+	$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/run_all: $(call obj,$(SRC) $(CXXSRC) $(TEST))
+	$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
+
+$(OUT)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/%.o: %.S Makefile
+	@mkdir -p $(@D)
+	$(CC) -I. -c $< -o $@
+
+-include $(shell find build -name '*.d' 2>/dev/null)
