@@ -1,0 +1,167 @@
+/*
+ * What one transaction of one shard carries: everything that moved since the last one.
+ *
+ * A worker fills the open settlement; frozen, it is handed whole to the settler, which only reads
+ * it, may send it any number of times, and hands it back when its fate is known.  Strings live in
+ * its own arena, so that nothing in it points into the shard.
+ *
+ * Rows with a key (facts, key facts, period totals) coalesce: one row a key, deltas added up.
+ */
+#ifndef CORE_SETTLEMENT_H
+#define CORE_SETTLEMENT_H
+
+#include "core/alert.h"
+#include "core/decision.h"
+#include "core/event.h"
+#include "core/list.h"
+#include "core/meter.h"
+
+/* One topic partition moves from one offset to another; records and events are accounted for. */
+struct progress {
+    int64_t from;        /* next_offset before */
+    int64_t next;        /* next_offset after; == from when it did not move */
+    int64_t processed;   /* records; next - from = processed + gaps */
+    int64_t gaps;
+    int64_t counted;     /* events, as the four below */
+    int64_t duplicates;
+    int64_t dead;
+    int64_t ignored;
+    int64_t time_ms;     /* highest record time so far */
+    int64_t last_offset; /* of the last record processed; -1: none yet */
+    uint64_t last_fingerprint;
+    bool moved;          /* anything above changed */
+};
+
+/* Facts of a tenant: (tenant, project, feature, provider, model, hour, period). */
+struct fact {
+    struct text tenant;
+    struct text project; /* these four: absent is stored as '' */
+    struct text feature;
+    struct text provider;
+    struct text model;
+    int64_t hour_ms;
+    int64_t period_ms; /* start of the period it was booked in */
+    struct amounts delta;
+};
+
+/* Facts of a key: (tenant, key, hour, period). */
+struct key_fact {
+    struct text tenant;
+    struct text key;
+    int64_t hour_ms;
+    int64_t period_ms;
+    struct amounts delta;
+};
+
+/* Running total of a tenant (project absent) or of one of its declared projects in a period. */
+struct period_total {
+    struct text tenant;
+    struct text project; /* absent is stored as '' */
+    int64_t start_ms;
+    int64_t end_ms;
+    struct amounts delta;
+    bool expected_known; /* memory knows the total: the database's answer must equal it */
+    struct amounts expected;
+};
+
+/* What a quota remembers in a period: written whole whenever it changes. */
+struct quota_memory {
+    struct text tenant;
+    struct text quota;
+    struct text project; /* absent is stored as '' */
+    int64_t period_ms;
+    uint32_t spent;    /* bit i: step i of the sorted list of percentages 1..n has fired; see rules/quota.h */
+    bool open;         /* an episode is open */
+    bool blocked;      /* a restriction is active */
+    int64_t since_ms;  /* when it began */
+};
+
+/* When a tenant needs looking at without any event; INT64_MAX: never. */
+struct tenant_due {
+    struct text tenant;
+    int64_t due_ms;
+    bool restricted; /* has a restriction or an open episode: loaded on claim */
+};
+
+struct dead_letter {
+    int32_t topic;
+    int64_t offset;
+    int32_t index; /* of the event in the record's array */
+    int64_t time_ms;
+    struct dead why;
+    struct text tenant; /* absent when it could not be read */
+    struct text source;
+    struct text id;
+    char hash[65];      /* SHA-256 of the value, hex: set by the store, "" here */
+    struct text value;  /* the raw value; absent unless the configuration keeps it */
+    uint64_t fingerprint;
+};
+
+/* Events stored one by one: what the engine keeps whole or acts on by storing. */
+struct kept_event {
+    enum event_kind kind;
+    int32_t topic;
+    int64_t offset;
+    int32_t index;
+    int64_t at_ms;
+    struct text tenant, source, id;
+    struct text project, feature, key, model, request_id;
+    bool has_amount;
+    struct money amount; /* reserve: cost; topup: amount; decision: estimated cost */
+    struct text word;    /* decision: outcome; topup: ref; gauge: name; value: name; release: reason;
+                            correct: id it supersedes; reserve and release: reservation id */
+    struct text reason;  /* decision: reason */
+    int64_t value;       /* gauge: value */
+    struct text body;    /* `data`, minified JSON */
+};
+
+struct unpriced_event {
+    int32_t topic;
+    int64_t offset;
+    int32_t index;
+    int64_t at_ms;
+    struct text tenant, source, id, project, feature, key, provider, model, currency;
+    int64_t hour_ms, period_ms;
+    int64_t usage[USAGE_COUNT];
+};
+
+struct command_done {
+    int64_t id;
+    int64_t at_ms;    /* shard time */
+    struct text error; /* absent: applied */
+};
+
+struct settlement {
+    int32_t shard;
+    int64_t epoch;
+    int64_t seq; /* settle_seq it moves from, to seq + 1 */
+    int64_t time_ms; /* shard.time afterwards */
+    int64_t policy;  /* serial in force at the end */
+    size_t topic_count;
+    struct progress *progress; /* one a topic */
+    struct arena *arena;
+    struct list facts;         /* struct fact */
+    struct list key_facts;     /* struct key_fact */
+    struct list periods;       /* struct period_total */
+    struct list quotas;        /* struct quota_memory; a later one of a key replaces earlier ones */
+    struct list due;           /* struct tenant_due; likewise */
+    struct list transitions;   /* struct transition, in order */
+    struct list decisions;     /* struct scope_state, in order */
+    struct list dead;          /* struct dead_letter */
+    struct list kept;          /* struct kept_event */
+    struct list unpriced;      /* struct unpriced_event */
+    struct list commands;      /* struct command_done */
+    struct list attempting;    /* int64_t offsets a topic: reserved for single steps; see store.h */
+    size_t memory_limit;       /* bytes; settlement_full() compares */
+};
+
+struct settlement *settlement_new(size_t topic_count, size_t memory_limit);
+void settlement_free(struct settlement *settlement);
+/* Empties it for the next round; progress starts where `from` ended (NULL: all zero). */
+void settlement_clear(struct settlement *settlement);
+/* Anything at all to commit? */
+bool settlement_empty(const struct settlement *settlement);
+/* Past the memory limit: the worker takes no more records until one has been settled. */
+bool settlement_full(const struct settlement *settlement);
+
+#endif

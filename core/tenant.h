@@ -1,0 +1,97 @@
+/*
+ * What is known of a tenant outside the engine's memory: its contract as versioned in Postgres, and
+ * what the settlements remember of it.  Values only; rules/ builds its judging state from them.
+ */
+#ifndef CORE_TENANT_H
+#define CORE_TENANT_H
+
+#include "core/cycle.h"
+#include "core/decision.h"
+#include "core/settlement.h"
+
+#define TENANT_PROJECT_LIMIT 1000
+#define TENANT_LIMIT_LIMIT 64
+
+/* "api_calls: 2000" of a tenant or of one of its projects; overrides the plan's. */
+struct limit_override {
+    struct text quota;
+    bool unlimited;
+    bool is_decimal; /* value came as text with decimals: money in nano; counts are whole numbers * 1e9 */
+    tally nano;      /* the number written, times 1e9, whatever the quota's meter */
+};
+
+struct project_spec {
+    struct text name;
+    struct limit_override *limits;
+    size_t limit_count;
+};
+
+/* One version of a tenant. */
+struct tenant_spec {
+    struct text plan;     /* absent: the fallback plan */
+    struct text zone;     /* absent: the policy's */
+    struct text currency; /* absent: the policy's */
+    struct limit_override *limits;
+    size_t limit_count;
+    struct project_spec *projects; /* none declared: every project name is accepted as it comes */
+    size_t project_count;
+};
+
+/* What the operator said of a scope; holds until it ends or is replaced. */
+enum word_kind { WORD_ALLOW, WORD_BLOCK };
+struct operator_word {
+    struct text scope; /* "tenant/acme", "key/acme/k1" */
+    enum word_kind kind;
+    int64_t since_ms;
+    int64_t until_ms; /* INT64_MAX: until revoked */
+    struct text actor;
+    struct text reason;
+};
+
+/* A tenant as loaded: everything its home shard needs to judge it. */
+struct tenant_load {
+    struct text name;
+    int32_t home;      /* its shard */
+    bool known;        /* has a row in Postgres; else spec is empty and the fallback plan applies */
+    int64_t version;   /* 0 when not known */
+    struct tenant_spec spec;
+    const struct zone *zone; /* of spec.zone or the default, resolved by the loader */
+    struct period_total *periods; /* totals of periods that end after the time asked for */
+    size_t period_count;          /* (delta holds the total) */
+    struct quota_memory *quotas;  /* of the same periods, and every open or blocked one */
+    size_t quota_count;
+    struct operator_word *words;
+    size_t word_count;
+};
+
+/* What an operator or another program changed; applied at a record boundary, in order of id. */
+enum command_kind {
+    COMMAND_TENANT,   /* a new version of the tenant: load holds all of it */
+    COMMAND_WORD,     /* words of a scope changed: load holds all words of the tenant */
+    COMMAND_POLICY,   /* a new policy serial */
+    COMMAND_ENFORCE,  /* enforcement on or off */
+    COMMAND_RETRY,    /* a dead letter's record, read again */
+    COMMAND_KIND_COUNT
+};
+
+struct command {
+    int64_t id;
+    enum command_kind kind;
+    struct text tenant;
+    struct tenant_load load; /* TENANT and WORD: spec, zone and words as of the command */
+    int64_t serial;          /* POLICY */
+    bool on;                 /* ENFORCE */
+    struct {                 /* RETRY: the record as it was */
+        struct text topic;
+        int32_t partition;
+        int64_t offset;
+        int32_t index;
+        int64_t time_ms;
+        struct text key;
+        struct text value;
+    } retry;
+    struct text actor;
+    struct text reason;
+};
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * The policy: plans, quotas and rules, checked and immutable.  config/ builds it from YAML; a new
+ * one replaces it whole, at a record boundary.
+ */
+#ifndef RULES_POLICY_H
+#define RULES_POLICY_H
+
+#include "core/alert.h"
+#include "core/arena.h"
+#include "core/meter.h"
+
+#define QUOTA_STEP_LIMIT 16
+#define PLAN_QUOTA_LIMIT 64
+
+enum quota_scope { QUOTA_TENANT, QUOTA_PROJECT };
+enum on_exceed { ON_EXCEED_BLOCK, ON_EXCEED_ALERT };
+enum mode { MODE_ENFORCE, MODE_SHADOW };
+
+struct quota {
+    struct text name; /* unique in its plan: "api_calls" */
+    enum meter meter;
+    enum quota_scope scope; /* QUOTA_PROJECT: each declared project has this limit of its own */
+    bool unlimited;
+    tally limit;       /* nano-units for money meters, else a count */
+    int32_t soft_pct;  /* `approaching` from here on, default 80 */
+    int32_t steps[QUOTA_STEP_LIMIT]; /* percent, rising, 1..100; amounts are not used yet */
+    size_t step_count;
+    enum on_exceed on_exceed;
+    enum mode mode;
+};
+
+struct plan {
+    struct text name;
+    struct quota *quotas;
+    size_t quota_count;
+};
+
+struct policy {
+    struct arena *arena; /* owns everything below */
+    int64_t serial;      /* given by the store; 0 before it is stored */
+    struct plan *plans;
+    size_t plan_count;
+    const struct plan *fallback_plan; /* of tenants that are not known, and of plans that are gone */
+    struct text zone;     /* default, IANA name */
+    struct text currency; /* default, ISO 4217 */
+    bool count_failed;    /* failed calls without cost use quota */
+    bool block_unknown_project;
+};
+
+void policy_free(struct policy *policy);
+/* NULL when there is no such plan. */
+const struct plan *policy_plan(const struct policy *policy, struct text name);
+/* Severity of a step: info below 75, warning below 90, critical from there on. */
+enum severity policy_step_severity(int32_t step_pct);
+/* "ok", "info" (50), "warning" (75), "critical" (90), "exceeded" (100) of used against limit. */
+const char *policy_level(tally used, tally limit);
+
+#endif

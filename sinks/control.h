@@ -1,0 +1,49 @@
+/*
+ * The control topic: what the gateways follow.
+ *
+ * A publisher thread holds a map of wanted scope states with dirty marks, not a queue: what is
+ * wanted last is what is written.  A stricter outcome leaves at once, everything else at most once a
+ * second a scope.  `seq` = epoch << 24 | counter only grows.  The publisher follows the topic and
+ * answers a record of its scopes that is not its own latest with the current state.
+ * Message: schemas/control.v1.json.
+ */
+#ifndef SINKS_CONTROL_H
+#define SINKS_CONTROL_H
+
+#include "config/config.h"
+#include "core/decision.h"
+#include "core/metric.h"
+
+struct control;
+
+/* Creates the topic (compacted) when it is missing and that is permitted, checks cleanup.policy,
+ * starts the thread. FATAL when it exists and is not compacted; RETRY when no broker answers. */
+struct control *control_open(const struct config *config, struct metric_set *metrics,
+                             struct err *why);
+/* Flushes what is dirty for at most deadline_ms, stops the thread. */
+void control_close(struct control *control, int64_t deadline_ms);
+
+/* Wall clock used for expiry and heartbeats is now + config->clock_offset_ms. */
+
+/* A shard is ours from now on under this epoch; heartbeats begin. */
+void control_own(struct control *control, int32_t shard, int64_t epoch);
+/* Not ours any more: everything wanted for it is dropped, nothing more is published for it. */
+void control_disown(struct control *control, int32_t shard);
+/* Position for the heartbeat: shard time and lag. */
+void control_heartbeat(struct control *control, int32_t shard, int64_t as_of_ms, int64_t lag_records);
+
+/* The state of a scope is now this (copied). Any thread; never waits for the broker. False when the
+ * map is full (the caller holds back and calls again). */
+bool control_want(struct control *control, const struct scope_state *state);
+
+/* Has the topic been read to the end it had when the shard was owned? */
+bool control_caught_up(struct control *control);
+/* Takes scopes seen on the topic that nobody here wants, one tenant at a time: the owner of its home
+ * looks at it and wants its current state. False when there is none. */
+bool control_stranger(struct control *control, struct arena *arena, struct text *tenant);
+/* `tripmeter watch`, the status page: every wanted state with a restriction, in order of scope. */
+typedef void control_on_state(void *context, const struct scope_state *state, int64_t seq,
+                              int64_t expires_ms);
+void control_each(struct control *control, control_on_state *on_state, void *context);
+
+#endif
