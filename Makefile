@@ -51,21 +51,25 @@ HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h tests/*.h)
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 .DEFAULT_GOAL := all
-.PHONY: all deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
-all: $(OUT)/tripmeter ## build the engine
+all: libs ## build the engine
+	@$(MAKE) --no-print-directory $(OUT)/tripmeter
 
-deps: build/deps.stamp ## install the Debian packages and Kafka jars that demo, test and bench need
+libs:
+	@$(PKG) --exists --print-errors $(LIBS) || { echo 'The libraries are missing; to install them: make deps'; exit 1; }
 
-build/deps.stamp: tests/env/deps.sh tests/env/pom.xml
-	@mkdir -p build
-	@tests/env/deps.sh
-	@touch $@
+deps: ## install what all targets need (each target also brings its own)
+	@tests/env/deps.sh build demo test lint
 
-check: build/deps.stamp ## build and run every unit test (SUITES="money cycle" runs some)
+# deps-build, deps-demo, deps-check, deps-test, deps-lint: silent when nothing is missing.
+deps-%:
+	@tests/env/deps.sh $*
+
+check: deps-check ## build and run every unit test (SUITES="money cycle" runs some)
 	@$(MAKE) --no-print-directory $(OUT)/run_all
-	$(OUT)/run_all $(SUITES)
+	@tests/env/with_postgres.sh $(OUT)/run_all $(SUITES)
 
 layers: ## prove that includes only point the allowed way
 	@tests/layers.sh
