@@ -11,8 +11,8 @@
 
 #define CLOCK_SECOND_MS INT64_C(1000)
 #define CLOCK_MINUTE_MS (60 * CLOCK_SECOND_MS)
-#define CLOCK_HOUR_MS (60 * CLOCK_MINUTE_MS)
-#define CLOCK_DAY_MS (24 * CLOCK_HOUR_MS)
+#define CLOCK_HOUR_MS   (60 * CLOCK_MINUTE_MS)
+#define CLOCK_DAY_MS    (24 * CLOCK_HOUR_MS)
 
 struct civil {
     int32_t year;
@@ -39,9 +39,10 @@ bool clock_parse(struct text text, int64_t *at_ms);
 const char *clock_format(int64_t at_ms, char out[CLOCK_TEXT_SIZE]);
 
 /* A duration: integer with unit ms, s, m, h, d or w ("15m", "500ms"); a sum of such ("1h30m");
- * "0" alone is allowed. Never negative, at most 10 years. */
+ * "0" alone is allowed. Never negative, at most 10 years (3653 days). */
 bool clock_parse_duration(struct text text, int64_t *ms);
-/* The shortest exact form of the same grammar ("15m", "1h30m", "0s"). Returns out. */
+/* An exact form of the same grammar for people ("15m", "1h30m", "0s"; weeks only when they are
+ * whole: "2w", "30d"). Returns out. */
 const char *clock_format_duration(int64_t ms, char out[CLOCK_TEXT_SIZE]);
 
 #endif

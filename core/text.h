@@ -18,6 +18,11 @@ struct text {
 };
 
 #define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+/* The same for the rows of a static table, where C11 wants a constant. */
+#define TEXT_ROW(literal)              \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
 
 /* A text over a NUL-terminated string; NULL gives the absent text. */
 static inline struct text
@@ -35,7 +40,8 @@ text_eq(struct text a, struct text b)
 /* <0, 0, >0 in byte order; a prefix sorts before what it is a prefix of. */
 int text_compare(struct text a, struct text b);
 
-/* True when the bytes are valid UTF-8 without surrogates, U+0000 or C0/C1 control characters. */
+/* True when the bytes are valid UTF-8 without surrogates, U+0000 or any other control character
+ * (C0, DEL, C1). */
 bool text_is_clean(struct text text);
 
 /* Copies at most room-1 bytes and a NUL; returns the number of bytes copied. */
