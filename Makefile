@@ -89,6 +89,9 @@ $(OUT)/tripmeter: $(call obj,main.c $(SRC) $(CXXSRC))
 $(OUT)/run_all: $(call obj,$(SRC) $(CXXSRC) $(TEST))
 	$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
 
+$(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
+	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@

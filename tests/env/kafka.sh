@@ -25,8 +25,9 @@ stop_limit=30
 pid() {
     local pid
     pid=$(from_env "$dir" pid)
-    [ -n "$pid" ] && tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
-        grep -qxF "$dir/server.properties" && echo "$pid"
+    [ -n "$pid" ] || return 1
+    { tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF "$dir/server.properties"; } 2>/dev/null &&
+        echo "$pid"
 }
 
 fail() {

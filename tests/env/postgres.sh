@@ -48,9 +48,9 @@ fail() {
 running() {
     local pid
     [ -n "$place" ] && pid=$(head -n 1 "$place/data/postmaster.pid" 2>/dev/null) || return 1
-    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF "$place/data" && return 0
+    { tr '\0' '\n' <"/proc/$pid/cmdline" | grep -qxF "$place/data"; } 2>/dev/null && return 0
     # PostgreSQL would take such a process for the server.
-    [ ! -d "/proc/$pid" ] || rm -f "$place/data/postmaster.pid"
+    [ ! -d "/proc/$pid" ] || rm -f "$place/data/postmaster.pid" "$place"/.s.PGSQL.*.lock
     return 1
 }
 
