@@ -2,7 +2,12 @@
 
 #include <stdlib.h>
 
-enum { CHUNK_SIZE = 64 * 1024, ALIGNMENT = _Alignof(max_align_t) };
+/* Chunks double from the first to the largest: a tenant's arena stays small, a batch's gets few. */
+enum {
+    FIRST_CHUNK_SIZE = 1024,
+    CHUNK_SIZE = 64 * 1024,
+    ALIGNMENT = _Alignof(max_align_t)
+};
 
 struct chunk {
     struct chunk *next;
@@ -93,8 +98,14 @@ new_chunk(struct arena *arena, size_t size)
     if (room < sizeof(struct chunk) + size)
         return NULL;
     room -= sizeof(struct chunk);
-    if (room > CHUNK_SIZE)
-        room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+    size_t usual = arena->held < FIRST_CHUNK_SIZE ? FIRST_CHUNK_SIZE : arena->held;
+
+    if (usual > CHUNK_SIZE)
+        usual = CHUNK_SIZE;
+    if (usual < size)
+        usual = size;
+    if (room > usual)
+        room = usual;
 
     struct chunk *chunk = malloc(sizeof *chunk + room);
 

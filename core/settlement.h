@@ -70,7 +70,7 @@ struct quota_memory {
     struct text quota;
     struct text project; /* absent is stored as '' */
     int64_t period_ms;
-    uint32_t spent;    /* bit i: step i of the sorted list of percentages 1..n has fired; see rules/quota.h */
+    uint32_t spent;    /* percent of the highest step that has fired; 0: none (rules/quota.h) */
     bool open;         /* an episode is open */
     bool blocked;      /* a restriction is active */
     int64_t since_ms;  /* when it began */

@@ -18,6 +18,7 @@ enum mode { MODE_ENFORCE, MODE_SHADOW };
 
 struct quota {
     struct text name; /* unique in its plan: "api_calls" */
+    struct text full_name; /* the rule's name in alerts and decisions: "quota/api_calls" */
     enum meter meter;
     enum quota_scope scope; /* QUOTA_PROJECT: each declared project has this limit of its own */
     bool unlimited;

@@ -38,9 +38,9 @@ bool control_want(struct control *control, const struct scope_state *state);
 
 /* Has the topic been read to the end it had when the shard was owned? */
 bool control_caught_up(struct control *control);
-/* Takes scopes seen on the topic that nobody here wants, one tenant at a time: the owner of its home
- * looks at it and wants its current state. False when there is none. */
-bool control_stranger(struct control *control, struct arena *arena, struct text *tenant);
+/* Takes one scope seen on the topic that nobody here wants: the owner of its tenant's home looks at
+ * it and wants its current state. The text lives in the arena. False when there is none. */
+bool control_stranger(struct control *control, struct arena *arena, struct text *scope);
 /* `tripmeter watch`, the status page: every wanted state with a restriction, in order of scope. */
 typedef void control_on_state(void *context, const struct scope_state *state, int64_t seq,
                               int64_t expires_ms);

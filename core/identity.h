@@ -1,0 +1,25 @@
+/*
+ * Seeded 128-bit hashes of texts (XXH3): what the engine knows names and identities by.
+ *
+ * The seed is drawn once a process, so that nobody outside can make two names meet; nothing that is
+ * stored or decided depends on it.  Each text goes in with its size, so ("ab","c") and ("a","bc")
+ * differ.
+ */
+#ifndef CORE_IDENTITY_H
+#define CORE_IDENTITY_H
+
+#include "core/table.h"
+#include "core/text.h"
+
+/* Before the first hash, from one thread. */
+void identity_seed(uint64_t seed);
+
+struct key128 identity_one(struct text text);
+/* A key over a key and further texts and numbers. */
+struct key128 identity_texts(struct key128 base, const struct text *texts, size_t count);
+struct key128 identity_numbers(struct key128 base, const int64_t *numbers, size_t count);
+
+/* Hash of bytes without the seed: equal in every process and at every time. */
+uint64_t identity_stable(const void *bytes, size_t size);
+
+#endif

@@ -1,0 +1,154 @@
+#include "core/seen.h"
+
+#include <stdlib.h>
+
+struct occurrence {
+    struct key128 identity;
+    int64_t offset;
+    int64_t time_ms;
+    uint32_t content;
+};
+
+struct seen {
+    int64_t window_ms;
+    int64_t records;
+    struct occurrence *ring;
+    size_t room; /* a power of two */
+    size_t head; /* count of all ever put; index of the next is head & (room - 1) */
+    size_t tail; /* of the oldest still remembered */
+    struct table index;
+    int64_t shortened;
+};
+
+#define SEEN_FIRST_ROOM 1024
+
+struct seen *
+seen_new(int64_t window_ms, int64_t records)
+{
+    struct seen *seen = calloc(1, sizeof *seen);
+
+    if (seen == NULL)
+        return NULL;
+    seen->window_ms = window_ms;
+    seen->records = records;
+    seen->room = SEEN_FIRST_ROOM;
+    seen->ring = malloc(seen->room * sizeof *seen->ring);
+    if (seen->ring == NULL || !table_init(&seen->index, SEEN_FIRST_ROOM, TABLE_NONE - 1)) {
+        seen_free(seen);
+        return NULL;
+    }
+    return seen;
+}
+
+void
+seen_free(struct seen *seen)
+{
+    if (seen == NULL)
+        return;
+    table_free(&seen->index);
+    free(seen->ring);
+    free(seen);
+}
+
+void
+seen_clear(struct seen *seen)
+{
+    table_clear(&seen->index);
+    seen->head = seen->tail = 0;
+}
+
+static struct occurrence *
+at(const struct seen *seen, size_t number)
+{
+    return &seen->ring[number & (seen->room - 1)];
+}
+
+static bool
+inside(const struct seen *seen, const struct occurrence *then, int64_t offset, int64_t time_ms)
+{
+    return time_ms - then->time_ms < seen->window_ms && offset - then->offset < seen->records;
+}
+
+enum seen_answer
+seen_ask(struct seen *seen, struct key128 identity, uint32_t content, int64_t offset,
+         int64_t time_ms)
+{
+    const uint32_t slot = table_find(&seen->index, identity);
+
+    if (slot == TABLE_NONE)
+        return SEEN_NEW;
+    const struct occurrence *then = &seen->ring[slot];
+
+    if (!inside(seen, then, offset, time_ms))
+        return SEEN_NEW;
+    return then->content == content ? SEEN_DUPLICATE : SEEN_CONFLICT;
+}
+
+/* The oldest occurrence leaves; its identity too unless it occurred again since. */
+static void
+drop_oldest(struct seen *seen)
+{
+    const uint32_t slot = (uint32_t)(seen->tail & (seen->room - 1));
+    const struct key128 identity = seen->ring[slot].identity;
+
+    if (table_find(&seen->index, identity) == slot)
+        table_remove(&seen->index, identity);
+    seen->tail++;
+}
+
+static bool
+grow(struct seen *seen)
+{
+    struct seen bigger = *seen;
+
+    bigger.room = seen->room * 2;
+    bigger.ring = malloc(bigger.room * sizeof *bigger.ring);
+    if (bigger.ring == NULL)
+        return false;
+    if (!table_init(&bigger.index, bigger.room, TABLE_NONE - 1)) {
+        free(bigger.ring);
+        return false;
+    }
+    for (size_t i = seen->tail; i < seen->head; i++) {
+        *at(&bigger, i) = *at(seen, i);
+        /* Later occurrences replace earlier ones, as they did the first time. */
+        (void)table_put(&bigger.index, at(seen, i)->identity, (uint32_t)(i & (bigger.room - 1)));
+    }
+    table_free(&seen->index);
+    free(seen->ring);
+    *seen = bigger;
+    return true;
+}
+
+bool
+seen_remember(struct seen *seen, struct key128 identity, uint32_t content, int64_t offset,
+              int64_t time_ms)
+{
+    while (seen->tail < seen->head && !inside(seen, at(seen, seen->tail), offset, time_ms)) {
+        if (time_ms - at(seen, seen->tail)->time_ms < seen->window_ms)
+            seen->shortened++;
+        drop_oldest(seen);
+    }
+    if (seen->head - seen->tail == seen->room && !grow(seen))
+        return false;
+    const uint32_t slot = (uint32_t)(seen->head & (seen->room - 1));
+
+    if (!table_put(&seen->index, identity, slot))
+        return false;
+    seen->ring[slot] = (struct occurrence){
+        .identity = identity, .offset = offset, .time_ms = time_ms, .content = content};
+    seen->head++;
+    return true;
+}
+
+int64_t
+seen_shortened(const struct seen *seen)
+{
+    return seen->shortened;
+}
+
+size_t
+seen_bytes(const struct seen *seen)
+{
+    return seen->room * sizeof *seen->ring + (seen->index.mask + 1) * sizeof *seen->index.slots;
+}

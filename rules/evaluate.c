@@ -1,0 +1,95 @@
+#include "rules/evaluate.h"
+
+const struct operator_word *
+evaluate_word(const struct tenant *tenant, struct text scope, int64_t now_ms)
+{
+    for (size_t i = 0; i < tenant->word_count; i++)
+        if (tenant->words[i].until_ms > now_ms && text_eq(tenant->words[i].scope, scope))
+            return &tenant->words[i];
+    return NULL;
+}
+
+/* What an operator's block is called for each kind of scope. */
+static enum code
+word_code(struct text scope)
+{
+    static const struct {
+        const char *kind;
+        enum code code;
+    } kinds[] = {
+        {"tenant/", CODE_tenant_disabled},
+        {"key/", CODE_key_revoked},
+        {"feature/", CODE_feature_not_allowed},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (scope.size > strlen(kinds[i].kind) &&
+            memcmp(scope.at, kinds[i].kind, strlen(kinds[i].kind)) == 0)
+            return kinds[i].code;
+    return CODE_compliance_hold;
+}
+
+static void
+restrict_to(struct scope_state *out, enum code code, struct restriction restriction)
+{
+    restriction.code = code;
+    restriction.rank = code_table[code].rank;
+    scope_restrict(out, &restriction);
+}
+
+static void
+hard_blocks(const struct operator_word *word, const struct evaluation *evaluation,
+            struct scope_state *out)
+{
+    if (word != NULL && word->kind == WORD_BLOCK)
+        restrict_to(out, word_code(out->scope),
+                    (struct restriction){.rule = TEXT("operator"),
+                                         .policy = evaluation->policy,
+                                         .since_ms = word->since_ms,
+                                         .ends_ms = word->until_ms,
+                                         .reason = word->reason,
+                                         .actor = word->actor});
+}
+
+static void
+allowances(const struct tenant *tenant, int32_t project, const struct evaluation *evaluation,
+           struct scope_state *out)
+{
+    const struct tenant_period *present = &tenant->periods[0];
+
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        const struct quota_state *state = &tenant->quotas[q];
+        const struct quota *rule = state->rule;
+
+        if (state->project != project || !state->blocked || rule->mode == MODE_SHADOW)
+            continue;
+        restrict_to(out,
+                    project < 0 ? CODE_plan_allowance_exhausted : CODE_project_budget_exhausted,
+                    (struct restriction){
+                        .rule = rule->full_name,
+                        .policy = evaluation->policy,
+                        .since_ms = state->since_ms,
+                        .ends_ms = present->period.end_ms,
+                        .resets_ms = present->period.end_ms,
+                        .has_usage = true,
+                        .is_money = meter_is_money(rule->meter),
+                        .used = meter_read(&present->totals[project + 1].sum, rule->meter),
+                        .limit = state->limit,
+                        .currency = tenant->currency});
+    }
+}
+
+void
+evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, int32_t project,
+               const struct evaluation *evaluation, struct scope_state *out)
+{
+    const struct operator_word *word = evaluate_word(tenant, scope, evaluation->now_ms);
+
+    *out = (struct scope_state){
+        .scope = scope, .tenant = tenant->name, .at_ms = evaluation->now_ms};
+    if (!evaluation->enforcing || tenant->split || (word != NULL && word->kind == WORD_ALLOW))
+        return;
+    hard_blocks(word, evaluation, out);
+    if (is_tenant || project >= 0)
+        allowances(tenant, project, evaluation, out);
+}

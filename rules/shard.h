@@ -1,0 +1,113 @@
+/*
+ * A shard: everything one partition number is judged by, and the pure step that an event is.
+ *
+ * In: records in the order of their partition, loaded tenants, commands, the passing of time.
+ * Out: the open settlement (what goes to Postgres in one commit) and wanted scope states (what goes
+ * to the control topic now).  No I/O, no clock, no lock: the same input gives the same output,
+ * whatever the batches.  One thread owns it.
+ *
+ * Time: shard.time never falls.  It moves with the records, and with the wall clock only when the
+ * caller knows that every partition of the shard is at its end; whatever is due until then happens
+ * first, in (deadline, tenant) order, stamped with its deadline.
+ */
+#ifndef RULES_SHARD_H
+#define RULES_SHARD_H
+
+#include "core/metric.h"
+#include "core/record.h"
+#include "core/seen.h"
+#include "core/settlement.h"
+#include "rules/tenant.h"
+
+struct shard_setup {
+    int32_t shard;
+    size_t topic_count;
+    const char *const *topics; /* names, for labels and the answers of commands */
+    bool dedupe;
+    int64_t dedupe_window_ms;
+    int64_t dedupe_records;
+    size_t settle_memory; /* bytes, of each of the two settlements */
+    size_t tenant_limit;  /* tenants in memory above which idle ones leave */
+    bool halt_on_dead;    /* the 50 % rule */
+    struct metric_set *metrics;
+};
+
+struct shard;
+
+struct shard *shard_new(const struct shard_setup *setup);
+void shard_free(struct shard *shard);
+
+/* ---- as claimed -------------------------------------------------------------------------------- */
+/* Begins with what Postgres says: nothing held, nothing open. progress: one a topic. */
+void shard_begin(struct shard *shard, int64_t epoch, int64_t seq, int64_t time_ms,
+                 const struct progress *progress, const struct policy *policy, bool enforcing);
+int64_t shard_epoch(const struct shard *shard);
+/* settle_seq of the next settlement to be frozen. */
+int64_t shard_seq(const struct shard *shard);
+int64_t shard_time(const struct shard *shard);
+
+/* ---- tenants ------------------------------------------------------------------------------------ */
+bool shard_knows(const struct shard *shard, struct text tenant);
+/* A tenant came from the store; its scopes are judged at once. One that is held already keeps its
+ * totals. False when memory is short. */
+bool shard_load(struct shard *shard, const struct tenant_load *load);
+
+/* ---- records ------------------------------------------------------------------------------------ */
+enum applied {
+    APPLIED,         /* counted, duplicate, ignored or dead: accounted for */
+    APPLIED_UNKNOWN, /* its tenant is not held: park it, load the tenant, apply it again */
+    APPLIED_FULL,    /* memory is short: settle first, then apply it again */
+};
+/* The events of a record, one by one, in order, between shard_record and shard_record_end. What is
+ * parked may be applied after later records were; a record ends when all its events are in. */
+void shard_record(struct shard *shard, const struct record *record);
+enum applied shard_event(struct shard *shard, const struct record *record, int32_t index,
+                         const struct event *event);
+enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
+                        const struct event *event, const struct dead *dead);
+void shard_ignored(struct shard *shard, const struct record *record);
+/* The record is processed: progress moves behind it. `raw`: keep dead payloads. */
+void shard_record_end(struct shard *shard, const struct record *record);
+/* Offsets [from, to) of a topic hold no record. */
+void shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to);
+/* A record of the tail, before next_offset: its identities are remembered, nothing else. */
+bool shard_tail(struct shard *shard, const struct record *record, const struct event *event);
+/* Partition time as of the tail's first record cannot be lower than this. */
+int64_t shard_next_offset(const struct shard *shard, int32_t topic);
+
+/* ---- time and commands --------------------------------------------------------------------------- */
+/* Everything due until now happens; shard.time becomes now if that is later. */
+void shard_advance(struct shard *shard, int64_t now_ms);
+/* COMMAND_RETRY is the caller's: it applies the event between shard_record... and says so here. */
+void shard_command(struct shard *shard, const struct command *command);
+void shard_command_done(struct shard *shard, int64_t id, const char *error);
+void shard_policy(struct shard *shard, const struct policy *policy);
+/* A dead letter was read again with success: it moves from dead to counted. */
+void shard_revived(struct shard *shard, int32_t topic);
+
+/* ---- out ------------------------------------------------------------------------------------------ */
+/* Scope states wanted since the last shard_wanted_taken, in order. */
+size_t shard_wanted(const struct shard *shard, const struct scope_state *const **states);
+void shard_wanted_taken(struct shard *shard, size_t count);
+/* The current state of one scope is wanted again, whatever was wanted before (a stranger's record
+ * stands on the topic). The tenant must be held. */
+void shard_declare(struct shard *shard, struct text scope);
+/* An alert of no tenant's money, written with the settlement. */
+void shard_transition(struct shard *shard, const struct transition *transition);
+
+/* ---- settlements ----------------------------------------------------------------------------------- */
+/* Nothing would be written. */
+bool shard_clean(const struct shard *shard);
+/* No more records until a settlement has come back. */
+bool shard_full(const struct shard *shard);
+/* The open settlement becomes the frozen one and is handed out; NULL while one is frozen already or
+ * nothing is open. The shard does not touch it until shard_settled. */
+struct settlement *shard_freeze(struct shard *shard);
+/* It was committed. `differing`: totals that the database had otherwise; its word counts. */
+void shard_settled(struct shard *shard, const struct period_total *differing, size_t count);
+
+/* ---- what the status page shows ----------------------------------------------------------------------- */
+size_t shard_tenant_count(const struct shard *shard);
+size_t shard_restricted_count(const struct shard *shard);
+
+#endif

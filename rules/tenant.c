@@ -1,0 +1,355 @@
+#include "rules/tenant.h"
+
+#include <assert.h>
+
+static const struct cycle calendar_month = {.kind = CYCLE_CALENDAR_MONTH};
+
+struct period
+tenant_period_of(const struct tenant *tenant, int64_t at_ms)
+{
+    return cycle_period(&calendar_month, tenant->zone, at_ms);
+}
+
+/* ---- copying what came in --------------------------------------------------------------------- */
+
+static bool
+copy_limits(struct limit_override **limits, size_t count, struct arena *memory)
+{
+    struct limit_override *copy = arena_take(memory, count * sizeof *copy);
+
+    if (copy == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = (*limits)[i];
+        copy[i].quota = arena_text(memory, copy[i].quota);
+        if (copy[i].quota.at == NULL)
+            return false;
+    }
+    *limits = copy;
+    return true;
+}
+
+static bool
+copy_spec(struct tenant_spec *to, const struct tenant_spec *from, struct arena *memory)
+{
+    *to = *from;
+    to->plan = arena_text(memory, from->plan);
+    to->zone = arena_text(memory, from->zone);
+    to->currency = arena_text(memory, from->currency);
+    to->projects = arena_take(memory, from->project_count * sizeof *to->projects);
+    if (to->projects == NULL || !copy_limits(&to->limits, to->limit_count, memory))
+        return false;
+    for (size_t i = 0; i < from->project_count; i++) {
+        to->projects[i] = from->projects[i];
+        to->projects[i].name = arena_text(memory, from->projects[i].name);
+        if (to->projects[i].name.at == NULL ||
+            !copy_limits(&to->projects[i].limits, to->projects[i].limit_count, memory))
+            return false;
+    }
+    return true;
+}
+
+static bool
+copy_words(struct tenant *tenant, const struct operator_word *words, size_t count)
+{
+    tenant->words = arena_take(tenant->memory, count * sizeof *tenant->words);
+    if (tenant->words == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct operator_word *word = &tenant->words[i];
+
+        *word = words[i];
+        word->scope = arena_text(tenant->memory, words[i].scope);
+        word->actor = arena_text(tenant->memory, words[i].actor);
+        word->reason = arena_text(tenant->memory, words[i].reason);
+        if (word->scope.at == NULL)
+            return false;
+    }
+    tenant->word_count = count;
+    return true;
+}
+
+/* ---- quotas ------------------------------------------------------------------------------------ */
+
+/* The limit for the tenant or one of its projects: the override, else the plan's. */
+static void
+bind_limit(struct quota_state *state, const struct limit_override *limits, size_t count)
+{
+    state->unlimited = state->rule->unlimited;
+    state->limit = state->rule->limit;
+    for (size_t i = 0; i < count; i++)
+        if (text_eq(limits[i].quota, state->rule->name)) {
+            state->unlimited = limits[i].unlimited;
+            state->limit = meter_is_money(state->rule->meter)
+                               ? limits[i].nano
+                               : limits[i].nano / MONEY_NANO_PER_UNIT;
+        }
+}
+
+static bool
+has_budget(const struct project_spec *project, const struct quota *rule)
+{
+    if (rule->scope == QUOTA_PROJECT)
+        return true;
+    for (size_t i = 0; i < project->limit_count; i++)
+        if (text_eq(project->limits[i].quota, rule->name))
+            return true;
+    return false;
+}
+
+/* One state for the tenant, and one for each project that has such a limit of its own: by the
+ * quota's scope, or because the project's own limits name it. */
+static bool
+bind_quotas(struct tenant *tenant)
+{
+    const size_t room = tenant->plan->quota_count * (tenant->spec.project_count + 1);
+
+    tenant->quotas = arena_take(tenant->memory, room * sizeof *tenant->quotas);
+    if (tenant->quotas == NULL)
+        return false;
+    for (size_t q = 0; q < tenant->plan->quota_count; q++) {
+        const struct quota *rule = &tenant->plan->quotas[q];
+
+        if (rule->scope == QUOTA_TENANT) {
+            struct quota_state *state = &tenant->quotas[tenant->quota_count++];
+
+            *state = (struct quota_state){.rule = rule, .project = -1};
+            bind_limit(state, tenant->spec.limits, tenant->spec.limit_count);
+        }
+        for (size_t p = 0; p < tenant->spec.project_count; p++)
+            if (has_budget(&tenant->spec.projects[p], rule)) {
+                struct quota_state *state = &tenant->quotas[tenant->quota_count++];
+
+                *state = (struct quota_state){.rule = rule, .project = (int32_t)p};
+                bind_limit(state, tenant->spec.projects[p].limits,
+                           tenant->spec.projects[p].limit_count);
+            }
+    }
+    return true;
+}
+
+/* What the quotas remembered of the present period. Memory of an earlier period (it ended while
+ * nobody owned the shard) and of quotas that are gone is the caller's to resolve. */
+static void
+recall(struct tenant *tenant, const struct quota_memory *memory, size_t count)
+{
+    for (size_t m = 0; m < count; m++) {
+        if (memory[m].period_ms != tenant->periods[0].period.start_ms)
+            continue;
+        for (size_t q = 0; q < tenant->quota_count; q++) {
+            struct quota_state *state = &tenant->quotas[q];
+            const struct text project = state->project < 0
+                                            ? TEXT("")
+                                            : tenant->spec.projects[state->project].name;
+
+            if (text_eq(memory[m].quota, state->rule->name) &&
+                text_eq(memory[m].project, project)) {
+                state->spent = (int32_t)memory[m].spent;
+                state->open = memory[m].open;
+                state->blocked = memory[m].blocked;
+                state->since_ms = memory[m].since_ms;
+            }
+        }
+    }
+}
+
+void
+tenant_set_trips(struct tenant *tenant, int32_t project)
+{
+    struct totals *totals = &tenant->periods[0].totals[project + 1];
+
+    for (size_t m = 0; m < METER_COUNT; m++)
+        totals->trip_at[m] = TALLY_MAX;
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        const struct quota_state *state = &tenant->quotas[q];
+
+        if (state->project != project)
+            continue;
+        const tally at = quota_trip_at(state);
+
+        if (at < totals->trip_at[state->rule->meter])
+            totals->trip_at[state->rule->meter] = at;
+    }
+}
+
+/* ---- periods ----------------------------------------------------------------------------------- */
+
+static struct totals *
+new_totals(struct tenant *tenant)
+{
+    const size_t count = tenant->spec.project_count + 1;
+    struct totals *totals = arena_take(tenant->memory, count * sizeof *totals);
+
+    for (size_t i = 0; totals != NULL && i < count; i++)
+        for (size_t m = 0; m < METER_COUNT; m++)
+            totals[i].trip_at[m] = TALLY_MAX;
+    return totals;
+}
+
+/* The period is not held yet and later than the last one that is. */
+static struct tenant_period *
+add_period(struct tenant *tenant, struct period period)
+{
+    if (tenant->period_count == TENANT_PERIODS_HELD)
+        return NULL;
+    struct tenant_period *held = &tenant->periods[tenant->period_count];
+
+    held->period = period;
+    held->totals = new_totals(tenant);
+    if (held->totals == NULL)
+        return NULL;
+    tenant->period_count++;
+    return held;
+}
+
+int32_t
+tenant_period_at(struct tenant *tenant, int64_t at_ms)
+{
+    for (size_t i = 0; i < tenant->period_count; i++)
+        if (at_ms >= tenant->periods[i].period.start_ms && at_ms < tenant->periods[i].period.end_ms)
+            return (int32_t)i;
+    if (at_ms < tenant->periods[tenant->period_count - 1].period.end_ms)
+        return -1;
+    /* Clocks ahead are a few minutes ahead, so a gap between held periods does not occur. */
+    return add_period(tenant, tenant_period_of(tenant, at_ms)) == NULL
+               ? -1
+               : (int32_t)tenant->period_count - 1;
+}
+
+void
+tenant_turn(struct tenant *tenant, int64_t now_ms)
+{
+    size_t gone = 0;
+
+    while (gone < tenant->period_count && tenant->periods[gone].period.end_ms <= now_ms)
+        gone++;
+    if (gone == 0)
+        return;
+    struct totals *spare = tenant->periods[0].totals;
+
+    tenant->period_count -= gone;
+    memmove(tenant->periods, tenant->periods + gone,
+            tenant->period_count * sizeof *tenant->periods);
+    const struct period present = tenant_period_of(tenant, now_ms);
+
+    if (tenant->period_count > 0 && tenant->periods[0].period.start_ms == present.start_ms)
+        return;
+    /* Nothing was booked in the present one yet: it takes over the memory of one that left. */
+    memmove(tenant->periods + 1, tenant->periods, tenant->period_count * sizeof *tenant->periods);
+    memset(spare, 0, (tenant->spec.project_count + 1) * sizeof *spare);
+    tenant->periods[0] = (struct tenant_period){.period = present, .totals = spare};
+    tenant->period_count++;
+}
+
+static bool
+recall_totals(struct tenant *tenant, const struct period_total *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const int32_t index = tenant_period_at(tenant, rows[i].start_ms);
+        const int32_t project =
+            rows[i].project.size == 0 ? -1 : tenant_project(tenant, rows[i].project);
+
+        if (index < 0 || (rows[i].project.size > 0 && project < 0))
+            continue;
+        tenant->periods[index].totals[project + 1].sum = rows[i].delta;
+    }
+    return true;
+}
+
+int32_t
+tenant_project(const struct tenant *tenant, struct text name)
+{
+    for (size_t i = 0; i < tenant->spec.project_count; i++)
+        if (text_eq(tenant->spec.projects[i].name, name))
+            return (int32_t)i;
+    return -1;
+}
+
+/* ---- made and exported ------------------------------------------------------------------------- */
+
+struct tenant *
+tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
+           const struct policy *policy, int64_t now_ms)
+{
+    struct arena *memory = arena_new(TENANT_MEMORY_LIMIT);
+    struct tenant *tenant = memory == NULL ? NULL : arena_take(memory, sizeof *tenant);
+
+    if (tenant == NULL)
+        goto short_of_memory;
+    *tenant = (struct tenant){.memory = memory,
+                              .name = arena_text(memory, load->name),
+                              .id = id,
+                              .known = load->known,
+                              .split = load->home != shard,
+                              .version = load->version,
+                              .zone = load->zone,
+                              .due_ms = INT64_MAX,
+                              .stored_due_ms = INT64_MAX};
+    if (tenant->name.at == NULL || !copy_spec(&tenant->spec, &load->spec, memory) ||
+        !copy_words(tenant, load->words, load->word_count))
+        goto short_of_memory;
+    tenant->plan = policy_plan(policy, tenant->spec.plan);
+    if (tenant->plan == NULL)
+        tenant->plan = policy->fallback_plan;
+    tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
+    if (add_period(tenant, tenant_period_of(tenant, now_ms)) == NULL || !bind_quotas(tenant) ||
+        !recall_totals(tenant, load->periods, load->period_count))
+        goto short_of_memory;
+    recall(tenant, load->quotas, load->quota_count);
+    for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
+        tenant_set_trips(tenant, p);
+    return tenant;
+
+short_of_memory:
+    arena_free(memory);
+    return NULL;
+}
+
+void
+tenant_free(struct tenant *tenant)
+{
+    if (tenant != NULL)
+        arena_free(tenant->memory);
+}
+
+bool
+tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
+              struct tenant_load *load)
+{
+    const size_t scopes = tenant->spec.project_count + 1;
+
+    *load = (struct tenant_load){.name = tenant->name,
+                                 .home = tenant->split ? -1 : shard,
+                                 .known = tenant->known,
+                                 .version = tenant->version,
+                                 .spec = tenant->spec,
+                                 .zone = tenant->zone,
+                                 .words = tenant->words,
+                                 .word_count = tenant->word_count};
+    load->periods = arena_take(arena, tenant->period_count * scopes * sizeof *load->periods);
+    load->quotas = arena_take(arena, tenant->quota_count * sizeof *load->quotas);
+    if (load->periods == NULL || load->quotas == NULL)
+        return false;
+    for (size_t i = 0; i < tenant->period_count; i++)
+        for (size_t s = 0; s < scopes; s++)
+            load->periods[load->period_count++] = (struct period_total){
+                .tenant = tenant->name,
+                .project = s == 0 ? TEXT("") : tenant->spec.projects[s - 1].name,
+                .start_ms = tenant->periods[i].period.start_ms,
+                .end_ms = tenant->periods[i].period.end_ms,
+                .delta = tenant->periods[i].totals[s].sum};
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        const struct quota_state *state = &tenant->quotas[q];
+
+        load->quotas[load->quota_count++] = (struct quota_memory){
+            .tenant = tenant->name,
+            .quota = state->rule->name,
+            .project = state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name,
+            .period_ms = tenant->periods[0].period.start_ms,
+            .spent = (uint32_t)state->spent,
+            .open = state->open,
+            .blocked = state->blocked,
+            .since_ms = state->since_ms};
+    }
+    return true;
+}

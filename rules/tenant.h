@@ -1,0 +1,90 @@
+/*
+ * A tenant as its home shard judges it: contract, running totals, quotas, words, published scopes.
+ *
+ * Made from what is known of it (struct tenant_load) and the policy in force.  There is one way in:
+ * a new version of the contract or a new policy makes the tenant anew from its own export, so that
+ * what it remembers goes through the same door as what Postgres remembers.
+ *
+ * Totals are held for the period shard time is in and for later ones that have events already;
+ * periods of the past live in Postgres only.  Every total carries, for each meter, the next value at
+ * which a rule could say anything (`trip_at`), so that an event is an addition and a comparison.
+ */
+#ifndef RULES_TENANT_H
+#define RULES_TENANT_H
+
+#include "core/table.h"
+#include "core/tenant.h"
+#include "rules/quota.h"
+
+#define TENANT_PERIODS_HELD 4 /* the present one and what clocks ahead may have begun */
+#define TENANT_MEMORY_LIMIT ((size_t)8 << 20)
+
+struct totals {
+    struct amounts sum;
+    tally trip_at[METER_COUNT];
+    uint64_t row_of; /* number of the settlement that `row` belongs to; 0: none */
+    uint32_t row;    /* of this total in its list of periods */
+};
+
+struct tenant_period {
+    struct period period;
+    struct totals *totals; /* [0] the tenant, [1 + i] project i */
+};
+
+/* A scope that was wanted on the control topic. */
+struct published {
+    struct published *next;
+    struct text scope;
+    uint64_t content; /* hash of what was wanted last */
+    bool restricted;
+};
+
+struct tenant {
+    struct arena *memory; /* of everything below */
+    struct text name;
+    struct key128 id;
+    bool known; /* has a row in Postgres */
+    bool split; /* its home is another shard: counted here, not judged */
+    int64_t version;
+    const struct zone *zone;
+    struct tenant_spec spec;
+    const struct plan *plan;
+    struct text currency;
+    struct operator_word *words;
+    size_t word_count;
+    struct quota_state *quotas;
+    size_t quota_count;
+    struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
+    size_t period_count;
+    struct period hour;     /* of the event before: the next one is nearly always in it */
+    struct published *published;
+    uint64_t touched;       /* number of the settlement that last held anything of it */
+    int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
+    int64_t stored_due_ms;  /* what the store knows */
+    bool restricted;        /* a restriction or an open episode */
+    bool stored_restricted; /* what the store knows */
+};
+
+/* Everything is copied. NULL when memory is short. */
+struct tenant *tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
+                          const struct policy *policy, int64_t now_ms);
+void tenant_free(struct tenant *tenant);
+
+/* What it knows and remembers, for tenant_new; points into the tenant and the arena. False when the
+ * arena is full. */
+bool tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
+                   struct tenant_load *load);
+
+/* Index of a declared project, -1 when there is none of that name. */
+int32_t tenant_project(const struct tenant *tenant, struct text name);
+/* The index into periods that an event at this time goes to; makes a later period when the event is
+ * the first of it. -1: a past period, or one more than can be held. */
+int32_t tenant_period_at(struct tenant *tenant, int64_t at_ms);
+/* The period of an instant, held or not. */
+struct period tenant_period_of(const struct tenant *tenant, int64_t at_ms);
+/* Periods that ended at or before now leave; the present one comes to the front. */
+void tenant_turn(struct tenant *tenant, int64_t now_ms);
+/* Sets trip_at of every meter of one scope of the present period (project -1: the tenant). */
+void tenant_set_trips(struct tenant *tenant, int32_t project);
+
+#endif
