@@ -23,6 +23,15 @@ void *arena_take(struct arena *arena, size_t size);
 /* Copies with a NUL behind (not counted in .size); absent stays absent; .at NULL on a full arena
  * for a present text. */
 struct text arena_text(struct arena *arena, struct text from);
+/* Replaces a text by its copy in the arena: what a deep copy does to each of its texts. */
+static inline bool
+arena_keep(struct arena *arena, struct text *text)
+{
+    const bool present = text->at != NULL;
+
+    *text = arena_text(arena, *text);
+    return !present || text->at != NULL;
+}
 
 /* Bytes taken since the last clear. */
 size_t arena_used(const struct arena *arena);

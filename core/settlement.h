@@ -157,8 +157,10 @@ struct settlement {
 
 struct settlement *settlement_new(size_t topic_count, size_t memory_limit);
 void settlement_free(struct settlement *settlement);
-/* Empties it for the next round; progress starts where `from` ended (NULL: all zero). */
-void settlement_clear(struct settlement *settlement);
+/* Empties it for the next round, as the one that follows `from` (which may be itself): same shard,
+ * epoch, policy and time, next seq, progress starting where it ended. NULL: all of these zero.
+ * Memory is kept. */
+void settlement_clear(struct settlement *settlement, const struct settlement *from);
 /* Anything at all to commit? */
 bool settlement_empty(const struct settlement *settlement);
 /* Past the memory limit: the worker takes no more records until one has been settled. */

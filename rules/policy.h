@@ -37,7 +37,7 @@ struct plan {
 };
 
 struct policy {
-    struct arena *arena; /* owns everything below */
+    struct arena *arena; /* owns the policy and everything below */
     int64_t serial;      /* given by the store; 0 before it is stored */
     struct plan *plans;
     size_t plan_count;
@@ -53,6 +53,8 @@ void policy_free(struct policy *policy);
 const struct plan *policy_plan(const struct policy *policy, struct text name);
 /* Severity of a step: info below 75, warning below 90, critical from there on. */
 enum severity policy_step_severity(int32_t step_pct);
+/* The least amount at which a step of 1..100 % is reached: used*100 >= pct*limit, exactly. */
+tally policy_step_amount(tally limit, int32_t step_pct);
 /* "ok", "info" (50), "warning" (75), "critical" (90), "exceeded" (100) of used against limit. */
 const char *policy_level(tally used, tally limit);
 

@@ -1,0 +1,89 @@
+#include "core/meter.h"
+
+#include <assert.h>
+
+const char *const count_names[COUNT_COUNT] = {
+#define COUNT(name, what) [COUNT_##name] = #name,
+#include "core/meter.def"
+#undef COUNT
+};
+
+const char *const count_comments[COUNT_COUNT] = {
+#define COUNT(name, what) [COUNT_##name] = (what),
+#include "core/meter.def"
+#undef COUNT
+};
+
+const char *const meter_names[METER_COUNT] = {
+    [METER_REQUESTS] = "requests",
+    [METER_ATTEMPTS] = "attempts",
+    [METER_INPUT_TOKENS] = "input_tokens",
+    [METER_OUTPUT_TOKENS] = "output_tokens",
+    [METER_TOKENS] = "tokens",
+    [METER_COST] = "cost",
+    [METER_CHARGE] = "charge",
+};
+
+bool
+amounts_add(struct amounts *sum, const struct amounts *more)
+{
+    struct amounts next = *sum;
+
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        if (__builtin_add_overflow(next.count[i], more->count[i], &next.count[i]))
+            return false;
+    if (!tally_add(&next.cost, more->cost) || !tally_add(&next.charge, more->charge) ||
+        !tally_add(&next.refunded, more->refunded))
+        return false;
+    *sum = next;
+    return true;
+}
+
+bool
+amounts_equal(const struct amounts *a, const struct amounts *b)
+{
+    return memcmp(a->count, b->count, sizeof a->count) == 0 && a->cost == b->cost &&
+           a->charge == b->charge && a->refunded == b->refunded;
+}
+
+bool
+meter_is_money(enum meter meter)
+{
+    return meter == METER_COST || meter == METER_CHARGE;
+}
+
+bool
+meter_by_name(struct text name, enum meter *out)
+{
+    for (int i = 0; i < METER_COUNT; i++)
+        if (text_eq(name, text_of(meter_names[i]))) {
+            *out = (enum meter)i;
+            return true;
+        }
+    return false;
+}
+
+tally
+meter_read(const struct amounts *amounts, enum meter meter)
+{
+    switch (meter) {
+    case METER_REQUESTS:
+        return amounts->count[COUNT_requests];
+    case METER_ATTEMPTS:
+        return amounts->count[COUNT_attempts];
+    case METER_INPUT_TOKENS:
+        return amounts->count[COUNT_input_tokens];
+    case METER_OUTPUT_TOKENS:
+        return amounts->count[COUNT_output_tokens];
+    case METER_TOKENS:
+        return (tally)amounts->count[COUNT_input_tokens] + amounts->count[COUNT_output_tokens];
+    case METER_COST:
+        return amounts->cost;
+    case METER_CHARGE:
+        return amounts->charge;
+    case METER_COUNT:
+        break;
+    }
+    assert(false);
+    return 0;
+}
