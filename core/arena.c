@@ -3,11 +3,7 @@
 #include <stdlib.h>
 
 /* Chunks double from the first to the largest: a tenant's arena stays small, a batch's gets few. */
-enum {
-    FIRST_CHUNK_SIZE = 1024,
-    CHUNK_SIZE = 64 * 1024,
-    ALIGNMENT = _Alignof(max_align_t)
-};
+enum { FIRST_CHUNK_SIZE = 1024, CHUNK_SIZE = 64 * 1024, ALIGNMENT = _Alignof(max_align_t) };
 
 struct chunk {
     struct chunk *next;

@@ -25,10 +25,8 @@ sequence_size(const unsigned char *at, size_t room)
 
     if (lead < 0xc2 || lead > 0xf4 || size > room)
         return 0;
-    if (lead == 0xc2)
-        low = 0xa0; /* U+0080..U+009F are controls */
-    else if (lead == 0xe0)
-        low = 0xa0; /* overlong below */
+    if (lead == 0xc2 || lead == 0xe0)
+        low = 0xa0; /* U+0080..U+009F are controls; overlong below */
     else if (lead == 0xed)
         high = 0x9f; /* surrogates above */
     else if (lead == 0xf0)

@@ -207,7 +207,7 @@ read_changes(struct zone *zone, const unsigned char *times, const unsigned char 
 static bool
 read_table(struct zone *zone, struct reader *reader, const struct header *header, int64_t *last_ms)
 {
-    uint16_t index_of[LOCAL_LIMIT];
+    uint16_t index_of[LOCAL_LIMIT] = {0};
     const unsigned char *times = take(reader, header->time_count * UINT64_C(8));
     const unsigned char *types = take(reader, header->time_count);
     const unsigned char *locals = take(reader, header->type_count * UINT64_C(6));

@@ -7,20 +7,20 @@ test_calendar(void)
 {
     static const struct {
         const char *row;
-        struct civil date;
         int64_t days;
+        struct civil date;
         int32_t weekday;
     } rows[] = {
-        {"epoch, a Thursday", {1970, 1, 1}, 0, 3},
-        {"day before", {1969, 12, 31}, -1, 2},
-        {"Monday before", {1969, 12, 29}, -3, 0},
-        {"leap day 2000", {2000, 2, 29}, 11016, 1},
-        {"after it", {2000, 3, 1}, 11017, 2},
-        {"1900 has no leap day", {1900, 3, 1}, -25508, 3},
-        {"its Feb 28", {1900, 2, 28}, -25509, 2},
-        {"leap day 2024", {2024, 2, 29}, 19782, 3},
-        {"last day", {9999, 12, 31}, 2932896, 4},
-        {"first day", {-9999, 1, 1}, -4371587, 0},
+        {"epoch, a Thursday", 0, {1970, 1, 1}, 3},
+        {"day before", -1, {1969, 12, 31}, 2},
+        {"Monday before", -3, {1969, 12, 29}, 0},
+        {"leap day 2000", 11016, {2000, 2, 29}, 1},
+        {"after it", 11017, {2000, 3, 1}, 2},
+        {"1900 has no leap day", -25508, {1900, 3, 1}, 3},
+        {"its Feb 28", -25509, {1900, 2, 28}, 2},
+        {"leap day 2024", 19782, {2024, 2, 29}, 3},
+        {"last day", 2932896, {9999, 12, 31}, 4},
+        {"first day", -4371587, {-9999, 1, 1}, 0},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -114,12 +114,14 @@ test_parse(void)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t at_ms = -1;
-        char out[CLOCK_TEXT_SIZE];
         const bool good = clock_parse(text_of(rows[i].text), &at_ms);
 
         CHECK_INT(rows[i].text, good, rows[i].read != NULL);
-        if (good && rows[i].read != NULL)
+        if (good && rows[i].read != NULL) {
+            char out[CLOCK_TEXT_SIZE];
+
             CU_ASSERT_STRING_EQUAL(clock_format(at_ms, out), rows[i].read);
+        }
     }
     int64_t at_ms;
 
@@ -180,17 +182,16 @@ test_durations(void)
         {"1M", -1, ""},
     };
 
+    char out[CLOCK_TEXT_SIZE];
+
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         int64_t ms = -1;
-        char out[CLOCK_TEXT_SIZE];
 
         CHECK_INT(rows[i].text, clock_parse_duration(text_of(rows[i].text), &ms), rows[i].ms >= 0);
         CHECK_INT(rows[i].text, ms, rows[i].ms);
         if (rows[i].ms >= 0)
             CU_ASSERT_STRING_EQUAL(clock_format_duration(rows[i].ms, out), rows[i].formatted);
     }
-    char out[CLOCK_TEXT_SIZE];
-
     CU_ASSERT_STRING_EQUAL(clock_format_duration(INT64_MAX, out), "106751991167d7h12m55s807ms");
 }
 
