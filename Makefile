@@ -47,15 +47,20 @@ ALL_CXXFLAGS = -std=c++17 -D_POSIX_C_SOURCE=200809L -I. -Wall -Wextra -Wshadow -
 SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c)
 CXXSRC := $(wildcard ingest/*.cc)
 TEST := $(wildcard tests/*.c)
-HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h tests/*.h)
+HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h tests/*.h tests/tools/*.h)
+# What lint reads: all C that is ours.
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c)
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
+
+# Targets that install packages first compile in a second make, which finds what the first brought.
+BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DEFAULT_GOAL := all
 .PHONY: all libs deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
-	@$(MAKE) --no-print-directory $(OUT)/tripmeter
+	@$(BUILD) $(OUT)/tripmeter
 
 libs:
 	@$(PKG) --exists --print-errors $(LIBS) || { echo 'The libraries are missing; to install them: make deps'; exit 1; }
@@ -68,11 +73,35 @@ deps-%:
 	@tests/env/deps.sh $*
 
 check: deps-check ## build and run every unit test (SUITES="money cycle" runs some)
-	@$(MAKE) --no-print-directory $(OUT)/run_all
+	@$(BUILD) $(OUT)/run_all
 	@tests/env/with_postgres.sh $(OUT)/run_all $(SUITES)
+
+integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (TESTS="words" chooses)
+	@$(BUILD) $(OUT)/tripmeter $(OUT)/kafka_tool
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  $(PYTHON) tests/run_integration.py $(TESTS)
+
+test: deps-test ## everything: unit tests, the same with sanitizers, integration
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory MODE=asan check
+	@$(MAKE) --no-print-directory integration
 
 layers: ## prove that includes only point the allowed way
 	@tests/layers.sh
+
+# Both compilers, in folders of their own: what is up to date in the usual ones may have been built
+# without -Werror.
+strict-%: deps-lint
+	@$(BUILD) CC=$* STRICT=1 OUT=build/strict-$* \
+	  build/strict-$*/tripmeter build/strict-$*/run_all build/strict-$*/kafka_tool
+
+lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc and clang, clang-tidy, cppcheck, layering
+	clang-format --dry-run -Werror $(C_FILES) $(CXXSRC) $(HDR)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	  --error-exitcode=1 -I. --suppress=missingIncludeSystem $(C_FILES)
+	@echo 'clang-tidy: $(words $(C_FILES)) files'
+	@printf '%s\n' $(C_FILES) | \
+	  xargs -P2 -I{} clang-tidy --quiet {} -- $(STD) $(lib_cflags) 2>/dev/null
 
 format: ## rewrite every file in the house style
 	clang-format -i $$(git ls-files '*.[ch]' '*.cc')

@@ -1,0 +1,1 @@
+"""Tests; a package so that the helpers are tests.lib whatever else is installed."""

@@ -1,0 +1,1 @@
+"""What a customer would notice, on real servers."""

@@ -1,0 +1,72 @@
+"""Kafka, Postgres and the receivers, started once for a whole run of tests.
+
+    env = environment()              starts them at the first call; ends with the process
+    topic = env.name("usage")        usage-1, usage-2, ...: nobody meets another's topic
+    uri = env.postgres.create_database()
+    path = env.path("config.yaml")   a file of this test in the run's directory
+
+Members: kafka (tests.lib.kafka), postgres, receivers.  Or `with Env() as env:` for one's own.
+"""
+
+import atexit
+import itertools
+import os
+import shutil
+import tempfile
+
+from tests.lib.engine import Engine
+from tests.lib.kafka import Kafka
+from tests.lib.postgres import Postgres
+from tests.lib.receivers import Receivers
+from tests.lib.server import ROOT
+
+
+class Env:
+    def __init__(self):
+        self.directory = None
+        self.kafka = self.postgres = self.receivers = None
+        self.numbers = itertools.count(1)
+
+    def __enter__(self):
+        build = os.path.join(ROOT, "build")
+        os.makedirs(build, exist_ok=True)
+        self.directory = tempfile.mkdtemp(prefix="integration.", dir=build)
+        try:
+            self.kafka = Kafka(os.path.join(self.directory, "kafka"))
+            self.postgres = Postgres(os.path.join(self.directory, "postgres"))
+            self.receivers = Receivers(os.path.join(self.directory, "receivers"))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for engine in Engine.all:
+            engine.kill()
+        if self.receivers:
+            self.receivers.stop()
+        if self.kafka:
+            self.kafka.kill()
+        if self.postgres:
+            self.postgres.destroy()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def name(self, stem):
+        return f"{stem}-{next(self.numbers)}"
+
+    def path(self, stem):
+        """A new directory's file of that name."""
+        directory = os.path.join(self.directory, f"test-{next(self.numbers)}")
+        os.mkdir(directory)
+        return os.path.join(directory, stem)
+
+
+_shared = None
+
+
+def environment():
+    global _shared
+    if _shared is None:
+        _shared = Env().__enter__()
+        atexit.register(_shared.__exit__)
+    return _shared
