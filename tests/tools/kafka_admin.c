@@ -102,7 +102,7 @@ set_resource(void *to, const char *name, const char *value)
 static int
 await_leaders(rd_kafka_t *client, const char *topic, int partitions)
 {
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = 20000000};
 
     for (int try = 0; try < 500; try++) {
         rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);

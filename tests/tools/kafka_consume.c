@@ -23,7 +23,7 @@ set_bytes(json_t *line, const char *name, const void *bytes, size_t size)
     char hex_name[64];
     char *hex;
 
-    if (text != NULL) {
+    if (bytes == NULL || text != NULL) {
         (void)json_object_set_new(line, name, text);
         return;
     }

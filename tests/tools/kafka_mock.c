@@ -63,7 +63,7 @@ mock_cluster(const struct target *target, struct words *words)
     (void)sigemptyset(&stop);
     (void)sigaddset(&stop, SIGTERM);
     (void)sigaddset(&stop, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &stop, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &stop, NULL);
     client = client_new(target, RD_KAFKA_PRODUCER, rd_kafka_conf_new());
     if (client == NULL)
         return TOOL_FAILED;

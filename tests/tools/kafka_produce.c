@@ -19,9 +19,9 @@ struct writer {
     int64_t failed;
 };
 
-/* One message; the bytes belong to the line or to its parsed JSON. */
+/* One message. */
 struct outgoing {
-    const char *key;
+    char *key;
     size_t key_size;
     void *value; /* NULL: a tombstone */
     size_t value_size;
@@ -86,6 +86,15 @@ time_of(const char *text)
     return minutes * 60000 + (int64_t)(second * 1000.0 + 0.5);
 }
 
+static void
+set_key(struct outgoing *out, const json_t *key)
+{
+    if (!json_is_string(key))
+        return;
+    out->key = strdup(json_string_value(key));
+    out->key_size = json_string_length(key);
+}
+
 /* A native event's own key and time; anything else is sent without. */
 static void
 read_event(struct outgoing *out, const json_t *event)
@@ -93,8 +102,7 @@ read_event(struct outgoing *out, const json_t *event)
     const json_t *subject = json_object_get(event, "subject");
     const char *time = json_string_value(json_object_get(event, "time"));
 
-    out->key = json_string_value(subject);
-    out->key_size = json_string_length(subject);
+    set_key(out, subject);
     out->timestamp_ms = time == NULL ? 0 : time_of(time);
 }
 
@@ -150,8 +158,7 @@ read_line(struct outgoing *out, json_t *line)
 
     if (!json_is_object(line))
         return false;
-    out->key = json_string_value(key);
-    out->key_size = json_string_length(key);
+    set_key(out, key);
     out->timestamp_ms = json_integer_value(json_object_get(line, "timestamp_ms"));
     if (partition != NULL)
         out->partition = (int32_t)json_integer_value(partition);
@@ -166,12 +173,11 @@ read_line(struct outgoing *out, json_t *line)
 static rd_kafka_resp_err_t
 hand_over(struct writer *writer, struct outgoing *out)
 {
-    /* librdkafka copies the key, through a pointer that is not const. */
     const rd_kafka_vu_t parts[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = writer->topic},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = out->partition},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)out->key, out->key_size}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {out->key, out->key_size}},
         {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {out->value, out->value_size}},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = out->timestamp_ms},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = out->headers},
@@ -221,6 +227,7 @@ send_line(struct writer *writer, char *text, size_t size)
     good = good && send_message(writer, &out);
     if (out.headers != NULL)
         rd_kafka_headers_destroy(out.headers);
+    free(out.key);
     free(out.owned);
     json_decref(line);
     return good;
