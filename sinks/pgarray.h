@@ -1,0 +1,81 @@
+/*
+ * Parameters of one statement in Postgres's binary format: scalars, and arrays for unnest().
+ *
+ * A set of parameters is filled from the first to the last, sent, and filled again for the next
+ * statement; memory is kept, so that a warm set allocates nothing.  What does not fit marks the
+ * whole set as failed, to be looked at once before sending.
+ *
+ * Formats: PostgreSQL's array_recv, numeric_recv, timestamptz_recv (src/backend/utils/adt).
+ */
+#ifndef SINKS_PGARRAY_H
+#define SINKS_PGARRAY_H
+
+#include "core/money.h"
+#include <libpq-fe.h>
+
+#define PG_PARAM_LIMIT 48
+#define PG_PARAM_BYTES ((size_t)256 << 20) /* of one parameter */
+
+/* Element types, by their OID (src/include/catalog/pg_type.dat). */
+enum pg_type {
+    PG_BOOL = 16,
+    PG_BYTEA = 17,
+    PG_INT8 = 20,
+    PG_INT4 = 23,
+    PG_TEXT = 25,
+    PG_TIME = 1184,
+    PG_NUMERIC = 1700,
+};
+
+struct pgparam {
+    char *at; /* array header, then elements: length and bytes each */
+    size_t size;
+    size_t room;
+    enum pg_type type;
+    bool array;
+    bool has_null;
+    bool failed;
+    int32_t count;
+};
+
+struct pgparams {
+    struct pgparam at[PG_PARAM_LIMIT];
+    size_t count;
+    const char *values[PG_PARAM_LIMIT]; /* as libpq wants them, after pgparams_ready */
+    int lengths[PG_PARAM_LIMIT];
+    int formats[PG_PARAM_LIMIT];
+};
+
+void pgparams_free(struct pgparams *params);
+/* Forgets all parameters, keeps their memory. */
+void pgparams_clear(struct pgparams *params);
+/* The next parameter; a scalar takes exactly one element. */
+struct pgparam *pgparams_array(struct pgparams *params, enum pg_type type);
+struct pgparam *pgparams_scalar(struct pgparams *params, enum pg_type type);
+/* Completes values, lengths and formats; false when anything did not fit. */
+bool pgparams_ready(struct pgparams *params);
+
+void pgarray_null(struct pgparam *param);
+void pgarray_bool(struct pgparam *param, bool value);
+void pgarray_int4(struct pgparam *param, int32_t value);
+void pgarray_int8(struct pgparam *param, int64_t value);
+/* Texts and bytes; absent is the empty text, or NULL with the second form. */
+void pgarray_text(struct pgparam *param, struct text value);
+void pgarray_text_or_null(struct pgparam *param, struct text value);
+/* ms since 1970; INT64_MAX is infinity. */
+void pgarray_time(struct pgparam *param, int64_t at_ms);
+/* Nano-units as NUMERIC with 9 decimals, or a count as one without. */
+void pgarray_money(struct pgparam *param, tally nano);
+void pgarray_count(struct pgparam *param, tally count);
+
+/* ---- reading binary results ------------------------------------------------------------------- */
+bool pg_read_bool(const PGresult *result, int row, int column);
+int64_t pg_read_int(const PGresult *result, int row, int column); /* int2, int4, int8; NULL is 0 */
+/* Points into the result; absent when NULL. */
+struct text pg_read_text(const PGresult *result, int row, int column);
+/* ms since 1970; NULL is 0, infinity INT64_MAX. */
+int64_t pg_read_time(const PGresult *result, int row, int column);
+/* NUMERIC with at most 9 decimals to nano-units; false when it has more or does not fit. */
+bool pg_read_money(const PGresult *result, int row, int column, tally *nano);
+
+#endif
