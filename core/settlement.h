@@ -22,7 +22,8 @@ struct progress {
     int64_t next;        /* next_offset after; == from when it did not move */
     int64_t processed;   /* records; next - from = processed + gaps */
     int64_t gaps;
-    int64_t counted;     /* events, as the four below */
+    int64_t counted;     /* events, as the four below; those of retried dead letters too */
+    int64_t keyed;       /* of the counted ones: those that name an API key */
     int64_t duplicates;
     int64_t dead;
     int64_t ignored;
@@ -93,7 +94,8 @@ struct dead_letter {
     struct text source;
     struct text id;
     char hash[65];      /* SHA-256 of the value, hex: set by the store, "" here */
-    struct text value;  /* the raw value; absent unless the configuration keeps it */
+    struct text value;  /* the raw value, always: the store hashes it, and writes it only when the
+                           configuration keeps it */
     uint64_t fingerprint;
 };
 
@@ -128,7 +130,7 @@ struct unpriced_event {
 struct command_done {
     int64_t id;
     int64_t at_ms;    /* shard time */
-    struct text error; /* absent: applied */
+    struct text error; /* absent: applied; RETRY that is refused again: the reason */
 };
 
 struct settlement {

@@ -18,11 +18,12 @@ struct store;
 /* Opens a connection with the session settings of the engine (lock_timeout 5 s,
  * idle_in_transaction_session_timeout 5 s, statement_timeout 30 s,
  * client_connection_check_interval 1 s, keepalives, tcp_user_timeout); RETRY when the server cannot
- * be reached, FATAL when waiting cannot help (authentication, unknown database, schema missing or
+ * be reached (tried for 5 s), FATAL when waiting cannot help (authentication, unknown database, schema missing or
  * of another version: the text names `tripmeter migrate`). `name` becomes application_name. */
 struct store *store_open(const struct config *config, const char *name, struct err *why);
 void store_close(struct store *store);
-/* The connection is known to be broken: close and open again before the next use. */
+/* The connection is known to be broken: close and open again before the next use. The store keeps
+ * copies of what it needs of config. */
 bool store_broken(const struct store *store);
 
 /* ---- layout: topics and their partition count, stored once ---------------------------------- */
@@ -48,47 +49,76 @@ struct claim {
     bool kept;       /* owner, epoch and seq are as we left them: memory stays valid */
     int64_t policy;  /* serial last in force for the shard; 0: none */
     bool enforcing;  /* `enforce off` has not been said */
-    struct progress *progress;      /* one a topic; from == next == next_offset */
+    struct progress *progress;      /* one a topic, in the order of the configuration: from == next ==
+                                       next_offset, counts 0; next is -1 where nothing was ever
+                                       settled: the first settlement's `from` becomes the base */
     int64_t *attempting;            /* one a topic: single steps up to and including this offset; -1: none */
-    int64_t *dead[TOPIC_LIMIT];     /* offset*4096+index of dead letters at or after tail_from, rising */
+    int64_t *dead[TOPIC_LIMIT];     /* offset*4096+index of dead letters among the last dedupe.records
+                                       offsets, rising; retried with success: left out. NULL when kept */
     size_t dead_count[TOPIC_LIMIT];
 };
-/* Takes the shard over for `owner` (unique to this process and worker). `held_epoch`/`held_seq`:
- * what this owner believes it holds, or -1. Arrays live in the arena. */
-bool store_claim(struct store *store, const char *owner, int64_t held_epoch, int64_t held_seq,
-                 struct claim *claim, struct arena *arena, struct err *why);
+/* Takes the shard over for `owner` (unique to this process and worker). claim->shard is the
+ * caller's; claim->epoch and claim->seq are what this owner believes it holds, or -1; all is filled
+ * in. Arrays live in the arena. Waits for a predecessor's commit; RETRY when that takes over 5 s. */
+bool store_claim(struct store *store, const char *owner, struct claim *claim, struct arena *arena,
+                 struct err *why);
 
 /* ---- loading ---------------------------------------------------------------------------------- */
 typedef void store_on_tenant(void *context, const struct tenant_load *load);
-/* Sends the query for tenants by name without waiting; `claim_home`: unknown homes become `shard`.
- * Only one load may be under way. `after_ms`: periods that end later are wanted. */
-bool store_load_send(struct store *store, int32_t shard, bool claim_home, const struct text *names,
-                     size_t count, int64_t after_ms, struct err *why);
-/* Waits up to timeout_ms. 1: answered, every tenant went through on_tenant; 0: not yet; -1: failed. */
+struct load_query {
+    int32_t shard;
+    bool claim_home;  /* homes that are unknown or provisional become `shard` */
+    int64_t after_ms; /* totals of periods that end later are wanted */
+    const struct text *names; /* each once; they must live until the answer */
+    size_t count;
+};
+/* Sends the query without waiting; nothing else may use this store until it is answered. The newest
+ * version and words are loaded, applied as a command or not; `home` is -1 when there is none yet;
+ * `zone` is NULL when the spec names none or one that this machine does not know: the policy's
+ * default applies. */
+bool store_load_send(struct store *store, const struct load_query *query, struct err *why);
+/* Waits up to timeout_ms. 1: answered, every tenant went through on_tenant, in the order asked (its
+ * memory lives until on_tenant returns); 0: not yet; -1: failed: send again. */
 int store_load_poll(struct store *store, int timeout_ms, store_on_tenant *on_tenant, void *context,
                     struct err *why);
-/* Every tenant of the shard with a restriction, an open episode or anything due: names only go
- * through on_name, at most `limit`, after `after` in byte order. */
+/* Names of the tenants of the shard with anything due at until_ms or earlier; with
+ * `restricted` (on claim) also those with a restriction or an open episode. In byte order. */
+struct due_query {
+    int32_t shard;
+    int64_t until_ms;
+    bool restricted;
+};
 typedef void store_on_name(void *context, struct text name);
-bool store_due(struct store *store, int32_t shard, int64_t until_ms, store_on_name *on_name,
+bool store_due(struct store *store, const struct due_query *query, store_on_name *on_name,
                void *context, struct err *why);
 
 /* ---- commands --------------------------------------------------------------------------------- */
 typedef void store_on_command(void *context, int32_t shard, const struct command *command);
-/* Commands of the shards above `after` (one a shard), in order of id, at most 1,000. */
-bool store_commands(struct store *store, const int32_t *shards, const int64_t *after, size_t count,
+struct command_query {
+    const int32_t *shards;
+    size_t shard_count;
+    const int64_t *taken; /* ids handed out before whose settlement is not known to be committed */
+    size_t taken_count;
+};
+/* Commands of the shards that are not applied and not taken, in order of id, at most 1,000. Not
+ * "above the last id": ids become visible in the order of commits, so that a lower one may come
+ * later. A tenant's load is as new as the command or newer: never go back to a lower version. */
+bool store_commands(struct store *store, const struct command_query *query,
                     store_on_command *on_command, void *context, struct err *why);
 
 /* ---- settlement ------------------------------------------------------------------------------- */
 enum settled {
     SETTLED,         /* committed, by this call or by an earlier one whose answer was lost */
-    SETTLE_UNKNOWN,  /* connection lost or timed out: open again and send the same once more */
+    SETTLE_UNKNOWN,  /* connection lost, timed out, disk full, ...: open again when store_broken, and
+                        send the same once more */
     SETTLE_FENCED,   /* another owner has the shard: drop its state */
     SETTLE_REFUSED,  /* the database refuses a row (SQLSTATE class 22, 23): never resend */
     SETTLE_IMPOSSIBLE, /* sums differ or an offset is beyond ours: dump and stop */
 };
 struct settle_result {
+    bool resent;            /* SETTLED by an earlier call; nothing below is known */
     size_t rows;            /* rows written */
+    size_t transitions;     /* of them: alert transitions (wake the notifier) */
     size_t period_differs;  /* totals that were not as expected; corrected below */
     struct period_total *differing; /* the database's totals in .expected; in the store's memory until
                                        its next call */
@@ -97,16 +127,21 @@ struct settle_result {
 enum settled store_settle(struct store *store, const struct config *config,
                           const struct settlement *settlement, struct settle_result *result,
                           struct err *why);
-/* Before single steps: remembers, for a shard that we own, up to which offset of each topic records
- * are settled one by one. */
-bool store_attempting(struct store *store, int32_t shard, int64_t epoch, int64_t seq,
-                      const int64_t *offsets, size_t topic_count, struct err *why);
+/* After SETTLE_REFUSED: remembers, for a shard that we own, that the records of this settlement are
+ * to be settled one by one. RETRY as ever; ABORT when another owner has the shard. */
+bool store_attempting(struct store *store, const struct settlement *refused, struct err *why);
 
 /* ---- alerts outside settlements ---------------------------------------------------------------- */
 /* Raised or resolved by the engine itself (no tenant's money in it); doing it twice changes nothing. */
 bool store_raise(struct store *store, const struct transition *transition, struct err *why);
 
-/* Dead letters committed but not yet on the dead-letter topic: for publishing again after a crash. */
-/* (see store_dead.h) */
+/* ---- dead letters committed but not yet on the dead-letter topic -------------------------------- */
+typedef void store_on_dead(void *context, const struct dead_letter *dead, int32_t shard);
+/* At most 1,000 of the shard, in order of offset; `topic` indexes config's topics. After a claim, and
+ * after the producer was full: store_dead_published says which arrived. */
+bool store_dead_unpublished(struct store *store, int32_t shard, store_on_dead *on_dead, void *context,
+                            struct err *why);
+bool store_dead_published(struct store *store, int32_t shard, const struct dead_letter *dead,
+                          size_t count, struct err *why);
 
 #endif
