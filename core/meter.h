@@ -28,6 +28,8 @@ struct amounts {
 
 /* Adds every member; false (and nothing added) when one would overflow. */
 bool amounts_add(struct amounts *sum, const struct amounts *more);
+/* out = a - b. */
+void amounts_difference(struct amounts *out, const struct amounts *a, const struct amounts *b);
 bool amounts_equal(const struct amounts *a, const struct amounts *b);
 
 /* What a quota counts. */

@@ -27,6 +27,7 @@ struct progress {
     int64_t duplicates;
     int64_t dead;
     int64_t ignored;
+    int64_t keyed;       /* counted events that name a key: the sum of `events` of key_facts */
     int64_t time_ms;     /* highest record time so far */
     int64_t last_offset; /* of the last record processed; -1: none yet */
     uint64_t last_fingerprint;

@@ -29,6 +29,7 @@ struct shard_setup {
     size_t settle_memory; /* bytes, of each of the two settlements */
     size_t tenant_limit;  /* tenants in memory above which idle ones leave */
     bool halt_on_dead;    /* the 50 % rule */
+    bool keep_dead_payload;
     struct metric_set *metrics;
 };
 
@@ -66,44 +67,52 @@ enum applied shard_event(struct shard *shard, const struct record *record, int32
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
                         const struct event *event, const struct dead *dead);
 void shard_ignored(struct shard *shard, const struct record *record);
-/* The record is processed: progress moves behind it. `raw`: keep dead payloads. */
+/* The record is processed: progress moves behind it. */
 void shard_record_end(struct shard *shard, const struct record *record);
+/* What the last record of a batch is recognised by after a restart. */
+void shard_fingerprint(struct shard *shard, int32_t topic, uint64_t fingerprint);
+/* More than half of the events could not be read: nothing more is taken from this partition. */
+bool shard_halted(const struct shard *shard, int32_t topic);
 /* Offsets [from, to) of a topic hold no record. */
 void shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to);
 /* A record of the tail, before next_offset: its identities are remembered, nothing else. */
 bool shard_tail(struct shard *shard, const struct record *record, const struct event *event);
-/* Partition time as of the tail's first record cannot be lower than this. */
 int64_t shard_next_offset(const struct shard *shard, int32_t topic);
 
 /* ---- time and commands --------------------------------------------------------------------------- */
-/* Everything due until now happens; shard.time becomes now if that is later. */
-void shard_advance(struct shard *shard, int64_t now_ms);
-/* COMMAND_RETRY is the caller's: it applies the event between shard_record... and says so here. */
-void shard_command(struct shard *shard, const struct command *command);
-void shard_command_done(struct shard *shard, int64_t id, const char *error);
+/* Everything due until now happens; shard.time becomes now if that is later. False: the settlement
+ * is full before all is done; settle and call again. */
+bool shard_advance(struct shard *shard, int64_t now_ms);
+/* The effects of commands; shard_command_done marks one applied (error NULL) or refused. */
 void shard_policy(struct shard *shard, const struct policy *policy);
+void shard_enforce(struct shard *shard, bool on);
+/* A new version of the contract, or new words. A tenant that is not held is left alone: it is
+ * loaded with them. */
+void shard_contract(struct shard *shard, const struct tenant_load *load);
+void shard_command_done(struct shard *shard, int64_t id, const char *error);
 /* A dead letter was read again with success: it moves from dead to counted. */
 void shard_revived(struct shard *shard, int32_t topic);
 
 /* ---- out ------------------------------------------------------------------------------------------ */
 /* Scope states wanted since the last shard_wanted_taken, in order. */
-size_t shard_wanted(const struct shard *shard, const struct scope_state *const **states);
+size_t shard_wanted(const struct shard *shard, struct scope_state *const **states);
 void shard_wanted_taken(struct shard *shard, size_t count);
 /* The current state of one scope is wanted again, whatever was wanted before (a stranger's record
  * stands on the topic). The tenant must be held. */
-void shard_declare(struct shard *shard, struct text scope);
+void shard_declare(struct shard *shard, struct text scope, struct text tenant);
 /* An alert of no tenant's money, written with the settlement. */
 void shard_transition(struct shard *shard, const struct transition *transition);
 
 /* ---- settlements ----------------------------------------------------------------------------------- */
-/* Nothing would be written. */
+/* Nothing would be written but the time. */
 bool shard_clean(const struct shard *shard);
 /* No more records until a settlement has come back. */
 bool shard_full(const struct shard *shard);
 /* The open settlement becomes the frozen one and is handed out; NULL while one is frozen already or
  * nothing is open. The shard does not touch it until shard_settled. */
 struct settlement *shard_freeze(struct shard *shard);
-/* It was committed. `differing`: totals that the database had otherwise; its word counts. */
+/* It was committed. `differing`: totals that the database has otherwise (its in `delta`, ours in
+ * `expected`); its word counts. */
 void shard_settled(struct shard *shard, const struct period_total *differing, size_t count);
 
 /* ---- what the status page shows ----------------------------------------------------------------------- */

@@ -60,9 +60,11 @@ struct tenant {
     struct published *published;
     uint64_t touched;       /* number of the settlement that last held anything of it */
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
+    size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
     int64_t stored_due_ms;  /* what the store knows */
     bool restricted;        /* a restriction or an open episode */
     bool stored_restricted; /* what the store knows */
+    bool project_noticed;   /* an undeclared project was alerted */
 };
 
 /* Everything is copied. NULL when memory is short. */

@@ -1,0 +1,298 @@
+#include "rules/booking.h"
+
+#include "core/identity.h"
+
+bool
+book_init(struct book *book, size_t topic_count, size_t memory_limit)
+{
+    *book = (struct book){.settlement = settlement_new(topic_count, memory_limit)};
+    return book->settlement != NULL && table_init(&book->facts, 1024, TABLE_NONE - 1) &&
+           table_init(&book->key_facts, 1024, TABLE_NONE - 1) &&
+           table_init(&book->periods, 256, TABLE_NONE - 1);
+}
+
+void
+book_free(struct book *book)
+{
+    settlement_free(book->settlement);
+    table_free(&book->facts);
+    table_free(&book->key_facts);
+    table_free(&book->periods);
+}
+
+void
+book_open(struct book *book, uint64_t number, const struct progress *from)
+{
+    settlement_clear(book->settlement);
+    for (size_t i = 0; i < book->settlement->topic_count; i++)
+        book->settlement->progress[i] = (struct progress){.from = from[i].next,
+                                                          .next = from[i].next,
+                                                          .time_ms = from[i].time_ms,
+                                                          .last_offset = from[i].last_offset,
+                                                          .last_fingerprint =
+                                                              from[i].last_fingerprint};
+    table_clear(&book->facts);
+    table_clear(&book->key_facts);
+    table_clear(&book->periods);
+    book->number = number;
+}
+
+/* ---- what an event is worth ------------------------------------------------------------------- */
+
+static bool
+same_currency(const struct event *event, const struct tenant *tenant)
+{
+    const struct text given = event->names[NAME_CURRENCY];
+
+    return given.size == 0 || text_eq(given, tenant->currency);
+}
+
+static void
+count_usage(struct booking *booking, const struct event *event, const struct policy *policy)
+{
+    static const struct {
+        enum usage usage;
+        enum count count;
+    } taken[] = {
+        {USAGE_INPUT_TOKENS, COUNT_input_tokens},
+        {USAGE_CACHE_READ_TOKENS, COUNT_cache_read_tokens},
+        {USAGE_CACHE_WRITE_TOKENS, COUNT_cache_write_tokens},
+        {USAGE_OUTPUT_TOKENS, COUNT_output_tokens},
+        {USAGE_REASONING_TOKENS, COUNT_reasoning_tokens},
+        {USAGE_IMAGES, COUNT_images},
+        {USAGE_AUDIO_MS, COUNT_audio_ms},
+        {USAGE_BYTES, COUNT_bytes},
+    };
+    int64_t *const count = booking->amounts.count;
+    const bool failed = event->status == STATUS_FAILED;
+    bool used = false;
+
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        count[taken[i].count] = event->usage[taken[i].usage];
+        used |= event->usage[taken[i].usage] > 0;
+    }
+    const bool costs = (event->flags & EVENT_HAS_COST) != 0;
+
+    count[COUNT_attempts] = 1;
+    count[COUNT_failed] = failed;
+    if (event->attempt == 1 && (!failed || (costs && event->cost.nano > 0) || policy->count_failed))
+        count[COUNT_requests] = event->usage[USAGE_REQUESTS];
+    /* A failed call that used nothing has nothing to be priced. */
+    booking->unpriced = booking->unpriced || (!costs && (!failed || used));
+}
+
+void
+booking_of(struct booking *booking, const struct event *event, struct tenant *tenant,
+           const struct policy *policy, bool unverified)
+{
+    const struct text project = event->names[NAME_PROJECT];
+    int64_t *const count = booking->amounts.count;
+    const bool spends = event->kind == EVENT_RECORD || event->kind == EVENT_SETTLE;
+
+    *booking = (struct booking){.project = project, .project_index = -1};
+    count[COUNT_events] = 1;
+    count[COUNT_estimated] = (event->flags & EVENT_ESTIMATED) != 0;
+    count[COUNT_clamped] = (event->flags & EVENT_CLAMPED) != 0;
+    count[COUNT_unverified] = unverified || event->kind == EVENT_REFUND;
+    if (spends || event->kind == EVENT_REFUND)
+        booking->unpriced = !same_currency(event, tenant);
+    if (spends)
+        count_usage(booking, event, policy);
+    if ((spends || event->kind == EVENT_REFUND) && !booking->unpriced) {
+        booking->amounts.cost = event->cost.nano;
+        booking->amounts.charge = event->cost.nano;
+        if (event->kind == EVENT_REFUND)
+            booking->amounts.refunded = event->cost.nano;
+    }
+    count[COUNT_unpriced] = booking->unpriced;
+
+    if (tenant->spec.project_count > 0 && project.size > 0) {
+        booking->project_index = tenant_project(tenant, project);
+        booking->project_unknown = booking->project_index < 0;
+    }
+    if (project.size == 0 || booking->project_unknown)
+        booking->project = TEXT("unassigned");
+    booking->period_index = tenant_period_at(tenant, event->at_ms);
+    booking->period = booking->period_index < 0 ? tenant_period_of(tenant, event->at_ms)
+                                                : tenant->periods[booking->period_index].period;
+    if (event->at_ms < tenant->hour.start_ms || event->at_ms >= tenant->hour.end_ms)
+        tenant->hour = cycle_hour(tenant->zone, event->at_ms);
+    booking->hour_ms = tenant->hour.start_ms;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static bool
+keep_texts(struct arena *arena, struct text *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct text copy =
+            texts[i]->at == NULL ? TEXT("") : arena_text(arena, *texts[i]);
+
+        if (copy.at == NULL)
+            return false;
+        *texts[i] = copy;
+    }
+    return true;
+}
+
+static struct amounts *
+fact_row(struct book *book, const struct tenant *tenant, const struct event *event,
+         const struct booking *booking)
+{
+    const struct text names[] = {booking->project, event->names[NAME_FEATURE],
+                                 event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
+    const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
+    const struct key128 key =
+        identity_texts(identity_numbers(tenant->id, numbers, 2), names, 4);
+    struct list *facts = &book->settlement->facts;
+    const uint32_t found = table_find(&book->facts, key);
+
+    if (found != TABLE_NONE)
+        return &((struct fact *)list_at(facts, found))->delta;
+    struct fact *fact = list_add(facts);
+
+    if (fact == NULL)
+        return NULL;
+    *fact = (struct fact){.tenant = tenant->name,
+                          .project = names[0],
+                          .feature = names[1],
+                          .provider = names[2],
+                          .model = names[3],
+                          .hour_ms = booking->hour_ms,
+                          .period_ms = booking->period.start_ms};
+    struct text *const texts[] = {&fact->tenant, &fact->project, &fact->feature, &fact->provider,
+                                  &fact->model};
+
+    if (!keep_texts(book->settlement->arena, texts, 5) ||
+        !table_put(&book->facts, key, (uint32_t)(facts->count - 1))) {
+        facts->count--;
+        return NULL;
+    }
+    return &fact->delta;
+}
+
+static struct amounts *
+key_row(struct book *book, const struct tenant *tenant, const struct event *event,
+        const struct booking *booking)
+{
+    const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
+    const struct key128 key = identity_texts(identity_numbers(tenant->id, numbers, 2),
+                                             &event->names[NAME_API_KEY_ID], 1);
+    struct list *facts = &book->settlement->key_facts;
+    const uint32_t found = table_find(&book->key_facts, key);
+
+    if (found != TABLE_NONE)
+        return &((struct key_fact *)list_at(facts, found))->delta;
+    struct key_fact *fact = list_add(facts);
+
+    if (fact == NULL)
+        return NULL;
+    *fact = (struct key_fact){.tenant = tenant->name,
+                              .key = event->names[NAME_API_KEY_ID],
+                              .hour_ms = booking->hour_ms,
+                              .period_ms = booking->period.start_ms};
+    struct text *const texts[] = {&fact->tenant, &fact->key};
+
+    if (!keep_texts(book->settlement->arena, texts, 2) ||
+        !table_put(&book->key_facts, key, (uint32_t)(facts->count - 1))) {
+        facts->count--;
+        return NULL;
+    }
+    return &fact->delta;
+}
+
+/* The row of a total; one that is held remembers its row, so that it is looked up once a
+ * settlement. */
+static struct amounts *
+period_row(struct book *book, const struct tenant *tenant, struct totals *held,
+           const struct booking *booking, struct text project)
+{
+    struct list *periods = &book->settlement->periods;
+
+    if (held != NULL && held->row_of == book->number)
+        return &((struct period_total *)list_at(periods, held->row))->delta;
+    const struct key128 key = identity_texts(
+        identity_numbers(tenant->id, &booking->period.start_ms, 1), &project, 1);
+    uint32_t found = table_find(&book->periods, key);
+
+    if (found == TABLE_NONE) {
+        struct period_total *row = list_add(periods);
+
+        if (row == NULL)
+            return NULL;
+        *row = (struct period_total){.tenant = tenant->name,
+                                     .project = project,
+                                     .start_ms = booking->period.start_ms,
+                                     .end_ms = booking->period.end_ms};
+        struct text *const texts[] = {&row->tenant, &row->project};
+
+        found = (uint32_t)(periods->count - 1);
+        if (!keep_texts(book->settlement->arena, texts, 2) ||
+            !table_put(&book->periods, key, found)) {
+            periods->count--;
+            return NULL;
+        }
+    }
+    if (held != NULL) {
+        held->row_of = book->number;
+        held->row = found;
+    }
+    return &((struct period_total *)list_at(periods, found))->delta;
+}
+
+enum { TARGETS = 6 };
+
+static void
+take_back(struct amounts *const *targets, size_t count, const struct amounts *amounts)
+{
+    struct amounts negative = {
+        .cost = -amounts->cost, .charge = -amounts->charge, .refunded = -amounts->refunded};
+
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        negative.count[i] = -amounts->count[i];
+    for (size_t i = 0; i < count; i++)
+        (void)amounts_add(targets[i], &negative);
+}
+
+enum booked
+book_event(struct book *book, struct tenant *tenant, const struct event *event,
+           const struct booking *booking)
+{
+    struct totals *held = booking->period_index < 0 || tenant->split
+                              ? NULL
+                              : tenant->periods[booking->period_index].totals;
+    const int32_t project = booking->project_index;
+    struct amounts *targets[TARGETS];
+    size_t count = 0;
+
+    /* The rows of a list may move while others are added: rows of different lists do not, and the
+     * tenant's period row is asked for after the project's. */
+    targets[count++] = fact_row(book, tenant, event, booking);
+    if (event->names[NAME_API_KEY_ID].size > 0)
+        targets[count++] = key_row(book, tenant, event, booking);
+    if (project >= 0) {
+        if (period_row(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
+                       booking->project) == NULL)
+            return BOOKED_NO_MEMORY;
+    }
+    targets[count++] = period_row(book, tenant, held, booking, TEXT(""));
+    if (project >= 0)
+        targets[count++] = period_row(book, tenant, held == NULL ? NULL : &held[project + 1],
+                                      booking, booking->project);
+    for (size_t i = 0; i < count; i++)
+        if (targets[i] == NULL)
+            return BOOKED_NO_MEMORY;
+    if (held != NULL) {
+        targets[count++] = &held[0].sum;
+        if (project >= 0)
+            targets[count++] = &held[project + 1].sum;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!amounts_add(targets[i], &booking->amounts)) {
+            take_back(targets, i, &booking->amounts);
+            return BOOKED_OVERFLOW;
+        }
+    tenant->touched = book->number;
+    return BOOKED;
+}

@@ -1,0 +1,49 @@
+/*
+ * What an event books: the counts and the money it adds, and the rows it adds them to.
+ *
+ * A book is the open settlement with the indexes that find its rows; it is emptied with the
+ * settlement it belongs to.  A booking touches the fact row of the tenant, that of the key when one
+ * is named, the period totals of tenant and declared project, and the totals in memory: all of them
+ * or, when one would overflow, none.
+ */
+#ifndef RULES_BOOKING_H
+#define RULES_BOOKING_H
+
+#include "core/event.h"
+#include "core/settlement.h"
+#include "rules/tenant.h"
+
+struct book {
+    struct settlement *settlement;
+    struct table facts;
+    struct table key_facts;
+    struct table periods;
+    uint64_t number; /* of the settlement, from 1, never again in this shard's life */
+};
+
+bool book_init(struct book *book, size_t topic_count, size_t memory_limit);
+void book_free(struct book *book);
+/* Empties it for settlement `number`; progress goes on from `from`. */
+void book_open(struct book *book, uint64_t number, const struct progress *from);
+
+struct booking {
+    struct amounts amounts;
+    bool unpriced;
+    struct text project; /* as booked: declared, as given where none are declared, or unassigned */
+    int32_t project_index; /* -1: not a declared one */
+    bool project_unknown;  /* named, but not among the declared ones */
+    int32_t period_index;  /* into the tenant's periods; -1: a past one */
+    struct period period;
+    int64_t hour_ms;
+};
+
+/* What the event is worth to this tenant, before anything is added. `unverified`: it is too old to
+ * be checked for having been counted before. */
+void booking_of(struct booking *booking, const struct event *event, struct tenant *tenant,
+                const struct policy *policy, bool unverified);
+
+enum booked { BOOKED, BOOKED_OVERFLOW, BOOKED_NO_MEMORY };
+enum booked book_event(struct book *book, struct tenant *tenant, const struct event *event,
+                       const struct booking *booking);
+
+#endif

@@ -1,0 +1,330 @@
+#include "core/identity.h"
+#include "rules/evaluate.h"
+#include "rules/shard_state.h"
+
+static struct text
+project_text(const struct tenant *tenant, int32_t project)
+{
+    return project < 0 ? (struct text){NULL, 0} : tenant->spec.projects[project].name;
+}
+
+/* ---- what is remembered and told ---------------------------------------------------------------- */
+
+static void
+remember(struct shard *shard, struct tenant *tenant, const struct quota_state *state)
+{
+    struct settlement *settlement = shard->open->settlement;
+    struct quota_memory *row = shard_must(list_add(&settlement->quotas));
+    const struct text project = project_text(tenant, state->project);
+
+    *row = (struct quota_memory){
+        .tenant = arena_text(settlement->arena, tenant->name),
+        .quota = arena_text(settlement->arena, state->rule->name),
+        .project = project.at == NULL ? TEXT("") : arena_text(settlement->arena, project),
+        .period_ms = tenant->periods[0].period.start_ms,
+        .spent = (uint32_t)state->spent,
+        .open = state->open,
+        .blocked = state->blocked,
+        .since_ms = state->since_ms};
+    tenant->touched = shard->open->number;
+}
+
+static struct text
+unit_of(const struct tenant *tenant, enum meter meter)
+{
+    return meter_is_money(meter) ? tenant->currency : text_of(meter_names[meter]);
+}
+
+static void
+tell(struct shard *shard, const struct tenant *tenant, const struct quota_state *state,
+     const struct quota_verdict *verdict, bool restricted, enum resolved reason)
+{
+    const struct period *period = &tenant->periods[0].period;
+    const struct quota *rule = state->rule;
+    char start[CLOCK_TEXT_SIZE];
+    struct transition transition = {
+        .move = verdict->move,
+        .rule = rule->full_name,
+        .severity = policy_step_severity(verdict->step),
+        .at_ms = shard->time_ms,
+        .step = verdict->step,
+        .crossed_count = verdict->crossed_count,
+        .has_value = true,
+        .is_money = meter_is_money(rule->meter),
+        .value = meter_read(&tenant->periods[0].totals[state->project + 1].sum, rule->meter),
+        .threshold = state->limit,
+        .unit = unit_of(tenant, rule->meter),
+        .zone = text_of(zone_name(tenant->zone)),
+        .resets_ms = period->end_ms,
+        .restricts = restricted && rule->mode == MODE_ENFORCE,
+        .reason = verdict->move == MOVE_RESOLVE ? reason : RESOLVED_NOT};
+
+    memcpy(transition.crossed, verdict->crossed, sizeof verdict->crossed[0] * verdict->crossed_count);
+    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_PROJECT] = project_text(tenant, state->project);
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(period->start_ms, start));
+    shard_transition(shard, &transition);
+}
+
+/* ---- scopes --------------------------------------------------------------------------------------- */
+
+static uint64_t
+content_of(const struct scope_state *state)
+{
+    struct key128 sum = {.low = 0, .high = 0};
+
+    for (size_t i = 0; i < state->count; i++) {
+        const struct restriction *one = &state->restrictions[i];
+        const int64_t numbers[] = {one->code,    one->rank,      one->since_ms,
+                                   one->ends_ms, one->resets_ms, (int64_t)one->limit,
+                                   (int64_t)(one->limit >> 64)};
+        const struct text texts[] = {one->rule, one->reason, one->actor};
+
+        sum = identity_texts(identity_numbers(sum, numbers, sizeof numbers / sizeof numbers[0]),
+                             texts, 3);
+    }
+    return sum.low;
+}
+
+static struct published *
+published_as(struct tenant *tenant, struct text scope)
+{
+    for (struct published *one = tenant->published; one != NULL; one = one->next)
+        if (text_eq(one->scope, scope))
+            return one;
+    return NULL;
+}
+
+/* Index of the project a scope is of, -1 when it is none's. */
+static int32_t
+scope_project(const struct tenant *tenant, struct text scope)
+{
+    char name[SCOPE_SIZE];
+
+    if (scope.size < 8 || memcmp(scope.at, "project/", 8) != 0)
+        return -1;
+    for (size_t i = 0; i < tenant->spec.project_count; i++) {
+        const size_t size =
+            scope_build(name, "project", tenant->name, tenant->spec.projects[i].name);
+
+        if (text_eq((struct text){name, size}, scope))
+            return (int32_t)i;
+    }
+    return -1;
+}
+
+void
+judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
+            struct text trigger)
+{
+    const struct evaluation evaluation = {.now_ms = shard->time_ms,
+                                          .enforcing = shard->enforcing,
+                                          .policy = shard->policy->serial};
+    struct published *before = published_as(tenant, scope);
+    struct scope_state state;
+
+    evaluate_scope(tenant, scope, scope.size > 7 && memcmp(scope.at, "tenant/", 7) == 0,
+                   scope_project(tenant, scope), &evaluation, &state);
+    state.shard = shard->setup.shard;
+    state.epoch = shard->epoch;
+    state.trigger = trigger;
+    const uint64_t content = content_of(&state);
+
+    /* A scope nobody was ever told of is allowed already. */
+    if (!always && (before == NULL ? state.count == 0 : before->content == content))
+        return;
+    if (before == NULL) {
+        before = shard_must(arena_take(tenant->memory, sizeof *before));
+        before->scope = arena_text(tenant->memory, scope);
+        (void)shard_must((void *)(uintptr_t)before->scope.at);
+        before->next = tenant->published;
+        tenant->published = before;
+    }
+    const bool changed = before->content != content || before->restricted != (state.count > 0);
+
+    shard->restricted_count -= before->restricted;
+    before->content = content;
+    before->restricted = state.count > 0;
+    shard->restricted_count += before->restricted;
+    struct scope_state **wanted = shard_must(list_add(&shard->wanted));
+
+    *wanted = shard_must(scope_copy(&state, shard->wanted_memory));
+    if (!changed)
+        return;
+    struct settlement *settlement = shard->open->settlement;
+    struct scope_state *row = shard_must(list_add(&settlement->decisions));
+
+    *row = *(struct scope_state *)shard_must(scope_copy(&state, settlement->arena));
+}
+
+static void
+judge_project_scope(struct shard *shard, struct tenant *tenant, int32_t project,
+                    struct text trigger)
+{
+    char scope[SCOPE_SIZE];
+    const size_t size = scope_build(scope, project < 0 ? "tenant" : "project", tenant->name,
+                                    project_text(tenant, project));
+
+    judge_scope(shard, tenant, (struct text){scope, size}, false, trigger);
+}
+
+/* ---- quotas ---------------------------------------------------------------------------------------- */
+
+void
+judge_project(struct shard *shard, struct tenant *tenant, int32_t project,
+              const struct occasion *occasion)
+{
+    const struct amounts *sum = &tenant->periods[0].totals[project + 1].sum;
+    bool changed = false;
+
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        struct quota_state *state = &tenant->quotas[q];
+        const bool was_blocked = state->blocked;
+        struct quota_verdict verdict;
+
+        if (state->project != project)
+            continue;
+        quota_judge(state, meter_read(sum, state->rule->meter), shard->time_ms, &verdict);
+        if (!verdict.changed && !verdict.moved)
+            continue;
+        changed = true;
+        remember(shard, tenant, state);
+        if (verdict.moved)
+            tell(shard, tenant, state, &verdict, state->blocked || was_blocked, occasion->reason);
+    }
+    tenant_set_trips(tenant, project);
+    if (!changed)
+        return;
+    judge_project_scope(shard, tenant, project, occasion->trigger);
+    judge_due(shard, tenant);
+}
+
+void
+judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *occasion)
+{
+    if (tenant->split)
+        return;
+    for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++) {
+        judge_project(shard, tenant, p, occasion);
+        judge_project_scope(shard, tenant, p, occasion->trigger);
+    }
+    for (size_t i = 0; i < tenant->word_count; i++)
+        judge_scope(shard, tenant, tenant->words[i].scope, false, occasion->trigger);
+    /* Scopes that were published and that nothing above names any more. */
+    for (struct published *one = tenant->published; one != NULL; one = one->next)
+        judge_scope(shard, tenant, one->scope, false, occasion->trigger);
+    judge_due(shard, tenant);
+}
+
+/* An episode of a period that is over ends with it. */
+static void
+close_episode(struct shard *shard, struct tenant *tenant, struct quota_state *state,
+              enum resolved reason)
+{
+    const bool was_blocked = state->blocked;
+    const bool was_open = state->open;
+    const struct quota_verdict verdict = {.move = MOVE_RESOLVE, .step = state->spent};
+
+    if (!was_open && !was_blocked && state->spent == 0)
+        return;
+    state->open = false;
+    state->blocked = false;
+    remember(shard, tenant, state);
+    if (was_open)
+        tell(shard, tenant, state, &verdict, was_blocked, reason);
+    state->spent = 0;
+}
+
+void
+judge_turn(struct shard *shard, struct tenant *tenant)
+{
+    for (size_t q = 0; q < tenant->quota_count && !tenant->split; q++)
+        close_episode(shard, tenant, &tenant->quotas[q], RESOLVED_PERIOD_ROLLOVER);
+    tenant_turn(tenant, shard->time_ms);
+    judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_PERIOD_ROLLOVER});
+}
+
+void
+judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_load *load)
+{
+    struct settlement *settlement = shard->open->settlement;
+
+    for (size_t m = 0; m < load->quota_count && !tenant->split; m++) {
+        const struct quota_memory *memory = &load->quotas[m];
+        const bool present = memory->period_ms == tenant->periods[0].period.start_ms;
+        bool held = false;
+        char start[CLOCK_TEXT_SIZE];
+
+        for (size_t q = 0; q < tenant->quota_count && present; q++)
+            held |= text_eq(memory->quota, tenant->quotas[q].rule->name) &&
+                    text_eq(memory->project.size == 0 ? (struct text){NULL, 0} : memory->project,
+                            project_text(tenant, tenant->quotas[q].project));
+        if (held || (!memory->open && !memory->blocked))
+            continue;
+        struct quota_memory *row = shard_must(list_add(&settlement->quotas));
+        char rule[80] = "quota/";
+
+        *row = *memory;
+        row->tenant = arena_text(settlement->arena, memory->tenant);
+        row->quota = arena_text(settlement->arena, memory->quota);
+        row->project = arena_text(settlement->arena, memory->project);
+        row->open = row->blocked = false;
+        if (!memory->open)
+            continue;
+        (void)text_copy(rule + 6, sizeof rule - 6, memory->quota);
+        struct transition transition = {.move = MOVE_RESOLVE,
+                                        .rule = text_of(rule),
+                                        .severity = policy_step_severity((int32_t)memory->spent),
+                                        .at_ms = shard->time_ms,
+                                        .step = (int32_t)memory->spent,
+                                        .restricts = memory->blocked,
+                                        .zone = text_of(zone_name(tenant->zone)),
+                                        .reason = present ? RESOLVED_RULE_REMOVED
+                                                          : RESOLVED_PERIOD_ROLLOVER};
+
+        transition.labels[LABEL_TENANT] = tenant->name;
+        transition.labels[LABEL_PROJECT] =
+            memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
+        transition.labels[LABEL_PERIOD] = text_of(clock_format(memory->period_ms, start));
+        shard_transition(shard, &transition);
+    }
+}
+
+/* ---- deadlines --------------------------------------------------------------------------------------- */
+
+void
+judge_due(struct shard *shard, struct tenant *tenant)
+{
+    int64_t due_ms = INT64_MAX;
+    bool restricted = false;
+
+    if (tenant->split)
+        return;
+    for (size_t q = 0; q < tenant->quota_count; q++)
+        restricted |= tenant->quotas[q].open || tenant->quotas[q].blocked;
+    /* Usage booked ahead of time is judged when its period begins. */
+    if (restricted || tenant->period_count > 1)
+        due_ms = tenant->periods[0].period.end_ms;
+    for (size_t i = 0; i < tenant->word_count; i++)
+        if (tenant->words[i].until_ms > shard->time_ms) {
+            restricted = true;
+            if (tenant->words[i].until_ms < due_ms)
+                due_ms = tenant->words[i].until_ms;
+        }
+    for (const struct published *one = tenant->published; one != NULL; one = one->next)
+        restricted |= one->restricted;
+    tenant->restricted = restricted;
+    if (due_ms != tenant->due_ms)
+        (void)shard_must(due_set(&shard->due, tenant, due_ms) ? tenant : NULL);
+    if (due_ms == tenant->stored_due_ms && restricted == tenant->stored_restricted)
+        return;
+    struct settlement *settlement = shard->open->settlement;
+    struct tenant_due *row = shard_must(list_add(&settlement->due));
+
+    *row = (struct tenant_due){.tenant = arena_text(settlement->arena, tenant->name),
+                               .due_ms = due_ms,
+                               .restricted = restricted};
+    tenant->stored_due_ms = due_ms;
+    tenant->stored_restricted = restricted;
+    tenant->touched = shard->open->number;
+}

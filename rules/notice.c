@@ -1,0 +1,147 @@
+#include "core/identity.h"
+#include "rules/shard_state.h"
+
+#include <stdlib.h>
+
+static int64_t
+day_start(int64_t at_ms)
+{
+    return clock_day_of(at_ms) * CLOCK_DAY_MS;
+}
+
+void
+notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct event *event)
+{
+    const int64_t day = day_start(shard->time_ms);
+    const struct text names[] = {event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
+    const struct key128 model = identity_texts((struct key128){0}, names, 2);
+    char start[CLOCK_TEXT_SIZE];
+
+    if (shard->unpriced_day != day) {
+        table_clear(&shard->unpriced_models);
+        shard->unpriced_day = day;
+    }
+    /* The alert exists once a model and day whoever says it; a full table says it again at most. */
+    if (table_find(&shard->unpriced_models, model) != TABLE_NONE ||
+        !table_put(&shard->unpriced_models, model, 0))
+        return;
+    struct transition transition = {
+        .move = MOVE_FIRE,
+        .rule = TEXT("ingest/unpriced_model"),
+        .severity = SEVERITY_WARNING,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = TEXT("events without a cost: kept with amount 0 in table unpriced until priced")};
+
+    (void)tenant;
+    transition.labels[LABEL_PROVIDER] = names[0];
+    transition.labels[LABEL_MODEL] = names[1];
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
+    shard_transition(shard, &transition);
+}
+
+void
+notice_unknown(struct shard *shard, const struct tenant *tenant, const struct event *event,
+               bool project)
+{
+    const int64_t day = day_start(shard->time_ms);
+    char start[CLOCK_TEXT_SIZE];
+    struct transition transition = {.move = MOVE_FIRE,
+                                    .severity = SEVERITY_INFO,
+                                    .at_ms = shard->time_ms,
+                                    .zone = TEXT("UTC")};
+
+    if (project) {
+        transition.rule = TEXT("ingest/unknown_project");
+        transition.labels[LABEL_TENANT] = tenant->name;
+        transition.summary = TEXT("events name a project the tenant does not have: booked as "
+                                  "\"unassigned\"");
+    } else {
+        if (shard->unknown_day == day)
+            return;
+        shard->unknown_day = day;
+        transition.rule = TEXT("ingest/unknown_tenant");
+        transition.summary = TEXT("events of tenants that are not known: judged by the fallback "
+                                  "plan; `tripmeter tenant list --unknown` names them");
+    }
+    (void)event;
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
+    shard_transition(shard, &transition);
+}
+
+void
+notice_split(struct shard *shard, struct tenant *tenant)
+{
+    char partition[16];
+    size_t at = sizeof partition - 1;
+    int32_t number = shard->setup.shard;
+    struct transition transition = {
+        .move = MOVE_FIRE,
+        .rule = TEXT("ingest/tenant_split"),
+        .severity = SEVERITY_WARNING,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = TEXT("events of one tenant arrive in two partitions: counted, not judged here; "
+                        "set partitioner=murmur2_random on every gateway")};
+
+    partition[at] = '\0';
+    do
+        partition[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_PARTITION] = text_of(partition + at);
+    shard_transition(shard, &transition);
+}
+
+static void
+notice_dead(struct shard *shard, int32_t topic, bool halted)
+{
+    struct transition transition = {
+        .move = MOVE_FIRE,
+        .rule = halted ? TEXT("ingest/partition_halted") : TEXT("ingest/dead_events"),
+        .severity = SEVERITY_CRITICAL,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = halted ? TEXT("more than half of the events cannot be read: the partition is "
+                                 "halted so that nothing drains away; see `tripmeter dead list`")
+                          : TEXT("more than 1 % of the events of 5 minutes cannot be read; see "
+                                 "`tripmeter dead list`")};
+    char start[CLOCK_TEXT_SIZE];
+
+    transition.labels[LABEL_TOPIC] = text_of(shard->setup.topics[topic]);
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(day_start(shard->time_ms), start));
+    shard_transition(shard, &transition);
+}
+
+void
+notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead)
+{
+    struct dead_rate *rate = &shard->topics[topic].rate;
+    const int64_t minute = time_ms / CLOCK_MINUTE_MS;
+    const size_t slot = (size_t)(minute % DEAD_MINUTES);
+    int64_t events = 0;
+    int64_t refused = 0;
+
+    if (rate->minute[slot] != minute) {
+        rate->minute[slot] = minute;
+        rate->events[slot] = rate->dead[slot] = 0;
+    }
+    rate->events[slot]++;
+    if (!dead)
+        return;
+    rate->dead[slot]++;
+    for (size_t i = 0; i < DEAD_MINUTES; i++)
+        if (minute - rate->minute[i] < DEAD_MINUTES) {
+            events += rate->events[i];
+            refused += rate->dead[i];
+        }
+    if (events >= 100 && refused * 100 > events && !rate->alerted) {
+        rate->alerted = true;
+        notice_dead(shard, topic, false);
+    }
+    if (shard->setup.halt_on_dead && events >= 200 && refused * 2 > events &&
+        !shard->topics[topic].halted) {
+        shard->topics[topic].halted = true;
+        notice_dead(shard, topic, true);
+    }
+}

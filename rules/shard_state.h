@@ -1,0 +1,88 @@
+/* The inside of a shard, shared by the files of rules/ that make it up and by nobody else. */
+#ifndef RULES_SHARD_STATE_H
+#define RULES_SHARD_STATE_H
+
+#include "rules/booking.h"
+#include "rules/due.h"
+#include "rules/shard.h"
+
+#define DEAD_MINUTES 5
+
+/* Events and dead ones of the last minutes of record time: is this partition still readable? */
+struct dead_rate {
+    int64_t minute[DEAD_MINUTES];
+    int64_t events[DEAD_MINUTES];
+    int64_t dead[DEAD_MINUTES];
+    bool alerted;
+};
+
+struct topic_state {
+    struct seen *seen; /* NULL: duplicates are not looked for */
+    int64_t time_ms;   /* partition time: the highest record time so far */
+    struct dead_rate rate;
+    bool halted;
+};
+
+struct shard {
+    struct shard_setup setup;
+    const struct policy *policy;
+    bool enforcing;
+    int64_t epoch;
+    int64_t seq; /* settle_seq of the next settlement to freeze */
+    int64_t time_ms;
+    bool time_moved; /* since the last settlement was frozen */
+    struct topic_state *topics;
+    struct table index; /* name -> place in tenants */
+    struct tenant **tenants;
+    size_t tenant_count;
+    size_t tenant_room;
+    size_t sweep; /* where the search for idle tenants goes on */
+    size_t restricted_count;
+    struct due due;
+    struct book books[2];
+    struct book *open;
+    struct book *frozen; /* NULL: none is under way */
+    uint64_t number;     /* of the open book */
+    struct arena *wanted_memory;
+    struct list wanted; /* struct scope_state * */
+    struct arena *scratch;
+    int64_t unpriced_day; /* UTC day the models below were alerted for */
+    struct table unpriced_models;
+    int64_t unknown_day; /* UTC day an unknown tenant was alerted for */
+};
+
+/* What cannot be had when memory is short even beyond the limits: the process stops, and a restart
+ * goes on from Postgres. */
+void *shard_must(void *memory);
+
+/* ---- rules/judge.c ------------------------------------------------------------------------------- */
+/* Why quotas are looked at: what ends an episode is told with this reason. */
+struct occasion {
+    struct text trigger;  /* id of the event; absent for commands and deadlines */
+    enum resolved reason;
+};
+/* Quotas of one scope of the tenant (project -1: its own). */
+void judge_project(struct shard *shard, struct tenant *tenant, int32_t project,
+                   const struct occasion *occasion);
+/* All of them, and every scope that a word or a quota touches. */
+void judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *occasion);
+/* The present period of the tenant has ended: episodes close, the next period is judged. */
+void judge_turn(struct shard *shard, struct tenant *tenant);
+/* Episodes that Postgres remembers and nothing holds any more: of periods that ended while nobody
+ * owned the shard, of quotas that left the plan. */
+void judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_load *load);
+/* The state of one scope as it is now; `always`: also when it was wanted just so before. */
+void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
+                 struct text trigger);
+/* due_ms and restricted as they follow from all of the above; written when they changed. */
+void judge_due(struct shard *shard, struct tenant *tenant);
+
+/* ---- rules/notice.c: alerts about the input itself ----------------------------------------------- */
+void notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct event *event);
+void notice_unknown(struct shard *shard, const struct tenant *tenant, const struct event *event,
+                    bool project);
+void notice_split(struct shard *shard, struct tenant *tenant);
+/* Counts an event of a topic as dead or not; raises the alert, halts the partition. */
+void notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead);
+
+#endif
