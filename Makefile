@@ -55,6 +55,9 @@ obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OU
 # Targets that install packages first compile in a second make, which finds what the first brought.
 BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
+# One short line a step; V=1 shows the commands.
+say = $(if $(V),,@echo "  $(1)	$(2)"; )
+
 .DEFAULT_GOAL := all
 .PHONY: all libs deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
@@ -113,21 +116,21 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(OUT)/tripmeter: $(call obj,main.c $(SRC) $(CXXSRC))
-	$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/run_all: $(call obj,$(SRC) $(CXXSRC) $(TEST))
-	$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(OUT)/%.o: %.cc Makefile
 	@mkdir -p $(@D)
-	$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CXX,$<)$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
 
 $(OUT)/%.o: %.S Makefile
 	@mkdir -p $(@D)

@@ -87,3 +87,13 @@ meter_read(const struct amounts *amounts, enum meter meter)
     assert(false);
     return 0;
 }
+
+void
+amounts_difference(struct amounts *out, const struct amounts *a, const struct amounts *b)
+{
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        out->count[i] = a->count[i] - b->count[i];
+    out->cost = a->cost - b->cost;
+    out->charge = a->charge - b->charge;
+    out->refunded = a->refunded - b->refunded;
+}

@@ -23,7 +23,7 @@ book_free(struct book *book)
 void
 book_open(struct book *book, uint64_t number, const struct progress *from)
 {
-    settlement_clear(book->settlement);
+    settlement_clear(book->settlement, NULL);
     for (size_t i = 0; i < book->settlement->topic_count; i++)
         book->settlement->progress[i] = (struct progress){.from = from[i].next,
                                                           .next = from[i].next,
