@@ -5,12 +5,14 @@
 
 /* ndim, has-null flag, element type, size of the dimension, lower bound: 4 bytes each. */
 #define ARRAY_HEADER 20
-#define LENGTH_SIZE 4
+#define LENGTH_SIZE  4
 /* Postgres counts time in microseconds from 2000-01-01. */
-#define PG_EPOCH_MS INT64_C(946684800000)
-#define NUMERIC_BASE 10000
+#define PG_EPOCH_MS      INT64_C(946684800000)
+#define NUMERIC_BASE     10000
 #define NUMERIC_NEGATIVE 0x4000
-#define NUMERIC_GROUPS 16 /* 29 integer digits need 8, 9 decimals need 3 */
+#define NUMERIC_GROUPS   16 /* 39 digits need 10, 9 decimals need 3 */
+
+__extension__ typedef unsigned __int128 magnitude; /* of a tally, INT128_MIN included */
 
 static void
 put32(char *to, uint32_t value)
@@ -224,7 +226,7 @@ pgarray_time(struct pgparam *param, int64_t at_ms)
 
 /* Base-10000 digits of a number, most significant first; returns how many. */
 static int
-groups_of(unsigned __int128 number, uint16_t out[NUMERIC_GROUPS])
+groups_of(magnitude number, uint16_t out[NUMERIC_GROUPS])
 {
     uint16_t reversed[NUMERIC_GROUPS];
     int count = 0;
@@ -256,11 +258,10 @@ put_numeric(struct pgparam *param, bool negative, int whole_groups, const uint16
 void
 pgarray_money(struct pgparam *param, tally nano)
 {
-    const unsigned __int128 magnitude =
-        nano < 0 ? -(unsigned __int128)nano : (unsigned __int128)nano;
-    const uint64_t fraction = (uint64_t)(magnitude % (uint64_t)MONEY_NANO_PER_UNIT);
+    const magnitude size = nano < 0 ? -(magnitude)nano : (magnitude)nano;
+    const uint64_t fraction = (uint64_t)(size % (uint64_t)MONEY_NANO_PER_UNIT);
     uint16_t groups[NUMERIC_GROUPS];
-    const int whole = groups_of(magnitude / (uint64_t)MONEY_NANO_PER_UNIT, groups);
+    const int whole = groups_of(size / (uint64_t)MONEY_NANO_PER_UNIT, groups);
 
     groups[whole] = (uint16_t)(fraction / 100000);
     groups[whole + 1] = (uint16_t)(fraction / 10 % NUMERIC_BASE);
@@ -271,10 +272,9 @@ pgarray_money(struct pgparam *param, tally nano)
 void
 pgarray_count(struct pgparam *param, tally count)
 {
-    const unsigned __int128 magnitude =
-        count < 0 ? -(unsigned __int128)count : (unsigned __int128)count;
+    const magnitude size = count < 0 ? -(magnitude)count : (magnitude)count;
     uint16_t groups[NUMERIC_GROUPS];
-    const int whole = groups_of(magnitude, groups);
+    const int whole = groups_of(size, groups);
 
     put_numeric(param, count < 0, whole, groups, whole, 0);
 }
@@ -308,8 +308,7 @@ pg_read_text(const PGresult *result, int row, int column)
 {
     if (PQgetisnull(result, row, column))
         return (struct text){NULL, 0};
-    return (struct text){PQgetvalue(result, row, column),
-                         (size_t)PQgetlength(result, row, column)};
+    return (struct text){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
 int64_t
