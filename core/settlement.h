@@ -27,7 +27,6 @@ struct progress {
     int64_t duplicates;
     int64_t dead;
     int64_t ignored;
-    int64_t keyed;       /* counted events that name a key: the sum of `events` of key_facts */
     int64_t time_ms;     /* highest record time so far */
     int64_t last_offset; /* of the last record processed; -1: none yet */
     uint64_t last_fingerprint;
@@ -94,9 +93,8 @@ struct dead_letter {
     struct text tenant; /* absent when it could not be read */
     struct text source;
     struct text id;
-    char hash[65];      /* SHA-256 of the value, hex: set by the store, "" here */
-    struct text value;  /* the raw value, always: the store hashes it, and writes it only when the
-                           configuration keeps it */
+    char hash[65];      /* SHA-256 of the value, hex */
+    struct text value;  /* the raw value; absent unless the configuration keeps it */
     uint64_t fingerprint;
 };
 
