@@ -66,7 +66,7 @@ all: libs ## build the engine
 	@$(BUILD) $(OUT)/tripmeter
 
 libs:
-	@$(PKG) --exists --print-errors $(LIBS) || { echo 'The libraries are missing; to install them: make deps'; exit 1; }
+	@$(PKG) --exists $(LIBS) 2>/dev/null || { echo 'make: libraries are missing; to install them: make deps'; exit 1; }
 
 deps: ## install what all targets need (each target also brings its own)
 	@tests/env/deps.sh build demo test lint

@@ -49,9 +49,11 @@ as_root() {
     fi
 }
 
+# What apt-get prints goes to a file and is shown when it fails.
 apt() {
     # Another installation may hold dpkg's lock: wait for it instead of failing.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 "$@" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600 \
+        -o Dpkg::Use-Pty=0 "$@" >>build/apt.log 2>&1 </dev/null
 }
 
 # Debian's server package creates and starts a cluster on port 5432.  We want the programs only,
@@ -81,7 +83,8 @@ install_packages() {
         printf '%s\n' "$command" >&2
         exit 1
     fi
-    say "installing what $targets needs: $packages"
+    mkdir -p build
+    say "installing what $targets needs: $packages(apt-get; its output is in build/apt.log)"
     apt update || say "apt-get update failed; trying with the lists that are there"
     # shellcheck disable=SC2086 -- a list of words
     case " $packages" in
@@ -94,6 +97,7 @@ install_packages() {
         ;;
     *) apt install -y --no-install-recommends $packages ;;
     esac || {
+        tail -n 20 build/apt.log >&2
         say "apt-get failed.  What was asked of it, to be run as root: $command"
         exit 1
     }
@@ -107,7 +111,7 @@ kafka_jars() {
     say "fetching Apache Kafka's jars (46 MB) from Maven Central into $lib"
     mkdir -p build
     fresh=$(mktemp -d "$PWD/build/kafka-lib.XXXXXX")
-    if ! mvn -q -B -f $pom dependency:copy-dependencies -DoutputDirectory="$fresh" >&2; then
+    if ! mvn -q -B -Dstyle.color=never -f $pom dependency:copy-dependencies -DoutputDirectory="$fresh" >&2; then
         rm -rf "$fresh"
         say "Maven could not fetch them; is Maven Central reachable?  (Proxies: ~/.m2/settings.xml)"
         exit 1
