@@ -111,8 +111,10 @@ kafka_jars() {
     say "fetching Apache Kafka's jars (46 MB) from Maven Central into $lib"
     mkdir -p build
     fresh=$(mktemp -d "$PWD/build/kafka-lib.XXXXXX")
-    if ! mvn -q -B -Dstyle.color=never -f $pom dependency:copy-dependencies -DoutputDirectory="$fresh" >&2; then
+    if ! mvn -q -B -f $pom dependency:copy-dependencies -DoutputDirectory="$fresh" \
+        >build/maven.log 2>&1; then
         rm -rf "$fresh"
+        tail -n 20 build/maven.log >&2
         say "Maven could not fetch them; is Maven Central reachable?  (Proxies: ~/.m2/settings.xml)"
         exit 1
     fi

@@ -9,6 +9,7 @@ Members: kafka (tests.lib.kafka), postgres, receivers.  Or `with Env() as env:` 
 """
 
 import atexit
+import fcntl
 import itertools
 import os
 import shutil
@@ -18,19 +19,21 @@ from tests.lib.engine import Engine
 from tests.lib.kafka import Kafka
 from tests.lib.postgres import Postgres
 from tests.lib.receivers import Receivers
-from tests.lib.server import ROOT
+from tests.lib.server import ROOT, script
 
 
 class Env:
     def __init__(self):
-        self.directory = None
+        self.directory = self.lock = None
         self.kafka = self.postgres = self.receivers = None
         self.numbers = itertools.count(1)
 
     def __enter__(self):
         build = os.path.join(ROOT, "build")
         os.makedirs(build, exist_ok=True)
-        self.directory = tempfile.mkdtemp(prefix="integration.", dir=build)
+        script("sweep.sh")
+        self.directory = tempfile.mkdtemp(prefix="run.", dir=build)
+        self.take_lock()
         try:
             self.kafka = Kafka(os.path.join(self.directory, "kafka"))
             self.postgres = Postgres(os.path.join(self.directory, "postgres"))
@@ -50,6 +53,14 @@ class Env:
         if self.postgres:
             self.postgres.destroy()
         shutil.rmtree(self.directory, ignore_errors=True)
+        self.lock.close()
+
+    def take_lock(self):
+        """For sweep.sh, which removes what a killed run leaves; the name comes with the lock."""
+        path = os.path.join(self.directory, "lock")
+        self.lock = open(path + ".new", "w", encoding="utf-8")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        os.rename(path + ".new", path)
 
     def name(self, stem):
         return f"{stem}-{next(self.numbers)}"
