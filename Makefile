@@ -44,10 +44,10 @@ ALL_CFLAGS   = $(STD) -ffp-contract=off $(WARN) $(FLAGS.$(MODE)) $(lib_cflags) $
 ALL_CXXFLAGS = -std=c++17 -D_POSIX_C_SOURCE=200809L -I. -Wall -Wextra -Wshadow -fno-rtti -DNDEBUG \
                $(FLAGS.$(MODE)) $(if $(filter release,$(MODE)),-O3) $(lib_cflags) $(CXXFLAGS)
 
-SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c)
+SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c engine/*.c cli/*.c)
 CXXSRC := $(wildcard ingest/*.cc)
 TEST := $(wildcard tests/*.c)
-HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h tests/*.h tests/tools/*.h)
+HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h)
 # What lint reads: all C that is ours.
 C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c)
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
@@ -115,10 +115,15 @@ clean: ## remove build/
 help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(OUT)/tripmeter: $(call obj,main.c $(SRC) $(CXXSRC))
+# An archive, so that each program takes of it what it needs.
+$(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC))
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $^
+
+$(OUT)/tripmeter: $(call obj,main.c) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
-$(OUT)/run_all: $(call obj,$(SRC) $(CXXSRC) $(TEST))
+$(OUT)/run_all: $(call obj,$(TEST)) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))

@@ -12,6 +12,8 @@ rule rules 'core|rules'
 rule config 'core|rules|config'
 rule ingest 'core|config|ingest'
 rule sinks 'core|config|sinks'
+rule engine 'core|rules|config|ingest|sinks|engine'
+rule cli 'core|rules|config|ingest|sinks|engine|cli'
 hits=$(grep -nE '<(librdkafka|libpq|curl|yaml|microhttpd|sys/|netinet|arpa|unistd|pthread|threads|stdio|time\.h)' \
     core/*.h rules/*.[ch] 2>/dev/null
     grep -nE '<(librdkafka|libpq|curl|yaml|microhttpd|sys/|netinet|arpa|unistd|pthread|threads|time\.h)' core/*.c)

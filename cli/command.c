@@ -1,0 +1,112 @@
+#include "cli/command.h"
+
+#include "core/clock.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+
+void
+command_complain(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    fputs("tripmeter: ", stderr);
+    (void)vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+enum answer
+command_failed(const struct err *why)
+{
+    command_complain("%s", why->text);
+    return why->class == ERR_RETRY ? ANSWER_UNREACHED : ANSWER_NO;
+}
+
+const char *
+command_environment(const char *name)
+{
+    /* Nothing here changes the environment, and commands have one thread of ours. */
+    const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+
+    return value == NULL || value[0] == '\0' ? NULL : value;
+}
+
+const char *
+command_config_path(const struct arguments *arguments)
+{
+    const char *path = option_value(arguments, "config");
+
+    if (path == NULL)
+        path = command_environment("TRIPMETER_CONFIG");
+    if (path == NULL)
+        command_complain("which configuration? Say: tripmeter %s -c FILE, or set TRIPMETER_CONFIG",
+                         arguments->command->name);
+    return path;
+}
+
+void
+command_print_findings(const struct findings *findings, bool warnings, FILE *out)
+{
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *one = &findings->at[i];
+
+        if (!one->warning)
+            fprintf(out, "%s:%d:%d: %s\n", one->file, one->line, one->column, one->text);
+        else if (warnings)
+            fprintf(out, "%s:%d:%d: warning: %s\n", one->file, one->line, one->column, one->text);
+    }
+}
+
+struct config *
+command_config(const struct arguments *arguments, struct policy **policy, enum answer *answer)
+{
+    struct findings findings = {.arena = NULL};
+    const char *path = command_config_path(arguments);
+
+    *answer = ANSWER_USAGE;
+    if (path == NULL)
+        return NULL;
+    *answer = ANSWER_NO;
+    struct config *config = config_load(path, policy, &findings);
+
+    if (config == NULL)
+        command_print_findings(&findings, false, stderr);
+    findings_free(&findings);
+    return config;
+}
+
+const char *
+command_actor(const struct arguments *arguments)
+{
+    const char *actor = option_value(arguments, "actor");
+
+    if (actor == NULL)
+        actor = command_environment("SUDO_USER");
+    if (actor == NULL)
+        actor = command_environment("USER");
+    return actor == NULL ? "unknown" : actor;
+}
+
+int64_t
+command_now_ms(const struct config *config)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000 + config->clock_offset_ms;
+}
+
+enum answer
+command_print_json(json_t *document)
+{
+    const bool good = document != NULL && json_dumpf(document, stdout, JSON_INDENT(2)) == 0 &&
+                      putchar('\n') != EOF && fflush(stdout) == 0;
+
+    json_decref(document);
+    if (!good)
+        command_complain("the answer could not be written");
+    return good ? ANSWER_FINE : ANSWER_NO;
+}

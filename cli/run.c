@@ -1,0 +1,94 @@
+/* run and check: what an installation begins with. */
+#include "cli/command.h"
+#include "engine/engine.h"
+#include "rules/policy.h"
+
+/* ---- run --------------------------------------------------------------------------------------- */
+
+static enum answer
+run_run(const struct arguments *arguments)
+{
+    struct policy *policy = NULL;
+    enum answer answer;
+    struct config *config = command_config(arguments, &policy, &answer);
+
+    if (config == NULL)
+        return answer;
+    return (enum answer)engine_run(config, policy, option_given(arguments, "activate"));
+}
+
+static const struct option_row run_options[] = {
+    OPTION_CONFIG,
+    {"activate", NULL, "go back to a policy that was in force before", false},
+    {NULL, NULL, NULL, false}};
+
+const struct command_row command_run = {
+    .name = "run",
+    .words = "",
+    .least = 0,
+    .most = 0,
+    .what = "Run the engine",
+    .more =
+        "SIGTERM and SIGINT settle what was counted and end it; SIGHUP reads the configuration\n"
+        "again, all of it or, when it has errors, nothing.\n",
+    .options = run_options,
+    .run = run_run};
+
+/* ---- check ------------------------------------------------------------------------------------- */
+
+static void
+print_summary(const struct config *config, const struct policy *policy)
+{
+    printf("%s: fine\n", config->path);
+    printf("  topics     ");
+    for (size_t i = 0; i < config->kafka.topic_count; i++)
+        printf("%s%s", i == 0 ? "" : ", ", config->kafka.topics[i]);
+    printf(" at %s, group %s, times %s\n", config->kafka.brokers, config->kafka.group,
+           config->kafka.time == TIME_APPEND ? "of the broker" : "of the producers");
+    printf("  decisions  %s\n", config->kafka.control_topic);
+    printf("  policy     %s: %zu plans, unknown tenants get %.*s\n", config->policy_path,
+           policy->plan_count, (int)policy->fallback_plan->name.size,
+           policy->fallback_plan->name.at);
+    for (size_t i = 0; i < config->alerts.receiver_count; i++) {
+        const struct receiver *receiver = &config->alerts.receivers[i];
+
+        printf("  alerts     %s:", receiver->name);
+        for (size_t e = 0; e < receiver->endpoint_count; e++)
+            printf("%s %s", e == 0 ? "" : ",", receiver->endpoints[e].target);
+        puts("");
+    }
+}
+
+static enum answer
+run_check(const struct arguments *arguments)
+{
+    struct findings findings = {.arena = NULL};
+    struct policy *policy = NULL;
+    const char *path = command_config_path(arguments);
+
+    if (path == NULL)
+        return ANSWER_USAGE;
+    struct config *config = config_load(path, &policy, &findings);
+
+    command_print_findings(&findings, true, stdout);
+    if (config != NULL)
+        print_summary(config, policy);
+    findings_free(&findings);
+    policy_free(policy);
+    const enum answer answer = config == NULL ? ANSWER_NO : ANSWER_FINE;
+
+    config_free(config);
+    return answer;
+}
+
+static const struct option_row check_options[] = {OPTION_CONFIG, {NULL, NULL, NULL, false}};
+
+const struct command_row command_check = {
+    .name = "check",
+    .words = "",
+    .least = 0,
+    .most = 0,
+    .what = "Read configuration and policy and name every error",
+    .more = "Each finding is a line file:line:column: text. Nothing is contacted.\n",
+    .options = check_options,
+    .run = run_check};
