@@ -3,7 +3,17 @@
  *
  * Strict where it matters: only what cannot be read is refused (core/dead.def says what that is);
  * unknown members are ignored.  A decoder belongs to one thread; texts of an event live until the
- * next decoder_open.
+ * next decoder_open.  Nothing is allocated after decoder_new.
+ *
+ * A value is structured when it is an object with `specversion`, or an array of such objects (a
+ * batch); the content type is not asked.  Only when `specversion` is missing are the headers
+ * looked at: with `ce_specversion` among them the value is the event's `data`.
+ *
+ *   type      <any prefix>.usage.<kind>.v1; without ".usage." the event is not ours: ignored
+ *   null, ""  a member that is null or the empty text is absent
+ *   counts    whole numbers 0..2^53-1, also written 44.0
+ *   amounts   decimal text within +-9e9, or a JSON number within +-1e6: the double it denotes
+ *   time      at most 5 minutes after the record's, at most 400 days before it
  */
 #ifndef INGEST_DECODE_H
 #define INGEST_DECODE_H
@@ -11,8 +21,16 @@
 #include "core/event.h"
 #include "core/record.h"
 
-#define DECODE_SIZE_LIMIT 65536 /* bytes of one event's value */
+/* Bytes of one event's value, and of an element of an array. */
+#define DECODE_SIZE_LIMIT ((size_t)65536)
+/* Bytes of a whole value. */
+#define DECODE_VALUE_LIMIT ((size_t)1048576)
+/* Objects and arrays around one scalar, from the value's outermost on. */
 #define DECODE_DEPTH_LIMIT 32
+#define DECODE_AHEAD_MS    INT64_C(300000)
+#define DECODE_AGE_MS      INT64_C(34560000000)
+/* As a record's time_ms: there is none (a file), so an event's time is not compared with it. */
+#define DECODE_NO_TIME INT64_MIN
 
 struct decoder;
 /* NULL when memory is short. */

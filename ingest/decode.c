@@ -1,0 +1,506 @@
+#include "ingest/decode.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "ingest/member.h"
+#include "ingest/span.h"
+#include "ingest/usage_data.h"
+
+#define HEADER_COPY_LIMIT 512 /* bytes kept of a header; all valid ones are shorter */
+#define MINIFY_ROOM       64
+
+/* Attributes of the envelope; in binary mode, headers with "ce_" in front. */
+enum {
+    CE_SPECVERSION,
+    CE_TYPE,
+    CE_ID,
+    CE_SOURCE,
+    CE_SUBJECT,
+    CE_TIME,
+    CE_SEQUENCE,
+    CE_DATA,
+    CE_DATACONTENTTYPE, /* known so that it is not looked at twice; says nothing here */
+    CE_COUNT
+};
+static const char *const envelope_names[CE_COUNT] = {
+    [CE_SPECVERSION] = "specversion",
+    [CE_TYPE] = "type",
+    [CE_ID] = "id",
+    [CE_SOURCE] = "source",
+    [CE_SUBJECT] = "subject",
+    [CE_TIME] = "time",
+    [CE_SEQUENCE] = "sequence",
+    [CE_DATA] = "data",
+    [CE_DATACONTENTTYPE] = "datacontenttype",
+};
+
+enum stage {
+    STAGE_END,
+    STAGE_IGNORED, /* nothing in it */
+    STAGE_REFUSED, /* the whole value, for the reason in decoder->dead */
+    STAGE_SINGLE,  /* the envelope is read; its faults are in decoder->dead */
+    STAGE_BATCH,   /* walk stands before the next event */
+};
+
+struct decoder {
+    struct json *json;
+    struct vocabulary envelope_words;
+    struct usage_words words;
+    struct reading reading;
+    int64_t time_ms; /* the record's */
+    enum stage stage;
+    struct dead dead;
+
+    struct object envelope; /* of the event being decoded */
+    bool envelope_good;
+    bool binary;
+
+    struct json_walk walk; /* STAGE_BATCH */
+    uint32_t index;        /* of the event being decoded */
+    struct text unscanned; /* source behind the last event that was scanned */
+    uint32_t scanned;      /* events before `unscanned` */
+    struct text element;   /* the last one scanned */
+
+    char *bodies; /* minified `data` of this record's events, one behind the other */
+    size_t bodies_size;
+    char headers[CE_COUNT][HEADER_COPY_LIMIT];
+};
+
+struct decoder *
+decoder_new(void)
+{
+    struct decoder *decoder = calloc(1, sizeof *decoder);
+
+    if (decoder == NULL)
+        return NULL;
+    /* The shortest member is `"":0,` - five bytes; the rest of these pages is never touched. */
+    decoder->reading.name_limit = DECODE_VALUE_LIMIT / 5 + 1;
+    decoder->reading.names = malloc(decoder->reading.name_limit * sizeof *decoder->reading.names);
+    decoder->bodies = malloc(DECODE_VALUE_LIMIT + MINIFY_ROOM);
+    decoder->json = json_new(DECODE_VALUE_LIMIT, DECODE_DEPTH_LIMIT);
+    if (decoder->reading.names == NULL || decoder->bodies == NULL || decoder->json == NULL) {
+        decoder_free(decoder);
+        return NULL;
+    }
+    vocabulary_init(&decoder->envelope_words, "", envelope_names, CE_COUNT);
+    usage_words_init(&decoder->words);
+    return decoder;
+}
+
+void
+decoder_free(struct decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    json_free(decoder->json);
+    free(decoder->bodies);
+    free(decoder->reading.names);
+    free(decoder);
+}
+
+static bool
+refuse_fault(struct dead *dead, enum json_fault fault)
+{
+    switch (fault) {
+    case JSON_FINE:
+        break;
+    case JSON_BROKEN:
+        return refuse(dead, DEAD_not_json, "the value is not JSON");
+    case JSON_NUMBER:
+        return refuse(dead, DEAD_not_json,
+                      "a number is malformed, or fits neither 64 bits nor a double");
+    case JSON_ESCAPE:
+        return refuse(dead, DEAD_not_json,
+                      "a text has an invalid escape or half of a surrogate pair");
+    case JSON_DEEP:
+        return refuse(dead, DEAD_too_deep, "nested deeper than %d", DECODE_DEPTH_LIMIT);
+    case JSON_NOT_UTF8:
+        return refuse(dead, DEAD_not_utf8, "the value is not valid UTF-8");
+    case JSON_OVERSIZE:
+        return refuse(dead, DEAD_too_large, "the value is larger than %zu bytes",
+                      DECODE_VALUE_LIMIT);
+    }
+    return true;
+}
+
+/* Puts one header where the envelope's member of that name would be. */
+static bool
+take_header(struct decoder *decoder, const struct header *header)
+{
+    const struct text prefix = TEXT("ce_");
+    struct object *envelope = &decoder->envelope;
+
+    if (header->name.size <= prefix.size || memcmp(header->name.at, prefix.at, prefix.size) != 0)
+        return true;
+    const struct text name = {header->name.at + prefix.size, header->name.size - prefix.size};
+    const int slot = vocabulary_find(&decoder->envelope_words, name);
+
+    if (slot < 0 || slot == CE_DATA || header->value.size == 0)
+        return true;
+    if (object_has(envelope, slot))
+        return refuse(&decoder->dead, DEAD_duplicate_member, "header ce_%s stands twice",
+                      envelope_names[slot]);
+
+    struct text copy = {decoder->headers[slot], header->value.size};
+
+    if (copy.size > HEADER_COPY_LIMIT)
+        copy.size = HEADER_COPY_LIMIT; /* longer than any limit: refused all the same */
+    memcpy(decoder->headers[slot], header->value.at, copy.size);
+    envelope->given |= UINT64_C(1) << slot;
+    envelope->members.found[slot] = (struct json_value){JSON_TEXT, {.text = copy}};
+    return true;
+}
+
+/* Binary mode: attributes in headers, `root` is the data. */
+static void
+read_headers(struct decoder *decoder, const struct record *record, const struct json_value *root)
+{
+    struct header headers[RECORD_HEADER_LIMIT];
+    struct object *envelope = &decoder->envelope;
+    bool binary = false;
+
+    if (record->headers == NULL)
+        return;
+    size_t count = record->headers(record->origin, headers, RECORD_HEADER_LIMIT);
+
+    if (count > RECORD_HEADER_LIMIT)
+        count = RECORD_HEADER_LIMIT;
+    for (size_t i = 0; i < count; i++)
+        binary = binary || text_eq(headers[i].name, TEXT("ce_specversion"));
+    if (!binary)
+        return;
+    decoder->binary = true;
+    envelope->given = UINT64_C(1) << CE_DATA;
+    envelope->members.found[CE_DATA] = *root;
+    for (size_t i = 0; i < count && decoder->envelope_good; i++)
+        decoder->envelope_good = take_header(decoder, &headers[i]);
+}
+
+/* Any value but an array. */
+static void
+open_single(struct decoder *decoder, const struct record *record, const struct json_value *root)
+{
+    struct object *envelope = &decoder->envelope;
+
+    decoder->stage = STAGE_SINGLE;
+    decoder->binary = false;
+    decoder->envelope_good = true;
+    envelope->vocabulary = &decoder->envelope_words;
+    envelope->dead = &decoder->dead;
+    envelope->given = 0;
+    if (root->type == JSON_OBJECT)
+        decoder->envelope_good = object_read(envelope, &decoder->envelope_words, root,
+                                             &decoder->reading, &decoder->dead);
+    if (!object_has(envelope, CE_SPECVERSION))
+        read_headers(decoder, record, root);
+}
+
+void
+decoder_open(struct decoder *decoder, const struct record *record)
+{
+    struct json_value root;
+
+    decoder->time_ms = record->time_ms;
+    decoder->bodies_size = 0;
+    decoder->index = 0;
+    if (record->value.at == NULL) {
+        decoder->stage = STAGE_IGNORED;
+        return;
+    }
+    if (!refuse_fault(&decoder->dead, json_parse(decoder->json, record->value, &root))) {
+        decoder->stage = STAGE_REFUSED;
+        return;
+    }
+    if (root.type != JSON_ARRAY) {
+        open_single(decoder, record, &root);
+        return;
+    }
+    struct json_value first;
+
+    json_walk_start(&decoder->walk, &root);
+    decoder->stage = json_next_element(&decoder->walk, &first) ? STAGE_BATCH : STAGE_IGNORED;
+    json_walk_start(&decoder->walk, &root);
+    decoder->unscanned = json_source(decoder->json);
+    decoder->scanned = 0;
+}
+
+/* The text of the event being decoded, as it was written. */
+static struct text
+event_source(struct decoder *decoder)
+{
+    if (decoder->stage == STAGE_SINGLE)
+        return json_source(decoder->json);
+    while (decoder->scanned <= decoder->index) {
+        const bool more = span_next(&decoder->unscanned, &decoder->element);
+
+        assert(more);
+        (void)more;
+        decoder->scanned++;
+    }
+    return decoder->element;
+}
+
+/* Only a value above the limit can hold an event above it. */
+static bool
+check_size(struct decoder *decoder)
+{
+    if (json_source(decoder->json).size <= DECODE_SIZE_LIMIT)
+        return true;
+    const size_t size = event_source(decoder).size;
+
+    return size <= DECODE_SIZE_LIMIT || refuse(&decoder->dead, DEAD_too_large,
+                                               "%zu bytes, more than %zu", size, DECODE_SIZE_LIMIT);
+}
+
+/* Postgres cannot keep U+0000, in whatever member. */
+static bool
+check_storable(struct decoder *decoder, const struct json_value *value)
+{
+    struct json_walk walk;
+    struct json_value inner;
+    struct text name = {NULL, 0};
+    struct text text = value->type == JSON_TEXT ? value->is.text : name;
+
+    if (text.size > 0 && memchr(text.at, '\0', text.size) != NULL)
+        return refuse(&decoder->dead, DEAD_control_character, "data: U+0000 in a text");
+    if (value->type != JSON_OBJECT && value->type != JSON_ARRAY)
+        return true;
+    json_walk_start(&walk, value);
+    while (value->type == JSON_OBJECT ? json_next_member(&walk, &name, &inner)
+                                      : json_next_element(&walk, &inner)) {
+        const struct json_value named = {JSON_TEXT, {.text = name}};
+
+        if (!check_storable(decoder, &named) || !check_storable(decoder, &inner))
+            return false;
+    }
+    return true;
+}
+
+/* event->body, for the kinds that are kept whole. */
+static bool
+keep_body(struct decoder *decoder, struct event *event)
+{
+    struct text data = event_source(decoder);
+
+    if (!check_storable(decoder, &decoder->envelope.members.found[CE_DATA]))
+        return false;
+    if (!decoder->binary) {
+        struct text rest = data;
+
+        for (uint32_t i = 0; i <= decoder->envelope.members.order[CE_DATA]; i++)
+            (void)span_next(&rest, &data);
+    }
+    event->body.at = decoder->bodies + decoder->bodies_size;
+    event->body.size = json_minify(data, decoder->bodies + decoder->bodies_size);
+    decoder->bodies_size += event->body.size;
+    return true;
+}
+
+/* Each of the three as far as it can be read; *first is what is wrong with the first that cannot. */
+static bool
+read_identity(struct decoder *decoder, struct event *event, struct dead *first)
+{
+    struct object *envelope = &decoder->envelope;
+    struct dead later;
+    bool good = true;
+    const struct {
+        int slot;
+        size_t limit;
+        struct text *out;
+    } parts[] = {
+        {CE_ID, EVENT_ID_LIMIT, &event->id},
+        {CE_SOURCE, EVENT_SOURCE_LIMIT, &event->source},
+        {CE_SUBJECT, EVENT_ID_LIMIT, &event->tenant},
+    };
+
+    envelope->dead = first;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (object_needs(envelope, UINT64_C(1) << parts[i].slot) &&
+            object_text(envelope, parts[i].slot, parts[i].limit, parts[i].out))
+            continue;
+        good = false;
+        envelope->dead = &later;
+    }
+    envelope->dead = &decoder->dead;
+    return good;
+}
+
+enum type { TYPE_FOREIGN, TYPE_UNKNOWN, TYPE_KNOWN };
+
+/* <any prefix>.usage.<kind>.v1; the last ".usage." counts. */
+static enum type
+read_type(struct text type, enum event_kind *kind)
+{
+    const struct text mark = TEXT(".usage.");
+    const struct text version = TEXT(".v1");
+    size_t at = type.size < mark.size ? 0 : type.size - mark.size + 1;
+
+    do {
+        if (at == 0)
+            return TYPE_FOREIGN;
+        at--;
+    } while (memcmp(type.at + at, mark.at, mark.size) != 0);
+
+    struct text name = {type.at + at + mark.size, type.size - at - mark.size};
+
+    if (name.size < version.size ||
+        memcmp(name.at + name.size - version.size, version.at, version.size) != 0)
+        return TYPE_UNKNOWN;
+    name.size -= version.size;
+    for (int i = 0; i < EVENT_KIND_COUNT; i++)
+        if (text_eq(name, text_of(event_kind_names[i]))) {
+            *kind = (enum event_kind)i;
+            return TYPE_KNOWN;
+        }
+    return TYPE_UNKNOWN;
+}
+
+static bool
+is_cloud_event(const struct object *envelope)
+{
+    const struct json_value *version = &envelope->members.found[CE_SPECVERSION];
+
+    if (!object_has(envelope, CE_SPECVERSION))
+        return refuse(envelope->dead, DEAD_not_an_event, "specversion is missing");
+    if (version->type != JSON_TEXT || !text_eq(version->is.text, TEXT("1.0")))
+        return refuse(envelope->dead, DEAD_not_an_event, "specversion is not \"1.0\"");
+    return true;
+}
+
+static bool
+read_time(const struct decoder *decoder, struct event *event)
+{
+    const struct object *envelope = &decoder->envelope;
+    char at[CLOCK_TEXT_SIZE];
+
+    if (!object_needs(envelope, UINT64_C(1) << CE_TIME) ||
+        !object_time(envelope, CE_TIME, &event->at_ms))
+        return false;
+    if (decoder->time_ms == DECODE_NO_TIME)
+        return true;
+    /* The record's time may be any int64, the event's lies in the years 1970..9999. */
+    if (event->at_ms - DECODE_AHEAD_MS > decoder->time_ms)
+        return refuse(envelope->dead, DEAD_time_ahead,
+                      "time %s: more than 5 min after the record's",
+                      clock_format(event->at_ms, at));
+    if (event->at_ms + DECODE_AGE_MS < decoder->time_ms)
+        return refuse(envelope->dead, DEAD_too_old,
+                      "time %s: more than 400 days before the record's",
+                      clock_format(event->at_ms, at));
+    return true;
+}
+
+/* CloudEvents' own extension of this name is any text: one that is no number says nothing here. */
+static bool
+read_sequence(const struct object *envelope, struct event *event)
+{
+    const struct json_value *value = &envelope->members.found[CE_SEQUENCE];
+
+    event->sequence = -1;
+    if (!object_has(envelope, CE_SEQUENCE))
+        return true;
+    if (value->type != JSON_TEXT)
+        return object_count(envelope, CE_SEQUENCE, &event->sequence);
+    (void)text_to_int(value->is.text, 0, COUNT_LIMIT, &event->sequence);
+    return true;
+}
+
+static bool
+read_event(struct decoder *decoder, struct event *event)
+{
+    struct object *envelope = &decoder->envelope;
+
+    if (!check_size(decoder) || !read_time(decoder, event) || !read_sequence(envelope, event) ||
+        !object_needs(envelope, UINT64_C(1) << CE_DATA) ||
+        !usage_data_read(&decoder->words, &envelope->members.found[CE_DATA], &decoder->reading,
+                         event, &decoder->dead))
+        return false;
+    return !event_kind_is_kept(event->kind) || keep_body(decoder, event);
+}
+
+/* The event whose envelope has been read: first who it is, then whether it is ours, then the rest. */
+static enum decoded
+decode_envelope(struct decoder *decoder, struct event *event)
+{
+    struct object *envelope = &decoder->envelope;
+    struct dead unidentified;
+    const bool identified = read_identity(decoder, event, &unidentified);
+    struct text type = {NULL, 0};
+    char quoted[QUOTED_SIZE];
+
+    if (!decoder->envelope_good || !is_cloud_event(envelope) ||
+        !object_needs(envelope, UINT64_C(1) << CE_TYPE) ||
+        !object_text(envelope, CE_TYPE, EVENT_SOURCE_LIMIT, &type))
+        return DECODED_DEAD;
+    switch (read_type(type, &event->kind)) {
+    case TYPE_FOREIGN:
+        return DECODED_IGNORED;
+    case TYPE_UNKNOWN:
+        (void)refuse(&decoder->dead, DEAD_unknown_kind, "type %s", text_quoted(type, quoted));
+        return DECODED_DEAD;
+    case TYPE_KNOWN:
+        break;
+    }
+    if (!identified) {
+        decoder->dead = unidentified;
+        return DECODED_DEAD;
+    }
+    return read_event(decoder, event) ? DECODED_EVENT : DECODED_DEAD;
+}
+
+/* The next event of an array; false at its end. */
+static bool
+next_of_batch(struct decoder *decoder)
+{
+    struct object *envelope = &decoder->envelope;
+    struct json_value value;
+
+    if (!json_next_element(&decoder->walk, &value))
+        return false;
+    decoder->binary = false;
+    envelope->vocabulary = &decoder->envelope_words;
+    envelope->dead = &decoder->dead;
+    envelope->given = 0;
+    decoder->envelope_good =
+        value.type == JSON_OBJECT
+            ? object_read(envelope, &decoder->envelope_words, &value, &decoder->reading,
+                          &decoder->dead)
+            : refuse(&decoder->dead, DEAD_not_an_event, "an element of the array is no object");
+    return true;
+}
+
+enum decoded
+decoder_next(struct decoder *decoder, struct event *event, struct dead *dead)
+{
+    enum decoded decoded = DECODED_END;
+
+    *event = (struct event){.sequence = -1};
+    switch (decoder->stage) {
+    case STAGE_END:
+        return DECODED_END;
+    case STAGE_IGNORED:
+        decoder->stage = STAGE_END;
+        return DECODED_IGNORED;
+    case STAGE_REFUSED:
+        decoder->stage = STAGE_END;
+        decoded = DECODED_DEAD;
+        break;
+    case STAGE_SINGLE:
+        decoded = decode_envelope(decoder, event);
+        decoder->stage = STAGE_END;
+        break;
+    case STAGE_BATCH:
+        if (!next_of_batch(decoder)) {
+            decoder->stage = STAGE_END;
+            return DECODED_END;
+        }
+        decoded = decode_envelope(decoder, event);
+        decoder->index++;
+        break;
+    }
+    if (decoded == DECODED_DEAD)
+        *dead = decoder->dead;
+    return decoded;
+}

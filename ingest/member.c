@@ -1,0 +1,401 @@
+#include "ingest/member.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+
+#define NUMBER_COST_LIMIT INT64_C(1000000) /* units; a JSON number beyond is no amount */
+
+const char *
+text_quoted(struct text text, char out[QUOTED_SIZE])
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t used = 0;
+    size_t i = 0;
+
+    for (; i < text.size && i < QUOTED_LIMIT; i++) {
+        const unsigned char byte = (unsigned char)text.at[i];
+
+        if (byte >= 0x20 && byte < 0x7f && byte != '\\') {
+            out[used++] = (char)byte;
+            continue;
+        }
+        out[used++] = '\\';
+        out[used++] = 'x';
+        out[used++] = hex[byte >> 4];
+        out[used++] = hex[byte & 15];
+    }
+    for (int dots = 0; i < text.size && dots < 3; dots++)
+        out[used++] = '.';
+    out[used] = '\0';
+    return out;
+}
+
+bool
+refuse(struct dead *dead, enum dead_reason reason, const char *format, ...)
+{
+    va_list arguments;
+
+    dead->reason = reason;
+    va_start(arguments, format);
+    (void)vsnprintf(dead->detail, sizeof dead->detail, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool
+object_refuse(const struct object *object, int slot, enum dead_reason reason, const char *what)
+{
+    return refuse(object->dead, reason, "%s%s: %s", object->vocabulary->object,
+                  object->vocabulary->names[slot].at, what);
+}
+
+static bool
+refuse_double(struct dead *dead, struct text name)
+{
+    char quoted[QUOTED_SIZE];
+
+    return refuse(dead, DEAD_duplicate_member, "member \"%s\" is named twice in one object",
+                  text_quoted(name, quoted));
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+/* Below this many, comparing each with each is cheaper than sorting. */
+enum { FEW_NAMES = 16 };
+
+/* Whether this one object names a member twice; *twice says which. */
+static bool
+names_repeat(const struct json_value *object, const struct reading *reading, struct text *twice)
+{
+    struct json_walk walk;
+    struct json_value value;
+    struct text name;
+    size_t count = 0;
+
+    json_walk_start(&walk, object);
+    while (json_next_member(&walk, &name, &value)) {
+        assert(count < reading->name_limit);
+        reading->names[count++] = name;
+    }
+    const bool sorted = count > FEW_NAMES;
+
+    if (sorted)
+        qsort(reading->names, count, sizeof reading->names[0], compare_names);
+    for (size_t i = 1; i < count; i++)
+        for (size_t j = sorted ? i - 1 : 0; j < i; j++)
+            if (text_eq(reading->names[i], reading->names[j])) {
+                *twice = reading->names[i];
+                return true;
+            }
+    return false;
+}
+
+bool
+value_is_unique(const struct json_value *value, const struct reading *reading, struct dead *dead)
+{
+    struct json_walk walk;
+    struct json_value inner;
+    struct text name;
+
+    if (value->type == JSON_ARRAY) {
+        json_walk_start(&walk, value);
+        while (json_next_element(&walk, &inner))
+            if (!value_is_unique(&inner, reading, dead))
+                return false;
+    }
+    if (value->type != JSON_OBJECT)
+        return true;
+    if (names_repeat(value, reading, &name))
+        return refuse_double(dead, name);
+    json_walk_start(&walk, value);
+    while (json_next_member(&walk, &name, &inner))
+        if (!value_is_unique(&inner, reading, dead))
+            return false;
+    return true;
+}
+
+static bool
+is_absent(const struct json_value *value)
+{
+    return value->type == JSON_NULL || (value->type == JSON_TEXT && value->is.text.size == 0);
+}
+
+/* What the vocabulary does not name may still not be there twice, here or further inside. */
+static bool
+check_unknown(const struct vocabulary *vocabulary, const struct json_value *object,
+              const struct reading *reading, struct dead *dead)
+{
+    struct json_walk walk;
+    struct json_value value;
+    struct text name;
+
+    if (names_repeat(object, reading, &name))
+        return refuse_double(dead, name);
+    json_walk_start(&walk, object);
+    while (json_next_member(&walk, &name, &value))
+        if (vocabulary_find(vocabulary, name) < 0 && !value_is_unique(&value, reading, dead))
+            return false;
+    return true;
+}
+
+bool
+object_read(struct object *object, const struct vocabulary *vocabulary,
+            const struct json_value *value, const struct reading *reading, struct dead *dead)
+{
+    struct json_members *members = &object->members;
+
+    object->vocabulary = vocabulary;
+    object->dead = dead;
+    json_sort_members(members, value, vocabulary);
+    object->given = members->seen;
+    for (int slot = 0; members->seen >> slot != 0; slot++)
+        if ((members->seen >> slot & 1) != 0 && is_absent(&members->found[slot]))
+            object->given &= ~(UINT64_C(1) << slot);
+    if (members->twice >= 0)
+        return refuse_double(dead, vocabulary->names[members->twice]);
+    return (members->unknown <= 1 && !members->unknown_nested) ||
+           check_unknown(vocabulary, value, reading, dead);
+}
+
+bool
+object_needs(const struct object *object, uint64_t needed)
+{
+    const uint64_t missing = needed & ~object->given;
+
+    for (int slot = 0; missing != 0 && slot < (int)object->vocabulary->count; slot++)
+        if ((missing >> slot & 1) != 0)
+            return object_refuse(object, slot, DEAD_missing_member, "is missing");
+    return true;
+}
+
+bool
+object_inner(const struct object *object, int slot, const struct vocabulary *vocabulary,
+             const struct reading *reading, struct object *inner)
+{
+    if (!object_needs(object, UINT64_C(1) << slot))
+        return false;
+    if (object->members.found[slot].type != JSON_OBJECT)
+        return object_refuse(object, slot, DEAD_bad_member, "is no object");
+    return object_read(inner, vocabulary, &object->members.found[slot], reading, object->dead);
+}
+
+static uint64_t
+load8(const char *at)
+{
+    uint64_t word;
+
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* A high bit for every byte that is no printable ASCII (and perhaps for some above such a byte). */
+static uint64_t
+odd_bytes(uint64_t word)
+{
+    const uint64_t high = UINT64_C(0x8080808080808080);
+    const uint64_t blank = UINT64_C(0x2020202020202020);
+    const uint64_t one = UINT64_C(0x0101010101010101);
+
+    /* At least 0x80, or 0x7f, or less than 0x20. */
+    return (word | (word + one) | ~((word | high) - blank)) & high;
+}
+
+/* Nothing but printable ASCII, in words that may overlap. False: it takes a closer look. */
+static bool
+is_plain(struct text text)
+{
+    uint64_t odd = 0;
+
+    if (text.size < 8) {
+        for (size_t i = 0; i < text.size; i++)
+            odd |= odd_bytes(UINT64_C(0x2020202020202000) | (unsigned char)text.at[i]);
+        return odd == 0;
+    }
+    for (size_t i = 0; i + 8 < text.size; i += 8)
+        odd |= odd_bytes(load8(text.at + i));
+    return (odd | odd_bytes(load8(text.at + text.size - 8))) == 0;
+}
+
+bool
+text_is_usable(struct text text, size_t limit, enum dead_reason *reason, const char **what)
+{
+    if (text.size > limit) {
+        *reason = DEAD_bad_member;
+        *what = "is too long";
+        return false;
+    }
+    if (is_plain(text) || text_is_clean(text))
+        return true;
+    const bool utf8 = json_is_utf8(text);
+
+    *reason = utf8 ? DEAD_control_character : DEAD_not_utf8;
+    *what = utf8 ? "has a control character in it" : "is not valid UTF-8";
+    return false;
+}
+
+bool
+object_text(const struct object *object, int slot, size_t limit, struct text *out)
+{
+    const struct json_value *value = &object->members.found[slot];
+    enum dead_reason reason;
+    const char *what;
+
+    if (!object_has(object, slot))
+        return true;
+    if (value->type != JSON_TEXT)
+        return object_refuse(object, slot, DEAD_bad_member, "is no text");
+    if (!text_is_usable(value->is.text, limit, &reason, &what))
+        return object_refuse(object, slot, reason, what);
+    *out = value->is.text;
+    return true;
+}
+
+bool
+count_of(const struct json_value *value, int64_t *out, enum dead_reason *reason, const char **what)
+{
+    int64_t count = -1;
+
+    *reason = DEAD_count_range;
+    *what = "is outside 0..2^53-1";
+    switch (value->type) {
+    case JSON_INTEGER:
+        count = value->is.integer;
+        break;
+    case JSON_DOUBLE:
+        /* Some languages write every number with a point. */
+        if (!(value->is.number >= 0 && value->is.number <= (double)COUNT_LIMIT))
+            return false;
+        count = (int64_t)value->is.number;
+        if ((double)count < value->is.number) {
+            *reason = DEAD_bad_member;
+            *what = "is no whole number";
+            return false;
+        }
+        break;
+    case JSON_NATURAL:
+        return false;
+    case JSON_NULL:
+    case JSON_BOOL:
+    case JSON_TEXT:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        *reason = DEAD_bad_member;
+        *what = "is no number";
+        return false;
+    }
+    if (count < 0 || count > COUNT_LIMIT)
+        return false;
+    *out = count;
+    return true;
+}
+
+bool
+object_count(const struct object *object, int slot, int64_t *out)
+{
+    enum dead_reason reason;
+    const char *what;
+
+    if (!object_has(object, slot))
+        return true;
+    return count_of(&object->members.found[slot], out, &reason, &what) ||
+           object_refuse(object, slot, reason, what);
+}
+
+bool
+object_small(const struct object *object, int slot, int32_t low, int32_t high, int32_t *out)
+{
+    int64_t count = low;
+    char what[64];
+
+    if (!object_count(object, slot, &count))
+        return false;
+    if (!object_has(object, slot))
+        return true;
+    if (count < low || count > high) {
+        (void)snprintf(what, sizeof what, "is outside %" PRId32 "..%" PRId32, low, high);
+        return object_refuse(object, slot, DEAD_bad_member, what);
+    }
+    *out = (int32_t)count;
+    return true;
+}
+
+bool
+object_flag(const struct object *object, int slot, unsigned flag, unsigned *flags)
+{
+    const struct json_value *value = &object->members.found[slot];
+
+    if (!object_has(object, slot))
+        return true;
+    if (value->type != JSON_BOOL)
+        return object_refuse(object, slot, DEAD_bad_member, "is neither true nor false");
+    *flags = value->is.yes ? *flags | flag : *flags & ~flag;
+    return true;
+}
+
+/* "12.5 EUR" is no amount at all; "1e30" is one, only too large. */
+static enum dead_reason
+amount_fault(struct text text)
+{
+    static const char marks[] = "0123456789+-.eE";
+
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] == '\0' || strchr(marks, text.at[i]) == NULL)
+            return DEAD_bad_member;
+    return DEAD_cost_range;
+}
+
+bool
+object_money(const struct object *object, int slot, struct money *out)
+{
+    const struct json_value *value = &object->members.found[slot];
+    struct err why;
+
+    if (!object_has(object, slot))
+        return true;
+    switch (value->type) {
+    case JSON_TEXT:
+        return money_parse(value->is.text, out, &why) ||
+               object_refuse(object, slot, amount_fault(value->is.text),
+                             "is no decimal number within +-9e9");
+    case JSON_DOUBLE:
+        return money_from_double(value->is.number, NUMBER_COST_LIMIT, out, &why) ||
+               object_refuse(object, slot, DEAD_cost_range,
+                             "as a JSON number is beyond +-1e6; send it as text");
+    case JSON_INTEGER:
+        if (value->is.integer >= -NUMBER_COST_LIMIT && value->is.integer <= NUMBER_COST_LIMIT) {
+            out->nano = value->is.integer * MONEY_NANO_PER_UNIT;
+            return true;
+        }
+        break;
+    case JSON_NATURAL:
+        break;
+    case JSON_NULL:
+    case JSON_BOOL:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        return object_refuse(object, slot, DEAD_bad_member, "is neither decimal text nor a number");
+    }
+    return object_refuse(object, slot, DEAD_cost_range,
+                         "as a JSON number is beyond +-1e6; send it as text");
+}
+
+bool
+object_time(const struct object *object, int slot, int64_t *out)
+{
+    const struct json_value *value = &object->members.found[slot];
+
+    if (!object_has(object, slot))
+        return true;
+    if (value->type == JSON_TEXT && clock_parse(value->is.text, out))
+        return true;
+    return object_refuse(object, slot, DEAD_bad_time, "is no RFC 3339 date-time");
+}

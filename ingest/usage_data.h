@@ -1,0 +1,30 @@
+/*
+ * The member `data` of a usage event: what each kind needs, what it may carry, and its bounds.
+ */
+#ifndef INGEST_USAGE_DATA_H
+#define INGEST_USAGE_DATA_H
+
+#include "ingest/member.h"
+
+/* The names of all members that are looked for in `data` and below it. */
+struct usage_words {
+    struct vocabulary data;
+    struct vocabulary usage;
+    struct vocabulary reservation;
+    struct vocabulary refund_of;
+    struct vocabulary supersedes;
+    struct vocabulary decision;
+    struct vocabulary topup;
+    struct vocabulary value;
+};
+
+void usage_words_init(struct usage_words *words);
+
+/* Fills the event from `data` (of any type). event->kind is known, the rest of it is zero. */
+bool usage_data_read(const struct usage_words *words, const struct json_value *data,
+                     const struct reading *reading, struct event *event, struct dead *dead);
+
+/* Kinds that are stored one by one with their `data`. */
+bool event_kind_is_kept(enum event_kind kind);
+
+#endif
