@@ -25,23 +25,37 @@ void control_close(struct control *control, int64_t deadline_ms);
 
 /* Wall clock used for expiry and heartbeats is now + config->clock_offset_ms. */
 
-/* A shard is ours from now on under this epoch; heartbeats begin. */
+/* A shard is ours from now on under this epoch; a heartbeat is written at once and then every 10 s.
+ * With another epoch than before everything wanted for it is forgotten: the caller wants every state
+ * of the shard that has a restriction (again). */
 void control_own(struct control *control, int32_t shard, int64_t epoch);
-/* Not ours any more: everything wanted for it is dropped, nothing more is published for it. */
+/* Not ours any more: everything wanted for it is dropped, nothing more is published for it, and what
+ * the producer still holds is taken back. */
 void control_disown(struct control *control, int32_t shard);
-/* Position for the heartbeat: shard time and lag. */
-void control_heartbeat(struct control *control, int32_t shard, int64_t as_of_ms, int64_t lag_records);
+/* Position for the heartbeat: shard time and lag. To be called every few seconds: a worker that says
+ * nothing for 30 s gets no heartbeat, so that gateways see that nobody judges. */
+void control_heartbeat(struct control *control, int32_t shard, int64_t as_of_ms,
+                       int64_t lag_records);
 
 /* The state of a scope is now this (copied). Any thread; never waits for the broker. False when the
- * map is full (the caller holds back and calls again). */
+ * map is full (the caller holds back and calls again). A state of an epoch that is not the shard's
+ * is dropped, with true. */
 bool control_want(struct control *control, const struct scope_state *state);
 
 /* Has the topic been read to the end it had when the shard was owned? */
 bool control_caught_up(struct control *control);
-/* Takes one scope seen on the topic that nobody here wants: the owner of its tenant's home looks at
- * it and wants its current state. The text lives in the arena. False when there is none. */
-bool control_stranger(struct control *control, struct arena *arena, struct text *scope);
-/* `tripmeter watch`, the status page: every wanted state with a restriction, in order of scope. */
+/* Takes a scope with a restriction that was read from the topic under one of our shards' numbers and
+ * that nobody here wants, and its tenant: if the tenant's home is here, the caller wants the scope's
+ * current state, allow included; if not, it does nothing. False when there is none (or the arena is
+ * full). */
+bool control_stranger(struct control *control, struct arena *arena, struct text *scope,
+                      struct text *tenant);
+/* True when the shard is silent until it is owned under a new epoch: its numbers are used up, or
+ * the topic shows a later claim. */
+bool control_is_silent(struct control *control, int32_t shard);
+
+/* `tripmeter watch`, the status page: every wanted state with a restriction, in order of scope.
+ * The publisher waits meanwhile; on_state must not call back. */
 typedef void control_on_state(void *context, const struct scope_state *state, int64_t seq,
                               int64_t expires_ms);
 void control_each(struct control *control, control_on_state *on_state, void *context);

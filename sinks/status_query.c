@@ -1,0 +1,200 @@
+#include "sinks/status_query.h"
+
+#include "core/clock.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { FRESH_MS = 1000, DEADLINE_MS = 2000 };
+
+struct status_query {
+    pthread_mutex_t lock; /* held while the query runs: others wait for its answer */
+    const char *url;
+    const char *schema;
+    PGconn *connection; /* NULL: none, or the last one broke */
+    json_t *answer;
+    int64_t asked_ms; /* of the monotonic clock */
+};
+
+static const char settings[] = "SELECT set_config('search_path', quote_ident($1), false),"
+                               "       set_config('timezone', 'UTC', false),"
+                               "       set_config('statement_timeout', '2000', false),"
+                               "       set_config('default_transaction_read_only', 'on', false)";
+
+/* One statement, one snapshot, one value. */
+static const char question[] =
+    "SELECT jsonb_build_object("
+    " 'reachable', true,"
+    " 'enforcement', (SELECT jsonb_build_object('on', is_on, 'actor', actor, 'reason', reason,"
+    "                                           'at', created_at)"
+    "                   FROM enforcement ORDER BY id DESC LIMIT 1),"
+    " 'alert_count', (SELECT count(*) FROM episode WHERE resolved_at IS NULL),"
+    " 'alerts', (SELECT coalesce(jsonb_agg(to_jsonb(a)), '[]') FROM ("
+    "     SELECT e.rule, e.tenant, e.labels, e.severity, e.step, e.restricts, e.opened_at,"
+    "            e.changed_at, e.summary, t.value::text, t.threshold::text, t.unit, t.resets_at"
+    "       FROM episode e LEFT JOIN LATERAL ("
+    "            SELECT value, threshold, unit, resets_at FROM transition"
+    "             WHERE fingerprint = e.fingerprint AND episode = e.episode"
+    "             ORDER BY seq DESC LIMIT 1) t ON true"
+    "      WHERE e.resolved_at IS NULL"
+    "      ORDER BY array_position(ARRAY['critical', 'error', 'warning', 'info'], e.severity),"
+    "               e.changed_at DESC, e.fingerprint"
+    "      LIMIT 200) a),"
+    " 'deliveries', (SELECT coalesce(jsonb_agg(to_jsonb(d)), '[]') FROM ("
+    "     SELECT endpoint, coalesce(s.failures, 0) AS failures, s.failing_since, s.disabled_at,"
+    "            coalesce(s.disabled_why, s.last_error, o.last_error) AS last_error,"
+    "            coalesce(o.waiting, 0) AS waiting, o.oldest, coalesce(o.dead, 0) AS dead"
+    "       FROM endpoint_state s FULL JOIN ("
+    "            SELECT endpoint,"
+    "                   count(*) FILTER (WHERE finished_at IS NULL) AS waiting,"
+    "                   count(*) FILTER (WHERE state = 'retry') AS retrying,"
+    "                   count(*) FILTER (WHERE state = 'dead') AS dead,"
+    "                   min(created_at) FILTER (WHERE finished_at IS NULL) AS oldest,"
+    "                   max(last_error) AS last_error"
+    "              FROM outbox"
+    "             WHERE state IN ('queued', 'leased', 'retry')"
+    "                OR (state = 'dead' AND finished_at > now() - interval '24 hours')"
+    "             GROUP BY endpoint) o USING (endpoint)"
+    "      WHERE s.failures > 0 OR s.disabled_at IS NOT NULL OR o.retrying > 0 OR o.dead > 0"
+    "      ORDER BY endpoint LIMIT 100) d))";
+
+static int64_t
+monotonic_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000;
+}
+
+struct status_query *
+status_query_new(const struct config *config)
+{
+    struct status_query *query = calloc(1, sizeof *query);
+
+    if (query == NULL)
+        return NULL;
+    if (pthread_mutex_init(&query->lock, NULL) != 0) {
+        free(query);
+        return NULL;
+    }
+    query->url = config->postgres.url;
+    query->schema = config->postgres.schema;
+    return query;
+}
+
+void
+status_query_free(struct status_query *query)
+{
+    if (query == NULL)
+        return;
+    PQfinish(query->connection);
+    json_decref(query->answer);
+    (void)pthread_mutex_destroy(&query->lock);
+    free(query);
+}
+
+/* Waits for the answer ourselves: a server that is stopped does not keep its own timeouts. */
+static bool
+wait_readable(PGconn *connection, int64_t until_ms)
+{
+    while (PQisBusy(connection) == 1) {
+        struct pollfd fd = {.fd = PQsocket(connection), .events = POLLIN};
+        const int64_t left = until_ms - monotonic_ms();
+
+        if (left <= 0 || poll(&fd, 1, (int)left) < 0 || PQconsumeInput(connection) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* One statement that gives one row. NULL: `why` says what happened, the connection is of no use. */
+static PGresult *
+ask(PGconn *connection, const char *statement, const char *parameter, struct err *why)
+{
+    PGresult *result = NULL;
+    PGresult *last;
+
+    if (PQsendQueryParams(connection, statement, parameter != NULL, NULL, &parameter, NULL, NULL,
+                          0) == 1 &&
+        wait_readable(connection, monotonic_ms() + DEADLINE_MS))
+        result = PQgetResult(connection);
+    if (result == NULL || PQresultStatus(result) != PGRES_TUPLES_OK) {
+        const char *text = PQerrorMessage(connection);
+
+        (void)err_set(why, ERR_RETRY, "%s", *text == '\0' ? "no answer within 2 s" : text);
+        PQclear(result);
+        return NULL;
+    }
+    /* The protocol wants the end to be read as well; it has come with the row. */
+    while (wait_readable(connection, monotonic_ms() + DEADLINE_MS) &&
+           (last = PQgetResult(connection)) != NULL)
+        PQclear(last);
+    return result;
+}
+
+static bool
+open_connection(struct status_query *query, struct err *why)
+{
+    /* What stands behind the URL wins over what it says. */
+    static const char *const names[] = {"dbname", "connect_timeout", "application_name", NULL};
+    const char *const values[] = {query->url, "2", "tripmeter status", NULL};
+    PGresult *result;
+
+    query->connection = PQconnectdbParams(names, values, 1);
+    if (PQstatus(query->connection) != CONNECTION_OK)
+        return err_set(why, ERR_RETRY, "%s", PQerrorMessage(query->connection));
+    result = ask(query->connection, settings, query->schema, why);
+    PQclear(result);
+    return result != NULL;
+}
+
+static json_t *
+read_answer(struct status_query *query, struct err *why)
+{
+    PGresult *result;
+    json_t *answer;
+
+    if (query->connection == NULL && !open_connection(query, why))
+        return NULL;
+    result = ask(query->connection, question, NULL, why);
+    if (result == NULL)
+        return NULL;
+    answer = json_loads(PQgetvalue(result, 0, 0), 0, NULL);
+    if (answer == NULL)
+        (void)err_set(why, ERR_RETRY, "the answer cannot be read");
+    PQclear(result);
+    return answer;
+}
+
+static void
+refresh(struct status_query *query)
+{
+    struct err why = {.class = ERR_NONE};
+
+    json_decref(query->answer);
+    query->answer = read_answer(query, &why);
+    if (query->answer == NULL) {
+        PQfinish(query->connection);
+        query->connection = NULL;
+        query->answer = json_pack("{s:b, s:s}", "reachable", 0, "error",
+                                  text_is_clean(text_of(why.text)) ? why.text : "no connection");
+    }
+    query->asked_ms = monotonic_ms();
+}
+
+json_t *
+status_query_get(struct status_query *query)
+{
+    json_t *answer;
+
+    (void)pthread_mutex_lock(&query->lock);
+    if (query->answer == NULL || monotonic_ms() - query->asked_ms >= FRESH_MS)
+        refresh(query);
+    answer = json_incref(query->answer);
+    (void)pthread_mutex_unlock(&query->lock);
+    return answer;
+}
