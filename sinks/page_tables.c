@@ -346,7 +346,7 @@ put_partition(struct writer *out, const json_t *document, const json_t *partitio
     page_pill(out, halted != NULL ? "bad" : "good", halted != NULL ? "stopped" : "runs");
     if (halted != NULL) {
         writer_string(out, "<small>");
-        page_escaped(out, halted);
+        page_prose(out, halted);
         writer_string(out, "</small>");
     }
     page_cell_end(out);

@@ -246,6 +246,24 @@ add_lag_problem(json_t *problems, const json_t *document)
 }
 
 static void
+add_delivery_problem(json_t *problems, const json_t *endpoint)
+{
+    const char *error = json_string_value(json_object_get(endpoint, "last_error"));
+    const bool off = json_is_string(json_object_get(endpoint, "disabled_at"));
+    char what[512];
+    char todo[512];
+
+    (void)snprintf(what, sizeof what, "Alerts to %.200s %s",
+                   json_string_value(json_object_get(endpoint, "endpoint")),
+                   off ? "are switched off" : "do not get through");
+    (void)snprintf(todo, sizeof todo, "%.300s. %s", error == NULL ? "No error was noted" : error,
+                   off ? "Correct the address in the configuration and reload: a changed one is "
+                         "tried anew."
+                       : "They are kept and sent again by themselves.");
+    add_problem(problems, what, todo);
+}
+
+static void
 add_database_problems(json_t *problems, const json_t *document)
 {
     const json_t *database = json_object_get(document, "database");
@@ -259,18 +277,8 @@ add_database_problems(json_t *problems, const json_t *document)
                     "Tenants in memory go on being judged; nothing is lost while Kafka keeps the "
                     "records.");
     }
-    for (size_t i = 0; i < json_array_size(deliveries); i++) {
-        const json_t *endpoint = json_array_get(deliveries, i);
-        const bool off = json_is_string(json_object_get(endpoint, "disabled_at"));
-
-        (void)snprintf(what, sizeof what, "Alerts to %.200s %s",
-                       json_string_value(json_object_get(endpoint, "endpoint")),
-                       off ? "are switched off" : "do not get through");
-        add_problem(problems, what,
-                    json_is_string(json_object_get(endpoint, "last_error"))
-                        ? json_string_value(json_object_get(endpoint, "last_error"))
-                        : "See deliveries below.");
-    }
+    for (size_t i = 0; i < json_array_size(deliveries); i++)
+        add_delivery_problem(problems, json_array_get(deliveries, i));
 }
 
 static void
