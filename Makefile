@@ -46,6 +46,7 @@ ALL_CXXFLAGS = -std=c++17 -D_POSIX_C_SOURCE=200809L -I. -Wall -Wextra -Wshadow -
 
 SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c engine/*.c cli/*.c)
 CXXSRC := $(wildcard ingest/*.cc)
+ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h)
 # What lint reads: all C that is ours.
@@ -116,7 +117,7 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An archive, so that each program takes of it what it needs.
-$(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC))
+$(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC) $(ASM))
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
@@ -139,6 +140,8 @@ $(OUT)/%.o: %.cc Makefile
 
 $(OUT)/%.o: %.S Makefile
 	@mkdir -p $(@D)
-	$(CC) -I. -c $< -o $@
+	$(call say,AS,$<)$(CC) -I. -c $< -o $@
+
+$(OUT)/schemas/migrations.o: $(wildcard schemas/*.sql schemas/migrations/*.sql) sinks/migrations.def
 
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -336,7 +336,7 @@ pg_read_money(const PGresult *result, int row, int column, tally *nano)
         return false;
     /* Group i weighs 10000^(weight - i); the third behind the point has one digit of ours. */
     for (int i = 0; i <= weight + 3; i++) {
-        const int64_t group = i < count ? (int64_t)get(at + 8 + 2 * i, 2) : 0;
+        const int64_t group = i < count ? (int64_t)get(at + 8 + 2 * (ptrdiff_t)i, 2) : 0;
         const bool last = i == weight + 3;
 
         if (last && group % 1000 != 0)

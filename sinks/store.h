@@ -44,16 +44,16 @@ bool store_policy_body(struct store *store, int64_t serial, struct arena *arena,
 struct claim {
     int32_t shard;
     int64_t epoch;
-    int64_t seq;     /* settle_seq */
-    int64_t time_ms; /* shard.time; 0 before the first settlement */
-    bool kept;       /* owner, epoch and seq are as we left them: memory stays valid */
-    int64_t policy;  /* serial last in force for the shard; 0: none */
-    bool enforcing;  /* `enforce off` has not been said */
-    struct progress *progress;      /* one a topic, in the order of the configuration: from == next ==
+    int64_t seq;               /* settle_seq */
+    int64_t time_ms;           /* shard.time; 0 before the first settlement */
+    bool kept;                 /* owner, epoch and seq are as we left them: memory stays valid */
+    int64_t policy;            /* serial last in force for the shard; 0: none */
+    bool enforcing;            /* `enforce off` has not been said */
+    struct progress *progress; /* one a topic, in the order of the configuration: from == next ==
                                        next_offset, counts 0; next is -1 where nothing was ever
                                        settled: the first settlement's `from` becomes the base */
-    int64_t *attempting;            /* one a topic: single steps up to and including this offset; -1: none */
-    int64_t *dead[TOPIC_LIMIT];     /* offset*4096+index of dead letters among the last dedupe.records
+    int64_t *attempting; /* one a topic: single steps up to and including this offset; -1: none */
+    int64_t *dead[TOPIC_LIMIT]; /* offset*4096+index of dead letters among the last dedupe.records
                                        offsets, rising; retried with success: left out. NULL when kept */
     size_t dead_count[TOPIC_LIMIT];
 };
@@ -67,8 +67,9 @@ bool store_claim(struct store *store, const char *owner, struct claim *claim, st
 typedef void store_on_tenant(void *context, const struct tenant_load *load);
 struct load_query {
     int32_t shard;
-    bool claim_home;  /* homes that are unknown or provisional become `shard` */
-    int64_t after_ms; /* totals of periods that end later are wanted */
+    bool claim_home;    /* homes that are unknown or provisional become `shard` */
+    int64_t after_ms;   /* totals of periods that end later are wanted, and words that hold later */
+    bool contract_only; /* no totals, and of the quotas only open or blocked ones */
     const struct text *names; /* each once; they must live until the answer */
     size_t count;
 };
@@ -108,21 +109,22 @@ bool store_commands(struct store *store, const struct command_query *query,
 
 /* ---- settlement ------------------------------------------------------------------------------- */
 enum settled {
-    SETTLED,         /* committed, by this call or by an earlier one whose answer was lost */
-    SETTLE_UNKNOWN,  /* connection lost, timed out, disk full, ...: open again when store_broken, and
+    SETTLED,        /* committed, by this call or by an earlier one whose answer was lost */
+    SETTLE_UNKNOWN, /* connection lost, timed out, disk full, ...: open again when store_broken, and
                         send the same once more */
-    SETTLE_FENCED,   /* another owner has the shard: drop its state */
-    SETTLE_REFUSED,  /* the database refuses a row (SQLSTATE class 22, 23): never resend */
+    SETTLE_FENCED,  /* another owner has the shard: drop its state */
+    SETTLE_REFUSED, /* the database refuses a row (SQLSTATE class 22, 23): never resend */
     SETTLE_IMPOSSIBLE, /* sums differ or an offset is beyond ours: dump and stop */
 };
 struct settle_result {
-    bool resent;            /* SETTLED by an earlier call; nothing below is known */
-    size_t rows;            /* rows written */
-    size_t transitions;     /* of them: alert transitions (wake the notifier) */
-    size_t period_differs;  /* totals that were not as expected; corrected below */
-    struct period_total *differing; /* the database's totals in .expected; in the store's memory until
+    bool resent;           /* SETTLED by an earlier call; nothing below is known */
+    size_t rows;           /* rows written */
+    size_t transitions;    /* of them: alert transitions (wake the notifier) */
+    size_t period_differs; /* totals that were not as expected; corrected below */
+    struct period_total
+        *differing;    /* the database's totals in .expected; in the store's memory until
                                        its next call */
-    size_t dead_count;      /* dead letters to publish are those of the settlement */
+    size_t dead_count; /* dead letters to publish are those of the settlement */
 };
 enum settled store_settle(struct store *store, const struct config *config,
                           const struct settlement *settlement, struct settle_result *result,
@@ -139,8 +141,8 @@ bool store_raise(struct store *store, const struct transition *transition, struc
 typedef void store_on_dead(void *context, const struct dead_letter *dead, int32_t shard);
 /* At most 1,000 of the shard, in order of offset; `topic` indexes config's topics. After a claim, and
  * after the producer was full: store_dead_published says which arrived. */
-bool store_dead_unpublished(struct store *store, int32_t shard, store_on_dead *on_dead, void *context,
-                            struct err *why);
+bool store_dead_unpublished(struct store *store, int32_t shard, store_on_dead *on_dead,
+                            void *context, struct err *why);
 bool store_dead_published(struct store *store, int32_t shard, const struct dead_letter *dead,
                           size_t count, struct err *why);
 

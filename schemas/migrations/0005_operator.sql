@@ -12,8 +12,8 @@ DECLARE
     i integer := 0;
 BEGIN
     WHILE size - i >= 4 LOOP
-        k := get_byte(bytes, i)::bigint | get_byte(bytes, i + 1)::bigint << 8
-            | get_byte(bytes, i + 2)::bigint << 16 | get_byte(bytes, i + 3)::bigint << 24;
+        k := get_byte(bytes, i)::bigint | (get_byte(bytes, i + 1)::bigint << 8)
+            | (get_byte(bytes, i + 2)::bigint << 16) | (get_byte(bytes, i + 3)::bigint << 24);
         k := (k * m) & mask;
         k := ((k # (k >> 24)) * m) & mask;
         h := ((h * m) & mask) # k;

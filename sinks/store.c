@@ -1,0 +1,217 @@
+#include "sinks/store_private.h"
+
+#include "sinks/migrate.h"
+
+#include <stdlib.h>
+
+static bool
+remember_config(struct store *store, const struct config *config)
+{
+    store->dedupe_records = config->dedupe.on ? config->dedupe.records : 0;
+    for (size_t i = 0; i < config->kafka.topic_count; i++) {
+        char *const copy = strdup(config->kafka.topics[i]);
+
+        if (copy == NULL)
+            return false;
+        store->topic_names[store->topic_count] = copy;
+        store->topics[store->topic_count++] = text_of(copy);
+    }
+    return true;
+}
+
+struct store *
+store_open(const struct config *config, const char *name, struct err *why)
+{
+    struct store *const store = calloc(1, sizeof *store);
+
+    if (store == NULL) {
+        (void)err_set(why, ERR_RETRY, "no memory for a store");
+        return NULL;
+    }
+    store->arena = arena_new(STORE_ARENA_BYTES);
+    if (store->arena == NULL || !remember_config(store, config))
+        (void)err_set(why, ERR_RETRY, "no memory for a store");
+    else if (pg_open(&store->pg, config->postgres.url, name, why) && migrate_check(&store->pg, why))
+        return store;
+    store_close(store);
+    return NULL;
+}
+
+void
+store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    for (size_t i = 0; i < sizeof store->loaded / sizeof store->loaded[0]; i++)
+        PQclear(store->loaded[i]);
+    pg_close(&store->pg);
+    pgparams_free(&store->params);
+    arena_free(store->arena);
+    for (size_t i = 0; i < store->topic_count; i++)
+        free(store->topic_names[i]);
+    free(store->order);
+    free(store->differing);
+    free(store);
+}
+
+bool
+store_broken(const struct store *store)
+{
+    return store->pg.broken;
+}
+
+void
+store_topics(struct store *store)
+{
+    struct pgparam *const names = pgparams_array(&store->params, PG_TEXT);
+
+    for (size_t i = 0; i < store->topic_count; i++)
+        pgarray_text(names, store->topics[i]);
+}
+
+int32_t
+store_topic(const struct store *store, struct text name)
+{
+    for (size_t i = 0; i < store->topic_count; i++)
+        if (text_eq(store->topics[i], name))
+            return (int32_t)i;
+    return -1;
+}
+
+struct pgparams *
+store_params(struct store *store)
+{
+    pgparams_clear(&store->params);
+    return &store->params;
+}
+
+PGresult *
+store_query(struct store *store, const char *sql, struct err *why)
+{
+    return pg_query(&store->pg, sql, &store->params, why);
+}
+
+bool
+store_begin(struct store *store, struct err *why)
+{
+    return pg_run(&store->pg, "BEGIN", why);
+}
+
+bool
+store_commit(struct store *store, struct err *why)
+{
+    return pg_run(&store->pg, "COMMIT", why);
+}
+
+void
+store_rollback(struct store *store)
+{
+    struct err ignored;
+
+    if (!store->pg.broken)
+        (void)pg_run(&store->pg, "ROLLBACK", &ignored);
+}
+
+/* ---- layout ------------------------------------------------------------------------------------ */
+
+static bool
+layout_is(const struct store *store, const PGresult *stored, int32_t partitions)
+{
+    if (PQntuples(stored) != (int)store->topic_count)
+        return false;
+    for (int i = 0; i < PQntuples(stored); i++)
+        if (store_topic(store, pg_read_text(stored, i, 0)) < 0 ||
+            pg_read_int(stored, i, 1) != partitions)
+            return false;
+    return true;
+}
+
+static bool
+layout_differs(const struct store *store, const PGresult *stored, int32_t partitions,
+               struct err *why)
+{
+    char names[256] = "";
+    size_t used = 0;
+
+    for (int i = 0; i < PQntuples(stored) && used + 2 < sizeof names; i++) {
+        used += text_copy(names + used, sizeof names - used - 1, pg_read_text(stored, i, 0));
+        names[used++] = ' ';
+        names[used] = '\0';
+    }
+    return err_set(
+        why, ERR_FATAL,
+        "%s was begun with topics %sof %d partitions, not with the %zu configured of %d; "
+        "configure those, or give the new layout a database of its own (growing is not "
+        "supported yet)",
+        store->pg.where, names, PQntuples(stored) == 0 ? 0 : (int)pg_read_int(stored, 0, 1),
+        store->topic_count, partitions);
+}
+
+bool
+store_layout(struct store *store, const struct config *config, int32_t partitions, struct err *why)
+{
+    (void)config;
+    (void)store_params(store);
+    store_topics(store);
+    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), partitions);
+    PGresult *const stored = store_query(
+        store, "SELECT topic, partitions FROM tripmeter.store_layout($1::text[], $2)", why);
+
+    if (stored == NULL)
+        return false;
+    const bool same =
+        layout_is(store, stored, partitions) || layout_differs(store, stored, partitions, why);
+
+    PQclear(stored);
+    return same;
+}
+
+/* ---- policy ------------------------------------------------------------------------------------ */
+
+bool
+store_policy(struct store *store, const struct config *config, bool activate, int64_t *serial,
+             struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    pgarray_text(pgparams_scalar(params, PG_BYTEA),
+                 (struct text){(const char *)config->policy_hash, sizeof config->policy_hash});
+    pgarray_text(pgparams_scalar(params, PG_TEXT),
+                 (struct text){config->policy_body, config->policy_size});
+    pgarray_bool(pgparams_scalar(params, PG_BOOL), activate);
+    PGresult *const result = store_query(
+        store, "SELECT serial, older FROM tripmeter.store_policy($1, $2, $3, session_user::text)",
+        why);
+
+    if (result == NULL)
+        return false;
+    *serial = pg_read_int(result, 0, 0);
+    const int64_t older = pg_read_int(result, 0, 1);
+
+    PQclear(result);
+    return older == 0 || err_set(why, ERR_FATAL,
+                                 "%s is policy %lld, which policy %lld has replaced; start with "
+                                 "--activate (or send SIGHUP) to go back to it",
+                                 config->policy_path, (long long)older, (long long)*serial);
+}
+
+bool
+store_policy_body(struct store *store, int64_t serial, struct arena *arena, struct text *body,
+                  struct err *why)
+{
+    pgarray_int8(pgparams_scalar(store_params(store), PG_INT8), serial);
+    PGresult *const result =
+        store_query(store, "SELECT body FROM tripmeter.policy WHERE serial = $1", why);
+
+    if (result == NULL)
+        return false;
+    const bool there = PQntuples(result) == 1;
+
+    if (there)
+        *body = arena_text(arena, pg_read_text(result, 0, 0));
+    PQclear(result);
+    if (!there)
+        return err_set(why, ERR_FATAL, "%s has no policy %lld", store->pg.where, (long long)serial);
+    return body->at != NULL ||
+           err_set(why, ERR_RETRY, "no memory for policy %lld", (long long)serial);
+}

@@ -1,0 +1,137 @@
+#include "sinks/store_private.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#define IDENTITY_SIZE 8192
+
+const char store_transitions_sql[] =
+    "SELECT tripmeter.settle_transitions($1, $2::text[], $3::text[], $4::text[], $5::text[],"
+    " $6::text[], $7::text[], $8::timestamptz[], $9::integer[], $10::text[], $11::numeric[],"
+    " $12::numeric[], $13::boolean[], $14::text[], $15::text[], $16::timestamptz[],"
+    " $17::boolean[], $18::text[], $19::text[])";
+
+bool
+store_fingerprint(const struct transition *transition, char out[FINGERPRINT_SIZE], struct err *why)
+{
+    char identity[IDENTITY_SIZE];
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    const size_t identity_size =
+        alert_identity(identity, sizeof identity, transition->rule, transition->labels);
+
+    if (identity_size == 0)
+        return err_set(why, ERR_INPUT, "the labels of an alert are longer than %d bytes",
+                       IDENTITY_SIZE);
+    if (EVP_Digest(identity, identity_size, hash, &size, EVP_sha256(), NULL) != 1)
+        return err_set(why, ERR_FATAL, "OpenSSL offers no SHA-256");
+    for (size_t i = 0; i < (FINGERPRINT_SIZE - 1) / 2; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    return true;
+}
+
+static void
+add_crossed(struct pgparam *param, const struct transition *transition)
+{
+    char text[16 * ALERT_STEP_LIMIT + 3] = "{";
+    size_t used = 1;
+
+    for (size_t i = 0; i < transition->crossed_count && i < ALERT_STEP_LIMIT; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d", i == 0 ? "" : ",",
+                                 (int)transition->crossed[i]);
+    text[used++] = '}';
+    pgarray_text(param, (struct text){text, used});
+}
+
+static void
+add_value(struct pgparam *param, const struct transition *transition, tally value)
+{
+    if (!transition->has_value)
+        pgarray_null(param);
+    else if (transition->is_money)
+        pgarray_money(param, value);
+    else
+        pgarray_count(param, value);
+}
+
+static void
+add_time_or_null(struct pgparam *param, int64_t at_ms)
+{
+    if (at_ms == 0)
+        pgarray_null(param);
+    else
+        pgarray_time(param, at_ms);
+}
+
+/* In the order of the parameters $2 .. $19. */
+static const enum pg_type column_types[] = {
+    PG_TEXT,    PG_TEXT,    PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_INT4, PG_TEXT,
+    PG_NUMERIC, PG_NUMERIC, PG_BOOL, PG_TEXT, PG_TEXT, PG_TIME, PG_BOOL, PG_TEXT, PG_TEXT,
+};
+enum { COLUMN_COUNT = sizeof column_types / sizeof column_types[0] };
+
+static bool
+add_transition(struct store *store, const struct transition *transition,
+               struct pgparam *const column[COLUMN_COUNT], struct err *why)
+{
+    static const char *const moves[] = {"fire", "step", "resolve"};
+    char fingerprint[FINGERPRINT_SIZE];
+    const struct text labels = store_json_labels(transition->labels, store->arena);
+    const bool resolved = transition->move == MOVE_RESOLVE;
+
+    if (!store_fingerprint(transition, fingerprint, why))
+        return false;
+    if (labels.at == NULL)
+        return err_set(why, ERR_RETRY, "no memory for the labels of an alert");
+    pgarray_text(column[0], text_of(fingerprint));
+    pgarray_text(column[1], text_of(moves[transition->move]));
+    pgarray_text(column[2], transition->rule);
+    pgarray_text_or_null(column[3], transition->labels[LABEL_TENANT]);
+    pgarray_text(column[4], labels);
+    pgarray_text(column[5], text_of(severity_names[transition->severity]));
+    pgarray_time(column[6], transition->at_ms);
+    pgarray_int4(column[7], transition->step);
+    add_crossed(column[8], transition);
+    add_value(column[9], transition, transition->value);
+    add_value(column[10], transition, transition->threshold);
+    pgarray_bool(column[11], transition->is_money);
+    pgarray_text_or_null(column[12], transition->unit);
+    pgarray_text_or_null(column[13], transition->zone);
+    add_time_or_null(column[14], transition->resets_ms);
+    pgarray_bool(column[15], transition->restricts);
+    pgarray_text_or_null(column[16], text_of(resolved ? resolved_names[transition->reason] : NULL));
+    pgarray_text_or_null(column[17], transition->summary);
+    return true;
+}
+
+bool
+store_transition_params(struct store *store, int32_t shard, const struct transition *const *at,
+                        size_t count, struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+    struct pgparam *const scalar = pgparams_scalar(params, PG_INT4);
+    struct pgparam *column[COLUMN_COUNT];
+
+    if (shard < 0)
+        pgarray_null(scalar);
+    else
+        pgarray_int4(scalar, shard);
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        column[i] = pgparams_array(params, column_types[i]);
+    for (size_t i = 0; i < count; i++)
+        if (!add_transition(store, at[i], column, why))
+            return false;
+    return true;
+}
+
+bool
+store_raise(struct store *store, const struct transition *transition, struct err *why)
+{
+    arena_clear(store->arena);
+    if (!store_transition_params(store, -1, &transition, 1, why))
+        return false;
+    PGresult *const done = store_query(store, store_transitions_sql, why);
+
+    PQclear(done);
+    return done != NULL;
+}

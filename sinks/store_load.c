@@ -1,0 +1,410 @@
+/*
+ * Loading tenants: one pipeline of a few statements, whose answers are walked side by side, for all
+ * of them are ordered by the place of the tenant in the question.
+ */
+#include "sinks/store_private.h"
+
+#include "config/tenant_spec.h"
+#include "config/zones.h"
+#include "sinks/log.h"
+
+#include <stdio.h>
+
+/* A tenant that has no row yet or a provisional one belongs to the shard its first event came to.
+ * Rows that are settled are not touched: ON CONFLICT would lock them. */
+static const char sql_homes[] =
+    "INSERT INTO tripmeter.tenant_shard AS t (tenant, shard, provisional)"
+    " SELECT u, $2, false FROM unnest($1::text[]) AS u WHERE $3 AND NOT EXISTS"
+    " (SELECT FROM tripmeter.tenant_shard s WHERE s.tenant = u AND NOT s.provisional)"
+    " ORDER BY u COLLATE \"C\""
+    " ON CONFLICT (tenant) DO UPDATE SET shard = excluded.shard, provisional = false"
+    " WHERE t.provisional";
+
+/* The contract as the JSON that `tripmeter tenant set` takes, whole and without the limits. */
+static const char sql_tenants[] =
+    "SELECT coalesce(t.shard, -1), v.version,"
+    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'currency', v.currency,"
+    " 'limits', v.limits, 'projects', v.projects))::text,"
+    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'currency', v.currency)"
+    ")::text"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " LEFT JOIN tripmeter.tenant_shard t USING (tenant)"
+    " LEFT JOIN LATERAL (SELECT * FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
+    " ORDER BY w.version DESC LIMIT 1) v ON true ORDER BY n.ord";
+
+/* The columns from 5 on are those of struct amounts; see sql_periods(). */
+#define SQL_PERIODS_FROM                                                    \
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"            \
+    " JOIN tripmeter.period_total p USING (tenant) WHERE p.period_end > $2" \
+    " ORDER BY n.ord, p.project, p.period"
+
+static const char sql_memories[] =
+    "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " JOIN tripmeter.quota_state q USING (tenant)"
+    " WHERE q.is_open OR q.blocked OR EXISTS (SELECT FROM tripmeter.period_total p"
+    " WHERE p.tenant = q.tenant AND p.project = '' AND p.period = q.period AND p.period_end > $2)"
+    " ORDER BY n.ord, q.quota, q.project, q.period";
+
+static const char sql_words[] =
+    "SELECT ord, scope, kind, since_at, until_at, actor, reason FROM"
+    " (SELECT DISTINCT ON (n.ord, w.scope) n.ord, w.*"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " JOIN tripmeter.operator_word w USING (tenant) ORDER BY n.ord, w.scope, w.id DESC) AS latest"
+    " WHERE kind <> 'revoke' AND until_at > $2 ORDER BY ord, scope";
+
+enum answer { ANSWER_HOMES, ANSWER_TENANTS, ANSWER_PERIODS, ANSWER_QUOTAS, ANSWER_WORDS, ANSWERS };
+
+static const char *
+sql_periods(char out[1024])
+{
+    size_t used = (size_t)snprintf(out, 1024, "SELECT n.ord, p.project, p.period, p.period_end");
+
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        used += (size_t)snprintf(out + used, 1024 - used, ", p.%s", count_names[i]);
+    (void)snprintf(out + used, 1024 - used, ", p.cost, p.charge, p.refunded" SQL_PERIODS_FROM);
+    return out;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+static void
+names_param(struct store *store, const struct load_query *query)
+{
+    struct pgparam *const names = pgparams_array(store_params(store), PG_TEXT);
+
+    for (size_t i = 0; i < query->count; i++)
+        pgarray_text(names, query->names[i]);
+}
+
+static bool
+send(struct store *store, const char *sql, struct err *why)
+{
+    struct pgparams *const params = &store->params;
+
+    if (!pgparams_ready(params))
+        return err_set(why, ERR_RETRY, "no memory to load tenants");
+    return PQsendQueryParams(store->pg.conn, sql, (int)params->count, NULL, params->values,
+                             params->lengths, params->formats, 1) == 1 ||
+           pg_error(&store->pg, NULL, why);
+}
+
+static bool
+send_homes(struct store *store, const struct load_query *query, struct err *why)
+{
+    names_param(store, query);
+    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), query->shard);
+    pgarray_bool(pgparams_scalar(&store->params, PG_BOOL), query->claim_home);
+    return send(store, sql_homes, why);
+}
+
+static bool
+send_after(struct store *store, const struct load_query *query, const char *sql, struct err *why)
+{
+    const bool all = !query->contract_only || sql == sql_words;
+
+    names_param(store, query);
+    pgarray_time(pgparams_scalar(&store->params, PG_TIME), all ? query->after_ms : INT64_MAX);
+    return send(store, sql, why);
+}
+
+static bool
+send_all(struct store *store, const struct load_query *query, struct err *why)
+{
+    char periods[1024];
+
+    if (PQenterPipelineMode(store->pg.conn) == 0)
+        return pg_error(&store->pg, NULL, why);
+    if (!send_homes(store, query, why))
+        return false;
+    names_param(store, query);
+    return send(store, sql_tenants, why) && send_after(store, query, sql_periods(periods), why) &&
+           send_after(store, query, sql_memories, why) &&
+           send_after(store, query, sql_words, why) &&
+           (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
+           (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
+            pg_error(&store->pg, NULL, why));
+}
+
+static void
+forget(struct store *store)
+{
+    for (size_t i = 0; i < ANSWERS; i++) {
+        PQclear(store->loaded[i]);
+        store->loaded[i] = NULL;
+    }
+    store->load_step = 0;
+}
+
+bool
+store_load_send(struct store *store, const struct load_query *query, struct err *why)
+{
+    forget(store);
+    store->loading = *query;
+    if (store->pg.broken)
+        return pg_error(&store->pg, NULL, why);
+    if (send_all(store, query, why))
+        return true;
+    store->pg.broken = true; /* half a pipeline cannot be taken back */
+    return false;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+/* Rows of an answer that belong to the tenant at place `ord` (from 1) begin at *row. */
+static int
+rows_of(const PGresult *answer, int row, int64_t ord)
+{
+    int count = 0;
+
+    while (row + count < PQntuples(answer) && pg_read_int(answer, row + count, 0) == ord)
+        count++;
+    return count;
+}
+
+static bool
+read_periods(struct store *store, int row, struct tenant_load *load)
+{
+    const PGresult *const answer = store->loaded[ANSWER_PERIODS];
+
+    load->periods = arena_take(store->arena, (load->period_count + 1) * sizeof *load->periods);
+    for (size_t i = 0; load->periods != NULL && i < load->period_count; i++, row++) {
+        struct period_total *const total = &load->periods[i];
+
+        total->tenant = load->name;
+        total->project = pg_read_text(answer, row, 1);
+        if (total->project.size == 0)
+            total->project.at = NULL;
+        total->start_ms = pg_read_time(answer, row, 2);
+        total->end_ms = pg_read_time(answer, row, 3);
+        if (!store_read_amounts(answer, row, 4, &total->delta))
+            return false;
+    }
+    return load->periods != NULL;
+}
+
+static bool
+read_quotas(struct store *store, int row, struct tenant_load *load)
+{
+    const PGresult *const answer = store->loaded[ANSWER_QUOTAS];
+
+    load->quotas = arena_take(store->arena, (load->quota_count + 1) * sizeof *load->quotas);
+    for (size_t i = 0; load->quotas != NULL && i < load->quota_count; i++, row++) {
+        struct quota_memory *const quota = &load->quotas[i];
+
+        quota->tenant = load->name;
+        quota->quota = pg_read_text(answer, row, 1);
+        quota->project = pg_read_text(answer, row, 2);
+        if (quota->project.size == 0)
+            quota->project.at = NULL;
+        quota->period_ms = pg_read_time(answer, row, 3);
+        quota->spent = (uint32_t)pg_read_int(answer, row, 4);
+        quota->open = pg_read_bool(answer, row, 5);
+        quota->blocked = pg_read_bool(answer, row, 6);
+        quota->since_ms = pg_read_time(answer, row, 7);
+    }
+    return load->quotas != NULL;
+}
+
+static bool
+read_words(struct store *store, int row, struct tenant_load *load)
+{
+    const PGresult *const answer = store->loaded[ANSWER_WORDS];
+
+    load->words = arena_take(store->arena, (load->word_count + 1) * sizeof *load->words);
+    for (size_t i = 0; load->words != NULL && i < load->word_count; i++, row++)
+        load->words[i] = (struct operator_word){
+            .scope = pg_read_text(answer, row, 1),
+            .kind = text_eq(pg_read_text(answer, row, 2), TEXT("block")) ? WORD_BLOCK : WORD_ALLOW,
+            .since_ms = pg_read_time(answer, row, 3),
+            .until_ms = pg_read_time(answer, row, 4),
+            .actor = pg_read_text(answer, row, 5),
+            .reason = pg_read_text(answer, row, 6),
+        };
+    return load->words != NULL;
+}
+
+/* A contract that cannot be read must not keep the others of the shard from being loaded: its plan
+ * holds without its own limits, and the log says so. */
+static bool
+read_spec(struct store *store, int row, struct tenant_load *load, struct err *why)
+{
+    const PGresult *const answer = store->loaded[ANSWER_TENANTS];
+    struct err bad;
+
+    load->home = (int32_t)pg_read_int(answer, row, 0);
+    load->known = !PQgetisnull(answer, row, 1);
+    load->version = pg_read_int(answer, row, 1);
+    if (!load->known)
+        return true;
+    if (!tenant_spec_parse(pg_read_text(answer, row, 2), store->arena, &load->spec, &bad)) {
+        if (bad.class != ERR_INPUT)
+            return err_set(why, bad.class, "%s", bad.text);
+        log_error("contract", "tenant=%.*s version=%lld error=\"%s\" effect=\"plan only\"",
+                  (int)load->name.size, load->name.at, (long long)load->version, bad.text);
+        load->spec = (struct tenant_spec){.limit_count = 0};
+        if (!tenant_spec_parse(pg_read_text(answer, row, 3), store->arena, &load->spec, &bad))
+            load->spec = (struct tenant_spec){.limit_count = 0};
+    }
+    if (load->spec.zone.at == NULL)
+        return true;
+    load->zone = zones_get(load->spec.zone, &bad);
+    if (load->zone == NULL)
+        log_error("contract", "tenant=%.*s version=%lld error=\"%s\" effect=\"default zone\"",
+                  (int)load->name.size, load->name.at, (long long)load->version, bad.text);
+    return true;
+}
+
+bool
+store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load *load,
+             struct err *why)
+{
+    const int64_t ord = cursor->tenant + 1;
+
+    arena_clear(store->arena);
+    *load = (struct tenant_load){
+        .name = store->loading.names[cursor->tenant],
+        .period_count = (size_t)rows_of(store->loaded[ANSWER_PERIODS], cursor->periods, ord),
+        .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
+        .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
+    };
+    if (!read_spec(store, cursor->tenant, load, why))
+        return false;
+    if (!read_periods(store, cursor->periods, load) || !read_quotas(store, cursor->quotas, load) ||
+        !read_words(store, cursor->words, load))
+        return err_set(why, ERR_RETRY, "no memory to load tenant %.*s", (int)load->name.size,
+                       load->name.at);
+    cursor->tenant++;
+    cursor->periods += (int)load->period_count;
+    cursor->quotas += (int)load->quota_count;
+    cursor->words += (int)load->word_count;
+    return true;
+}
+
+static bool
+pass_on(struct store *store, store_on_tenant *on_tenant, void *context, struct err *why)
+{
+    struct load_cursor cursor = {.tenant = 0};
+
+    while ((size_t)cursor.tenant < store->loading.count) {
+        struct tenant_load load;
+
+        if (!store_loaded(store, &cursor, &load, why))
+            return false;
+        on_tenant(context, &load);
+    }
+    return true;
+}
+
+/* Takes what has arrived. 1: all of it, 0: not yet, -1: failed. */
+static int
+take(struct store *store, int timeout_ms, struct err *why)
+{
+    const int64_t deadline_ms = pg_now_ms() + timeout_ms;
+
+    for (;;) {
+        const int64_t left = deadline_ms - pg_now_ms();
+        const int ready = pg_wait(&store->pg, left > 0 ? left : 0);
+
+        if (ready <= 0) {
+            if (ready < 0)
+                (void)pg_error(&store->pg, NULL, why);
+            return ready;
+        }
+        PGresult *const answer = PQgetResult(store->pg.conn);
+
+        if (answer == NULL) {
+            if (++store->load_step > ANSWERS) {
+                store->pg.broken = true;
+                (void)pg_error(&store->pg, NULL, why);
+                return -1;
+            }
+        } else if (PQresultStatus(answer) == PGRES_PIPELINE_SYNC) {
+            PQclear(answer);
+            return 1;
+        } else if (store->load_step < ANSWERS && store->loaded[store->load_step] == NULL)
+            store->loaded[store->load_step] = answer;
+        else
+            PQclear(answer);
+    }
+}
+
+static bool
+check(struct store *store, struct err *why)
+{
+    for (size_t i = 0; i < ANSWERS; i++) {
+        const ExecStatusType status = PQresultStatus(store->loaded[i]);
+
+        if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+            return pg_error(&store->pg, store->loaded[i], why);
+    }
+    return true;
+}
+
+int
+store_load_take(struct store *store, int timeout_ms, struct err *why)
+{
+    const int taken = take(store, timeout_ms, why);
+
+    if (taken <= 0)
+        return taken;
+    if (PQexitPipelineMode(store->pg.conn) == 0)
+        store->pg.broken = true;
+    return check(store, why) ? 1 : -1;
+}
+
+int
+store_load_poll(struct store *store, int timeout_ms, store_on_tenant *on_tenant, void *context,
+                struct err *why)
+{
+    int taken = store_load_take(store, timeout_ms, why);
+
+    if (taken == 1 && !pass_on(store, on_tenant, context, why))
+        taken = -1;
+    if (taken != 0)
+        forget(store);
+    return taken;
+}
+
+void
+store_load_end(struct store *store)
+{
+    forget(store);
+}
+
+/* ---- due ----------------------------------------------------------------------------------------- */
+
+#define DUE_PAGE 10000
+
+bool
+store_due(struct store *store, const struct due_query *query, store_on_name *on_name, void *context,
+          struct err *why)
+{
+    char after[EVENT_ID_LIMIT + 1] = "";
+    int rows = DUE_PAGE;
+
+    while (rows == DUE_PAGE) {
+        struct pgparams *const params = store_params(store);
+
+        pgarray_int4(pgparams_scalar(params, PG_INT4), query->shard);
+        pgarray_time(pgparams_scalar(params, PG_TIME), query->until_ms);
+        pgarray_bool(pgparams_scalar(params, PG_BOOL), query->restricted);
+        pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(after));
+        PGresult *const names =
+            store_query(store,
+                        "SELECT tenant FROM tripmeter.tenant_shard WHERE shard = $1"
+                        " AND tenant > $4 AND (due_at <= $2 OR ($3 AND restricted))"
+                        " ORDER BY tenant LIMIT 10000",
+                        why);
+
+        if (names == NULL)
+            return false;
+        rows = PQntuples(names);
+        for (int row = 0; row < rows; row++)
+            on_name(context, pg_read_text(names, row, 0));
+        if (rows > 0)
+            (void)text_copy(after, sizeof after, pg_read_text(names, rows - 1, 0));
+        PQclear(names);
+    }
+    return true;
+}

@@ -1,0 +1,99 @@
+/*
+ * What the files of the store share.  Nothing outside sinks/store*.c includes this.
+ */
+#ifndef SINKS_STORE_PRIVATE_H
+#define SINKS_STORE_PRIVATE_H
+
+#include "sinks/pg.h"
+#include "sinks/store.h"
+
+/* For one loaded tenant, or the texts that one statement makes: less than what it is made of. */
+#define STORE_ARENA_BYTES ((size_t)512 << 20)
+
+struct store {
+    struct pg pg;
+    struct pgparams params; /* of one statement at a time */
+    struct arena *arena;    /* of one answer at a time */
+    char *topic_names[TOPIC_LIMIT];
+    struct text topics[TOPIC_LIMIT]; /* the same, in the order of the configuration */
+    size_t topic_count;
+    int64_t dedupe_records; /* how far back dead letters matter after a claim */
+    bool prepared;          /* the statements of settlements */
+    struct load_query loading;
+    int load_step;       /* statements of the load that are answered */
+    PGresult *loaded[5]; /* their results; see store_load.c */
+    const void **order;  /* rows of a settlement in the order they are sent */
+    size_t order_room;
+    struct period_total *differing;
+    size_t differing_room;
+};
+
+/* ---- the statements of a settlement (store_settle.c, store_sums.c, store_rows.c) ----------------- */
+struct settle_input {
+    const struct settlement *settlement;
+    int64_t counted; /* over all topics */
+    int64_t keyed;
+};
+/* Fills the parameters; *rows is how many rows go with them. */
+typedef bool settle_fill(struct store *store, const struct settle_input *input, size_t *rows,
+                         struct err *why);
+settle_fill fill_facts, fill_key_facts, fill_periods, fill_quotas, fill_due, fill_transitions,
+    fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values,
+    fill_unpriced, fill_commands;
+extern const char sql_quotas[], sql_due[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[],
+    sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_commands[];
+
+/* The statements on facts and totals, made from meter.def; in the arena. */
+enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS };
+const char *store_sums_sql(enum sums sums, struct arena *arena);
+bool store_read_amounts(const PGresult *result, int row, int column, struct amounts *out);
+/* Finds the totals that are not as memory expects them. */
+bool store_compare_periods(struct store *store, const struct settlement *settlement,
+                           const PGresult *totals, struct settle_result *result, struct err *why);
+
+/* The rows of a list sorted by key: all processes lock rows in the same order. NULL when memory is
+ * short; overwritten by the next call. */
+typedef int row_compare(const void *a, const void *b);
+const void **store_sorted(struct store *store, const struct list *list, row_compare *compare);
+
+/* The names of the topics as the next parameter. */
+void store_topics(struct store *store);
+/* Index of a topic, or -1. */
+int32_t store_topic(const struct store *store, struct text name);
+/* The parameters of the next statement, empty. */
+struct pgparams *store_params(struct store *store);
+/* One statement with those parameters; NULL and an error when it fails. */
+PGresult *store_query(struct store *store, const char *sql, struct err *why);
+/* BEGIN and COMMIT around what needs several statements; after an error: ROLLBACK. */
+bool store_begin(struct store *store, struct err *why);
+bool store_commit(struct store *store, struct err *why);
+void store_rollback(struct store *store);
+
+/* ---- loaded tenants (store_load.c) --------------------------------------------------------------- */
+/* Where the next tenant's rows begin in each answer. */
+struct load_cursor {
+    int tenant;
+    int periods;
+    int quotas;
+    int words;
+};
+/* The next tenant, in the store's arena and results until the next call. */
+bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load *load,
+                  struct err *why);
+/* Like store_load_poll, but leaves the answers for store_loaded, until store_load_end. */
+int store_load_take(struct store *store, int timeout_ms, struct err *why);
+void store_load_end(struct store *store);
+
+/* ---- JSON columns (store_json.c) --------------------------------------------------------------- */
+/* Labels as an object, in the arena; absent ones are left out. Absent text when memory is short. */
+struct text store_json_labels(const struct text labels[LABEL_COUNT], struct arena *arena);
+struct text store_json_restrictions(const struct scope_state *state, struct arena *arena);
+/* Fingerprint of an alert: 16 hex digits and NUL. */
+bool store_fingerprint(const struct transition *transition, char out[FINGERPRINT_SIZE],
+                       struct err *why);
+/* The parameters of settle_transitions for these (store_alert.c); false when memory is short. */
+bool store_transition_params(struct store *store, int32_t shard, const struct transition *const *at,
+                             size_t count, struct err *why);
+extern const char store_transitions_sql[];
+
+#endif

@@ -1,0 +1,232 @@
+/* Rows of a settlement that do not add up: states, decisions, dead letters, events kept whole. */
+#include "sinks/store_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+const void **
+store_sorted(struct store *store, const struct list *list, row_compare *compare)
+{
+    if (list->count > store->order_room || store->order == NULL) {
+        const size_t room = list->count + list->count / 2 + 16;
+        const void **const grown = realloc(store->order, room * sizeof *grown);
+
+        if (grown == NULL)
+            return NULL;
+        store->order = grown;
+        store->order_room = room;
+    }
+    for (size_t i = 0; i < list->count; i++)
+        store->order[i] = list_at(list, i);
+    if (compare != NULL)
+        qsort(store->order, list->count, sizeof *store->order, compare);
+    return store->order;
+}
+
+/* Begins one array a type. */
+static struct pgparam *
+columns(struct store *store, const enum pg_type *types, size_t count)
+{
+    struct pgparams *const params = store_params(store);
+
+    for (size_t i = 0; i < count; i++)
+        (void)pgparams_array(params, types[i]);
+    return params->at;
+}
+
+static bool
+no_memory(struct err *why)
+{
+    return err_set(why, ERR_RETRY, "no memory for a settlement");
+}
+
+/* ---- what changes whole: the last one of a key counts -------------------------------------------- */
+
+static int
+later(const void *a, const void *b)
+{
+    return (a > b) - (a < b); /* rows of one list: by index */
+}
+
+static int
+compare_quota_keys(const struct quota_memory *a, const struct quota_memory *b)
+{
+    int order = text_compare(a->tenant, b->tenant);
+
+    if (order == 0)
+        order = text_compare(a->quota, b->quota);
+    if (order == 0)
+        order = text_compare(a->project, b->project);
+    return order != 0 ? order : (a->period_ms > b->period_ms) - (a->period_ms < b->period_ms);
+}
+
+static int
+compare_quotas(const void *one, const void *other)
+{
+    const struct quota_memory *const a = *(const struct quota_memory *const *)one;
+    const struct quota_memory *const b = *(const struct quota_memory *const *)other;
+    const int order = compare_quota_keys(a, b);
+
+    return order != 0 ? order : later(a, b);
+}
+
+const char sql_quotas[] =
+    "INSERT INTO tripmeter.quota_state AS q"
+    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[],"
+    " $6::boolean[], $7::boolean[], $8::timestamptz[])"
+    " ON CONFLICT (tenant, quota, project, period) DO UPDATE SET spent = excluded.spent,"
+    " is_open = excluded.is_open, blocked = excluded.blocked, since_at = excluded.since_at";
+
+bool
+fill_quotas(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME,
+                                         PG_INT8, PG_BOOL, PG_BOOL, PG_TIME};
+    const struct list *const list = &input->settlement->quotas;
+    const void **const row = store_sorted(store, list, compare_quotas);
+
+    if (row == NULL)
+        return no_memory(why);
+    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct quota_memory *const quota = row[i];
+
+        if (i + 1 < list->count && compare_quota_keys(quota, row[i + 1]) == 0)
+            continue;
+        pgarray_text(&column[0], quota->tenant);
+        pgarray_text(&column[1], quota->quota);
+        pgarray_text(&column[2], quota->project);
+        pgarray_time(&column[3], quota->period_ms);
+        pgarray_int8(&column[4], quota->spent);
+        pgarray_bool(&column[5], quota->open);
+        pgarray_bool(&column[6], quota->blocked);
+        pgarray_time(&column[7], quota->since_ms);
+        ++*rows;
+    }
+    return true;
+}
+
+static int
+compare_due(const void *one, const void *other)
+{
+    const struct tenant_due *const a = *(const struct tenant_due *const *)one;
+    const struct tenant_due *const b = *(const struct tenant_due *const *)other;
+    const int order = text_compare(a->tenant, b->tenant);
+
+    return order != 0 ? order : later(a, b);
+}
+
+/* Only the home looks after a tenant: what another shard remembers of it is not written. */
+const char sql_due[] =
+    "INSERT INTO tripmeter.tenant_shard AS t (tenant, shard, provisional, due_at, restricted)"
+    " SELECT d.tenant, $4, false, d.due_at, d.restricted"
+    " FROM unnest($1::text[], $2::timestamptz[], $3::boolean[]) AS d(tenant, due_at, restricted)"
+    " ON CONFLICT (tenant) DO UPDATE SET due_at = excluded.due_at,"
+    " restricted = excluded.restricted WHERE t.shard = excluded.shard";
+
+bool
+fill_due(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_TEXT, PG_TIME, PG_BOOL};
+    const struct list *const list = &input->settlement->due;
+    const void **const row = store_sorted(store, list, compare_due);
+
+    if (row == NULL)
+        return no_memory(why);
+    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct tenant_due *const due = row[i];
+        const struct tenant_due *const next = row[i + 1 < list->count ? i + 1 : i];
+
+        assert(due != NULL && next != NULL);
+        if (next != due && text_eq(due->tenant, next->tenant))
+            continue;
+        pgarray_text(&column[0], due->tenant);
+        pgarray_time(&column[1], due->due_ms);
+        pgarray_bool(&column[2], due->restricted);
+        ++*rows;
+    }
+    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), input->settlement->shard);
+    return true;
+}
+
+/* ---- in the order they happened ------------------------------------------------------------------ */
+
+bool
+fill_transitions(struct store *store, const struct settle_input *input, size_t *rows,
+                 struct err *why)
+{
+    const struct list *const list = &input->settlement->transitions;
+    const void **const row = store_sorted(store, list, NULL);
+
+    if (row == NULL)
+        return no_memory(why);
+    *rows = list->count;
+    return store_transition_params(store, input->settlement->shard,
+                                   (const struct transition *const *)row, list->count, why);
+}
+
+const char sql_decisions[] =
+    "INSERT INTO tripmeter.decision (scope, tenant, at, outcome, code, restrictions, trigger,"
+    " epoch, shard, policy)"
+    " SELECT d.scope, d.tenant, d.at, d.outcome, d.code, d.restrictions::jsonb, d.trigger,"
+    " d.epoch, $9, $10"
+    " FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],"
+    " $7::text[], $8::bigint[]) WITH ORDINALITY"
+    " AS d(scope, tenant, at, outcome, code, restrictions, trigger, epoch, ord) ORDER BY d.ord";
+
+bool
+fill_decisions(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TIME, PG_TEXT,
+                                         PG_TEXT, PG_TEXT, PG_TEXT, PG_INT8};
+    const struct list *const list = &input->settlement->decisions;
+    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct scope_state *const state = list_at(list, i);
+        const struct restriction *const answer = scope_answer(state);
+        const struct text json = store_json_restrictions(state, store->arena);
+
+        if (json.at == NULL)
+            return no_memory(why);
+        pgarray_text(&column[0], state->scope);
+        pgarray_text_or_null(&column[1], state->tenant);
+        pgarray_time(&column[2], state->at_ms);
+        pgarray_text(&column[3], text_of(outcome_names[scope_outcome(state)]));
+        pgarray_text_or_null(&column[4],
+                             text_of(answer == NULL ? NULL : code_table[answer->code].name));
+        pgarray_text(&column[5], json);
+        pgarray_text_or_null(&column[6], state->trigger);
+        pgarray_int8(&column[7], state->epoch);
+    }
+    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), input->settlement->shard);
+    pgarray_int8(pgparams_scalar(&store->params, PG_INT8), input->settlement->policy);
+    *rows = list->count;
+    return true;
+}
+
+const char sql_commands[] =
+    "SELECT tripmeter.settle_commands($4, $1::bigint[], $2::timestamptz[], $3::text[])";
+
+bool
+fill_commands(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_INT8, PG_TIME, PG_TEXT};
+    const struct list *const list = &input->settlement->commands;
+    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+
+    (void)why;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct command_done *const done = list_at(list, i);
+
+        pgarray_int8(&column[0], done->id);
+        pgarray_time(&column[1], done->at_ms);
+        pgarray_text_or_null(&column[2], done->error);
+    }
+    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), input->settlement->shard);
+    *rows = list->count;
+    return true;
+}

@@ -1,0 +1,370 @@
+/*
+ * One settlement: BEGIN, the compare-and-set of shard and positions, everything that moved, COMMIT;
+ * all in one pipeline, so that it costs one round trip.
+ */
+#include "sinks/store_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static settle_fill fill_begin, fill_progress;
+
+static const char sql_begin[] = "SELECT tripmeter.settle_begin($1, $2, $3, $4, $5)";
+static const char sql_progress[] =
+    "SELECT tripmeter.settle_progress($14, $1::text[], $2::bigint[], $3::bigint[], $4::bigint[],"
+    " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],"
+    " $11::timestamptz[], $12::bigint[], $13::bigint[])";
+
+/* In this order in every settlement. Steps without rows are left out; the sums are compared even
+ * when there are no rows but events were counted. */
+enum step {
+    STEP_BEGIN,
+    STEP_PROGRESS,
+    STEP_FACTS,
+    STEP_KEY_FACTS,
+    STEP_PERIODS,
+    STEP_QUOTAS,
+    STEP_DUE,
+    STEP_TRANSITIONS,
+    STEP_DECISIONS,
+    STEP_DEAD,
+    STEP_KEPT,
+    STEP_GAUGES,
+    STEP_TOPUPS,
+    STEP_GATEWAY,
+    STEP_VALUES,
+    STEP_UNPRICED,
+    STEP_COMMANDS,
+    STEP_COUNT
+};
+static const struct {
+    const char *sql; /* NULL: made by store_sums_sql */
+    settle_fill *fill;
+} steps[STEP_COUNT] = {
+    [STEP_BEGIN] = {sql_begin, fill_begin},
+    [STEP_PROGRESS] = {sql_progress, fill_progress},
+    [STEP_FACTS] = {NULL, fill_facts},
+    [STEP_KEY_FACTS] = {NULL, fill_key_facts},
+    [STEP_PERIODS] = {NULL, fill_periods},
+    [STEP_QUOTAS] = {sql_quotas, fill_quotas},
+    [STEP_DUE] = {sql_due, fill_due},
+    [STEP_TRANSITIONS] = {store_transitions_sql, fill_transitions},
+    [STEP_DECISIONS] = {sql_decisions, fill_decisions},
+    [STEP_DEAD] = {sql_dead, fill_dead},
+    [STEP_KEPT] = {sql_kept, fill_kept},
+    [STEP_GAUGES] = {sql_gauges, fill_gauges},
+    [STEP_TOPUPS] = {sql_topups, fill_topups},
+    [STEP_GATEWAY] = {sql_gateway, fill_gateway},
+    [STEP_VALUES] = {sql_values, fill_values},
+    [STEP_UNPRICED] = {sql_unpriced, fill_unpriced},
+    [STEP_COMMANDS] = {sql_commands, fill_commands},
+};
+
+/* Everything that came back. */
+struct answers {
+    enum step sent[STEP_COUNT]; /* in order; between BEGIN and COMMIT */
+    size_t sent_count;
+    bool committed;
+    PGresult *error;   /* the first */
+    PGresult *periods; /* totals */
+};
+
+static bool
+fill_begin(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    const struct settlement *const settlement = input->settlement;
+    struct pgparams *const params = store_params(store);
+
+    (void)why;
+    pgarray_int4(pgparams_scalar(params, PG_INT4), settlement->shard);
+    pgarray_int8(pgparams_scalar(params, PG_INT8), settlement->epoch);
+    pgarray_int8(pgparams_scalar(params, PG_INT8), settlement->seq);
+    pgarray_time(pgparams_scalar(params, PG_TIME), settlement->time_ms);
+    pgarray_int8(pgparams_scalar(params, PG_INT8), settlement->policy);
+    *rows = 1;
+    return true;
+}
+
+static bool
+fill_progress(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    (void)why;
+    (void)pgparams_array(params, PG_TEXT);
+    for (int i = 0; i < 9; i++)
+        (void)pgparams_array(params, PG_INT8);
+    (void)pgparams_array(params, PG_TIME);
+    (void)pgparams_array(params, PG_INT8);
+    (void)pgparams_array(params, PG_INT8);
+    for (size_t i = 0; i < store->topic_count; i++) {
+        const struct progress *const progress = &input->settlement->progress[i];
+        struct pgparam *column = params->at;
+
+        if (!progress->moved)
+            continue;
+        pgarray_text(column++, store->topics[i]);
+        pgarray_int8(column++, progress->from);
+        pgarray_int8(column++, progress->next);
+        pgarray_int8(column++, progress->processed);
+        pgarray_int8(column++, progress->gaps);
+        pgarray_int8(column++, progress->counted);
+        pgarray_int8(column++, progress->keyed);
+        pgarray_int8(column++, progress->duplicates);
+        pgarray_int8(column++, progress->dead);
+        pgarray_int8(column++, progress->ignored);
+        pgarray_time(column++, progress->time_ms);
+        pgarray_int8(column++, progress->last_offset);
+        pgarray_int8(column, (int64_t)progress->last_fingerprint);
+        ++*rows;
+    }
+    pgarray_int4(pgparams_scalar(params, PG_INT4), input->settlement->shard);
+    return true;
+}
+
+/* ---- once a connection --------------------------------------------------------------------------- */
+
+static const char *
+step_sql(enum step step, struct arena *arena)
+{
+    if (step == STEP_FACTS)
+        return store_sums_sql(SUMS_FACTS, arena);
+    if (step == STEP_KEY_FACTS)
+        return store_sums_sql(SUMS_KEY_FACTS, arena);
+    return step == STEP_PERIODS ? store_sums_sql(SUMS_PERIODS, arena) : steps[step].sql;
+}
+
+static const char *
+step_name(enum step step, char out[16])
+{
+    (void)snprintf(out, 16, "settle_%d", (int)step);
+    return out;
+}
+
+static bool
+prepare(struct store *store, struct err *why)
+{
+    char name[16];
+
+    for (enum step step = 0; step < STEP_COUNT; step++) {
+        const char *const sql = step_sql(step, store->arena);
+
+        if (sql == NULL)
+            return err_set(why, ERR_RETRY, "no memory for a settlement");
+        if (PQsendPrepare(store->pg.conn, step_name(step, name), sql, 0, NULL) == 0)
+            return pg_error(&store->pg, NULL, why);
+        PGresult *result;
+        bool good = true;
+
+        while ((result = pg_next(&store->pg)) != NULL) {
+            if (PQresultStatus(result) != PGRES_COMMAND_OK && good)
+                good = pg_error(&store->pg, result, why);
+            PQclear(result);
+        }
+        if (!good)
+            return false;
+        if (store->pg.broken)
+            return pg_error(&store->pg, NULL, why);
+    }
+    store->prepared = true;
+    return true;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+static bool
+send_plain(struct store *store, const char *sql, struct err *why)
+{
+    return PQsendQueryParams(store->pg.conn, sql, 0, NULL, NULL, NULL, NULL, 1) == 1 ||
+           pg_error(&store->pg, NULL, why);
+}
+
+static bool
+needed(enum step step, const struct settle_input *input, size_t rows)
+{
+    return rows > 0 || (step == STEP_FACTS && input->counted != 0) ||
+           (step == STEP_KEY_FACTS && input->keyed != 0);
+}
+
+static bool
+send_step(struct store *store, enum step step, const struct settle_input *input, size_t *rows,
+          struct err *why)
+{
+    char name[16];
+
+    *rows = 0;
+    if (!steps[step].fill(store, input, rows, why))
+        return false;
+    if (!pgparams_ready(&store->params))
+        return err_set(why, ERR_RETRY, "no memory for a settlement");
+    if (!needed(step, input, *rows))
+        return true;
+    return PQsendQueryPrepared(store->pg.conn, step_name(step, name), (int)store->params.count,
+                               store->params.values, store->params.lengths, store->params.formats,
+                               1) == 1 ||
+           pg_error(&store->pg, NULL, why);
+}
+
+static bool
+send_all(struct store *store, const struct settle_input *input, struct answers *answers,
+         struct settle_result *result, struct err *why)
+{
+    if (!send_plain(store, "BEGIN", why))
+        return false;
+    for (enum step step = 0; step < STEP_COUNT; step++) {
+        size_t rows;
+
+        if (!send_step(store, step, input, &rows, why))
+            return false;
+        result->rows += rows;
+        if (needed(step, input, rows))
+            answers->sent[answers->sent_count++] = step;
+    }
+    if (!send_plain(store, "COMMIT", why))
+        return false;
+    return PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------- */
+
+static void
+take_answer(struct answers *answers, size_t at, PGresult *answer, struct settle_result *result)
+{
+    const enum step step =
+        at >= 1 && at <= answers->sent_count ? answers->sent[at - 1] : STEP_COUNT;
+
+    switch (PQresultStatus(answer)) {
+    case PGRES_TUPLES_OK:
+        if (step == STEP_TRANSITIONS)
+            result->transitions = (size_t)pg_read_int(answer, 0, 0);
+        if (step == STEP_PERIODS) {
+            answers->periods = answer;
+            return;
+        }
+        break;
+    case PGRES_COMMAND_OK:
+        /* COMMIT of a transaction that has failed answers ROLLBACK, without an error. */
+        if (at == answers->sent_count + 1)
+            answers->committed = strcmp(PQcmdStatus(answer), "COMMIT") == 0;
+        break;
+    case PGRES_PIPELINE_ABORTED:
+        break;
+    default:
+        if (answers->error == NULL) {
+            answers->error = answer;
+            return;
+        }
+        break;
+    }
+    PQclear(answer);
+}
+
+/* Reads up to the end of the pipeline; a NULL ends each statement. */
+static void
+take_answers(struct store *store, struct answers *answers, struct settle_result *result)
+{
+    size_t at = 0;
+    bool ended = true;
+
+    while (!store->pg.broken) {
+        PGresult *const answer = pg_next(&store->pg);
+
+        if (answer == NULL && (ended || at > answers->sent_count + 1))
+            store->pg.broken = true; /* two ends in a row: nothing more will come */
+        else if (answer == NULL)
+            at++;
+        else if (PQresultStatus(answer) == PGRES_PIPELINE_SYNC) {
+            PQclear(answer);
+            return;
+        } else
+            take_answer(answers, at, answer, result);
+        ended = answer == NULL;
+    }
+}
+
+static enum settled
+outcome_of(const char *state)
+{
+    if (strcmp(state, "TM001") == 0)
+        return SETTLE_FENCED;
+    if (strcmp(state, "TM002") == 0)
+        return SETTLED;
+    if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0)
+        return SETTLE_REFUSED;
+    /* Ours to have got wrong: positions, sums, a key twice in one statement. */
+    if (strncmp(state, "TM", 2) == 0 || strcmp(state, "21000") == 0)
+        return SETTLE_IMPOSSIBLE;
+    return SETTLE_UNKNOWN;
+}
+
+static enum settled
+judge(struct store *store, const struct settlement *settlement, const struct answers *answers,
+      struct settle_result *result, struct err *why)
+{
+    if (answers->committed) {
+        if (answers->periods != NULL &&
+            !store_compare_periods(store, settlement, answers->periods, result, why))
+            return SETTLE_IMPOSSIBLE;
+        result->dead_count = settlement->dead.count;
+        return SETTLED;
+    }
+    (void)pg_error(&store->pg, answers->error, why);
+    const enum settled outcome = outcome_of(pg_state(answers->error));
+
+    *result = (struct settle_result){.resent = outcome == SETTLED};
+    if (outcome == SETTLED)
+        result->dead_count = settlement->dead.count;
+    (void)err_wrap(why, "settlement %lld of shard %d in epoch %lld", (long long)settlement->seq,
+                   (int)settlement->shard, (long long)settlement->epoch);
+    return outcome;
+}
+
+/* Leaves the connection ready for the next one, or broken. */
+static void
+clean_up(struct store *store)
+{
+    if (store->pg.broken)
+        return;
+    if (PQexitPipelineMode(store->pg.conn) == 0) {
+        store->pg.broken = true;
+        return;
+    }
+    if (PQtransactionStatus(store->pg.conn) != PQTRANS_IDLE)
+        store_rollback(store);
+}
+
+enum settled
+store_settle(struct store *store, const struct config *config, const struct settlement *settlement,
+             struct settle_result *result, struct err *why)
+{
+    struct settle_input input = {.settlement = settlement};
+    struct answers answers = {.sent_count = 0};
+
+    (void)config;
+    assert(settlement->topic_count == store->topic_count);
+    *result = (struct settle_result){.rows = 0};
+    for (size_t i = 0; i < settlement->topic_count; i++) {
+        input.counted += settlement->progress[i].counted;
+        input.keyed += settlement->progress[i].keyed;
+    }
+    arena_clear(store->arena);
+    if (store->pg.broken) {
+        (void)pg_error(&store->pg, NULL, why);
+        return SETTLE_UNKNOWN;
+    }
+    if (!store->prepared && !prepare(store, why))
+        return SETTLE_UNKNOWN;
+    if (PQenterPipelineMode(store->pg.conn) == 0 ||
+        !send_all(store, &input, &answers, result, why)) {
+        /* Half a pipeline cannot be taken back: the server rolls back with the connection. */
+        store->pg.broken = true;
+        return SETTLE_UNKNOWN;
+    }
+    take_answers(store, &answers, result);
+    const enum settled outcome = judge(store, settlement, &answers, result, why);
+
+    clean_up(store);
+    PQclear(answers.error);
+    PQclear(answers.periods);
+    return outcome;
+}

@@ -1,0 +1,344 @@
+/* Protects: what moved is in Postgres once, whole or not at all, whoever sends it how often. */
+#include "tests/check.h"
+#include "tests/store_db.h"
+
+static struct db db;
+static struct arena *arena;
+
+static int
+begin(void)
+{
+    arena = arena_new((size_t)1 << 24);
+    return arena == NULL;
+}
+
+static int
+end(void)
+{
+    arena_free(arena);
+    return 0;
+}
+
+static enum settled
+settle(const struct settlement *settlement, struct settle_result *result)
+{
+    struct err why = {.class = ERR_NONE};
+    const enum settled outcome = store_settle(db.store, &db.config, settlement, result, &why);
+
+    if (outcome != SETTLED)
+        printf("\n    %s\n", why.text);
+    return outcome;
+}
+
+static void
+check_one_booking(int64_t times)
+{
+    char expected[128];
+
+    (void)snprintf(expected, sizeof expected, "%d %d", (int)(5 * times), (int)(5 * times));
+    CHECK_SQL(&db, "SELECT sum(events), sum(requests) FROM tripmeter.tenant_fact", expected);
+    CHECK_SQL(&db, "SELECT sum(events), sum(requests) FROM tripmeter.key_fact", expected);
+    CHECK_SQL(&db, "SELECT sum(events), sum(requests) FROM tripmeter.period_total", expected);
+}
+
+static void
+test_once(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 3, arena);
+    struct settlement *const one = settlement_of(&claim, 100);
+
+    CHECK_INT("first claim", claim.epoch, 1);
+    CHECK_INT("first claim", claim.seq, 0);
+    CHECK_INT("first claim", claim.progress[0].next, -1);
+    settlement_book(one, "acme", 5, 1);
+    CHECK_INT("first", settle(one, &result), SETTLED);
+    CHECK_INT("first", result.resent, false);
+    check_one_booking(1);
+    CHECK_SQL(&db, "SELECT base, next_offset, processed, counted, keyed FROM tripmeter.progress",
+              "100 105 5 5 5");
+    CHECK_SQL(&db, "SELECT settle_seq, shard_time FROM tripmeter.shard",
+              "1 2026-03-01 00:00:00+00");
+
+    /* The answer was lost: the same again. */
+    CHECK_INT("again", settle(one, &result), SETTLED);
+    CHECK_INT("again", result.resent, true);
+    check_one_booking(1);
+
+    const struct claim next = db_claim(&db, 3, arena);
+
+    CHECK_INT("second claim", next.kept, false);
+    CHECK_INT("second claim", next.seq, 1);
+    CHECK_INT("second claim", next.time_ms, DB_HOUR_MS);
+    CHECK_INT("second claim", next.progress[0].next, 105);
+    CHECK_INT("second claim", next.progress[0].last_offset, 104);
+    CU_ASSERT(next.progress[0].last_fingerprint == UINT64_MAX);
+    CHECK_INT("untouched topic", next.progress[1].next, -1);
+    settlement_free(one);
+    db_end(&db);
+}
+
+static void
+test_fenced(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    const struct claim old = db_claim(&db, 0, arena);
+    struct settlement *const late = settlement_of(&old, 0);
+
+    settlement_book(late, "acme", 5, 1);
+    (void)db_claim(&db, 0, arena);
+    CHECK_INT("zombie", settle(late, &result), SETTLE_FENCED);
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
+    CHECK_SQL(&db, "SELECT settle_seq FROM tripmeter.shard", "0");
+    CHECK_INT("usable afterwards", store_broken(db.store), false);
+    settlement_free(late);
+    db_end(&db);
+}
+
+static void
+test_positions_and_sums(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    settlement_book(one, "acme", 5, 1);
+    CHECK_INT("first", settle(one, &result), SETTLED);
+    settlement_free(one);
+    claim.seq = 1;
+
+    struct settlement *wrong = settlement_of(&claim, 7);
+
+    settlement_book(wrong, "acme", 1, 1);
+    CHECK_INT("elsewhere", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    settlement_free(wrong);
+
+    wrong = settlement_of(&claim, 5);
+    settlement_book(wrong, "acme", 1, 1);
+    wrong->progress[0].gaps = 1;
+    CHECK_INT("records and gaps", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    wrong->progress[0].gaps = 0;
+    wrong->progress[0].counted = 2;
+    CHECK_INT("an event lost", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    wrong->progress[0].counted = 1;
+    wrong->progress[0].keyed = 0;
+    CHECK_INT("a key fact too many", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    list_clear(&wrong->facts);
+    wrong->progress[0].keyed = 1;
+    CHECK_INT("no facts at all", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    wrong->seq = 5;
+    CHECK_INT("ahead of the shard", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    settlement_free(wrong);
+    check_one_booking(1);
+    CHECK_SQL(&db, "SELECT next_offset FROM tripmeter.progress", "5");
+    db_end(&db);
+}
+
+static void
+test_refused(void)
+{
+    struct settle_result result;
+    struct err why;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const bad = settlement_of(&claim, 0);
+
+    settlement_book(bad, "acme", 5, 1);
+    ((struct fact *)bad->facts.at)->hour_ms = INT64_MIN; /* no timestamp */
+    CHECK_INT("time", settle(bad, &result), SETTLE_REFUSED);
+    ((struct fact *)bad->facts.at)->hour_ms = DB_HOUR_MS;
+    ((struct fact *)bad->facts.at)->feature = (struct text){"\xff", 1};
+    CHECK_INT("bytes", settle(bad, &result), SETTLE_REFUSED);
+    ((struct fact *)bad->facts.at)->feature = (struct text){"a\0b", 3};
+    CHECK_INT("NUL", settle(bad, &result), SETTLE_REFUSED);
+    ((struct fact *)bad->facts.at)->feature = TEXT("search");
+    ((struct fact *)bad->facts.at)->delta.cost =
+        (tally)INT64_MAX * INT64_MAX / 10 * 15; /* NUMERIC(38,9) has 29 digits before the point */
+    CHECK_INT("NUMERIC(38,9)", settle(bad, &result), SETTLE_REFUSED);
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
+
+    /* Single steps are remembered, also where nothing was ever settled. */
+    CU_ASSERT(store_attempting(db.store, bad, &why));
+    struct claim again = db_claim(&db, 0, arena);
+
+    CHECK_INT("attempting", again.attempting[0], 4);
+    CHECK_INT("attempting, other topic", again.attempting[1], -1);
+    CU_ASSERT(!store_attempting(db.store, bad, &why));
+    CHECK_INT("fenced", why.class, ERR_ABORT);
+
+    struct settlement *const good = settlement_of(&again, 0);
+
+    settlement_book(good, "acme", 5, 1);
+    CHECK_INT("behind it", settle(good, &result), SETTLED);
+    again = db_claim(&db, 0, arena);
+    CHECK_INT("attempting", again.attempting[0], -1);
+    settlement_free(good);
+    settlement_free(bad);
+    db_end(&db);
+}
+
+/* ---- connections ------------------------------------------------------------------------------- */
+
+static void
+kill_store(void)
+{
+    db_run(&db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'test' AND datname = current_database()");
+}
+
+static void
+test_connection_lost(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    settlement_book(one, "acme", 5, 1);
+    kill_store();
+    CHECK_INT("before it is sent", settle(one, &result), SETTLE_UNKNOWN);
+    CU_ASSERT(store_broken(db.store));
+    CHECK_INT("on the broken connection", settle(one, &result), SETTLE_UNKNOWN);
+    db_reopen(&db);
+    CHECK_INT("resent", settle(one, &result), SETTLED);
+    CHECK_INT("resent", result.resent, false);
+    check_one_booking(1);
+
+    /* Committed, and the answer lost with the connection. */
+    kill_store();
+    db_reopen(&db);
+    CHECK_INT("resent after the commit", settle(one, &result), SETTLED);
+    CHECK_INT("resent after the commit", result.resent, true);
+    check_one_booking(1);
+    settlement_free(one);
+    db_end(&db);
+}
+
+static void
+test_lock_timeout(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    settlement_book(one, "acme", 5, 1);
+    db_run(&db, "BEGIN");
+    db_run(&db, "SELECT FROM tripmeter.shard FOR UPDATE");
+    CHECK_INT("row locked for long", settle(one, &result), SETTLE_UNKNOWN);
+    CHECK_INT("row locked for long", store_broken(db.store), false);
+    db_run(&db, "COMMIT");
+    CHECK_INT("free again", settle(one, &result), SETTLED);
+    check_one_booking(1);
+    settlement_free(one);
+    db_end(&db);
+}
+
+/* ---- amounts ----------------------------------------------------------------------------------- */
+
+static void
+test_to_the_nano(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    struct claim claim = db_claim(&db, 0, arena);
+
+    for (int i = 0; i < 2; i++) {
+        struct settlement *const one = settlement_of(&claim, i);
+
+        settlement_book(one, "acme", 1, INT64_C(9000000000999999999));
+        struct period_total *const period = one->periods.at;
+
+        period->expected_known = true;
+        period->expected.count[COUNT_events] = period->expected.count[COUNT_requests] = i + 1;
+        period->expected.cost = period->expected.charge =
+            (tally)(i + 1) * INT64_C(9000000000999999999) - i; /* the second is wrong by one */
+        CHECK_INT("sums", settle(one, &result), SETTLED);
+        CHECK_INT("differences", result.period_differs, i);
+        if (i == 1)
+            CU_ASSERT(result.differing[0].expected.cost == (tally)2 * INT64_C(9000000000999999999));
+        settlement_free(one);
+        claim.seq++;
+    }
+    CHECK_SQL(&db, "SELECT cost FROM tripmeter.tenant_fact", "18000000001.999999998");
+
+    static const struct {
+        tally nano;
+        const char *text;
+    } rows[] = {
+        {0, "0.000000000"},
+        {1, "0.000000001"},
+        {-1, "-0.000000001"},
+        {10000, "0.000010000"},
+        {INT64_C(31649071125), "31.649071125"},
+        {INT64_C(-145190800), "-0.145190800"},
+        {(tally)INT64_MAX * 10000000000, "92233720368547758070.000000000"},
+        {-((tally)INT64_MAX * 10000000000 + 7), "-92233720368547758070.000000007"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct settlement *const one = settlement_of(&claim, 2 + (int64_t)i);
+
+        settlement_book(one, "acme", 1, 0);
+        ((struct fact *)one->facts.at)->model = TEXT("exact");
+        ((struct fact *)one->facts.at)->hour_ms += (int64_t)i * 3600000;
+        ((struct fact *)one->facts.at)->delta.cost = rows[i].nano;
+        CHECK_INT(rows[i].text, settle(one, &result), SETTLED);
+        CHECK_SQL(&db,
+                  "SELECT cost FROM tripmeter.tenant_fact WHERE model = 'exact'"
+                  " ORDER BY hour DESC LIMIT 1",
+                  rows[i].text);
+        settlement_free(one);
+        claim.seq++;
+    }
+    db_end(&db);
+}
+
+/* A settlement of timers only moves no offset and is fenced all the same. */
+static void
+test_no_offset(void)
+{
+    struct settle_result result;
+
+    db_begin(&db);
+    struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    *(struct tenant_due *)list_add(&one->due) =
+        (struct tenant_due){.tenant = TEXT("acme"), .due_ms = INT64_MAX, .restricted = true};
+    *(struct tenant_due *)list_add(&one->due) =
+        (struct tenant_due){.tenant = TEXT("acme"), .due_ms = DB_PERIOD_END_MS};
+    CHECK_INT("due", settle(one, &result), SETTLED);
+    CHECK_SQL(&db, "SELECT shard, due_at, restricted FROM tripmeter.tenant_shard",
+              "0 2026-04-01 00:00:00+00 f");
+    CHECK_INT("again", settle(one, &result), SETTLED);
+    CHECK_INT("again", result.resent, true);
+    (void)db_claim(&db, 0, arena);
+    CHECK_INT("zombie", settle(one, &result), SETTLE_FENCED);
+    settlement_free(one);
+    db_end(&db);
+}
+
+static CU_TestInfo tests[] = {
+    {"everything moves once", test_once},
+    {"a zombie writes nothing", test_fenced},
+    {"positions and sums are checked in the server", test_positions_and_sums},
+    {"refused rows are named as such", test_refused},
+    {"a lost connection loses nothing and books nothing twice", test_connection_lost},
+    {"a lock that is held long is no error", test_lock_timeout},
+    {"amounts are exact to the nano", test_to_the_nano},
+    {"a settlement without offsets is fenced too", test_no_offset},
+    CU_TEST_INFO_NULL,
+};
+const CU_SuiteInfo suite_store_settle = {"store_settle", begin, end, NULL, NULL, tests};
