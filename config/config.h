@@ -8,11 +8,11 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include "config/findings.h"
 #include "core/alert.h"
-#include "core/arena.h"
 #include "core/err.h"
 
-#define TOPIC_LIMIT 32
+#define TOPIC_LIMIT    32
 #define RECEIVER_LIMIT 32
 #define ENDPOINT_LIMIT 16
 
@@ -23,13 +23,15 @@ struct property { /* passed through to librdkafka: "security.protocol": "SASL_SS
 
 enum time_source { TIME_APPEND, TIME_TRUST_PRODUCERS };
 
+enum smtp_tls { SMTP_STARTTLS, SMTP_IMPLICIT, SMTP_OFF };
+
 enum endpoint_kind { ENDPOINT_WEBHOOK, ENDPOINT_EMAIL };
 
 struct endpoint {
     enum endpoint_kind kind;
-    const char *name;     /* "billing/webhook/0": receiver, kind, index; its identity in Postgres */
-    const char *target;   /* URL, or e-mail address (one endpoint a recipient) */
-    const char *secret;   /* webhook signing key as given ("whsec_..."), or NULL */
+    const char *name;   /* "billing/webhook/0": receiver, kind, index; its identity in Postgres */
+    const char *target; /* URL, or e-mail address (one endpoint a recipient) */
+    const char *secret; /* webhook signing key as given ("whsec_..."), or NULL */
     const char *old_secret; /* while keys rotate, or NULL */
 };
 
@@ -40,8 +42,8 @@ struct receiver { /* engineering, billing */
 };
 
 struct config {
-    struct arena *arena; /* owns everything below */
-    const char *path;    /* the file it came from */
+    struct arena *arena;  /* owns everything below */
+    const char *path;     /* the file it came from */
     const char *instance; /* configured name or NULL: a random id kept in state_dir */
     const char *state_dir;
     int workers; /* 0: auto (cores - 1, at least 1) */
@@ -60,8 +62,8 @@ struct config {
         size_t property_count;
     } kafka;
     struct {
-        const char *url;        /* libpq connection string or URI */
-        const char *schema;     /* "tripmeter" */
+        const char *url;    /* libpq connection string or URI */
+        const char *schema; /* "tripmeter" */
     } postgres;
     struct {
         int64_t interval_ms; /* settle_interval */
@@ -78,7 +80,7 @@ struct config {
         bool halt_on_dead; /* the 50 % rule */
     } ingest;
     struct {
-        int64_t retry_ms;      /* first delay of engine's own retries */
+        int64_t retry_ms; /* first delay of engine's own retries */
     } engine;
     struct {
         struct receiver receivers[RECEIVER_LIMIT];
@@ -94,9 +96,10 @@ struct config {
         const char *host; /* NULL: no mail */
         int port;
         const char *from;
-        bool starttls; /* demanded; false only by smtp.tls: off */
+        enum smtp_tls tls;
+        bool starttls;     /* demanded */
         bool implicit_tls; /* smtps */
-        const char *user; /* NULL: no AUTH */
+        const char *user;  /* NULL: no AUTH */
         const char *password;
         const char *ca_file; /* NULL: the system's */
     } smtp;
@@ -115,30 +118,20 @@ struct config {
     unsigned char policy_hash[32]; /* SHA-256 of the body */
 };
 
-/* Every finding of a check, in the order of the file. */
-struct finding {
-    const char *file;
-    int line;   /* from 1 */
-    int column; /* from 1 */
-    const char *text;
-    bool warning; /* does not make the configuration invalid */
-};
-struct findings {
-    struct arena *arena;
-    struct finding *at;
-    size_t count;
-    size_t room;
-};
-void findings_free(struct findings *findings);
-
 struct policy; /* rules/policy.h */
 
 /* Reads and checks the configuration and the policy it names. NULL when there was any error;
- * findings has them all (warnings too when it succeeds). *policy gets the built policy (serial 0). */
+ * findings (zeroed by the caller) has them all, in the order of the files, and warnings also when it
+ * succeeds. *policy gets the built policy (serial 0), or NULL with the configuration. */
 struct config *config_load(const char *path, struct policy **policy, struct findings *findings);
 void config_free(struct config *config);
 
-/* A policy from the bytes of its file (also one stored in Postgres); `file` names it in findings. */
+/* The same from bytes; files it names are looked for beside `path`. */
+struct config *config_parse(const char *path, struct text body, struct policy **policy,
+                            struct findings *findings);
+
+/* A policy from the bytes of its file (also one stored in Postgres); `file` names it in findings.
+ * NULL when there was any error. */
 struct policy *policy_load(const char *file, const char *body, size_t size,
                            struct findings *findings);
 

@@ -1,0 +1,305 @@
+#include "config/quota_load.h"
+
+#include "config/value.h"
+
+#include <stdio.h>
+
+enum { SOFT_PCT = 80, WHAT_ROOM = 256 };
+/* Whole units: far above any use, far below what could overflow when it is multiplied. */
+#define LIMIT_UNITS INT64_C(1000000000000000)
+
+struct reading {
+    struct findings *findings;
+    const struct policy *policy;
+    const struct yaml *node;
+    const char *quota_name; /* "plan free, quota api_calls" */
+    char what[WHAT_ROOM];   /* that, and the member being read */
+    struct quota *quota;
+};
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+static struct text
+without_currency(struct text text, struct text currency, const char **must)
+{
+    const char *blank = memchr(text.at, ' ', text.size);
+    const size_t size = blank == NULL ? text.size : (size_t)(blank - text.at);
+
+    if (blank == NULL)
+        return text;
+    if (!text_eq((struct text){blank + 1, text.size - size - 1}, currency))
+        *must = "must not be in another currency: there are no exchange rates";
+    return (struct text){text.at, size};
+}
+
+const char *
+limit_read(struct text text, struct text currency, tally *nano, bool *decimals)
+{
+    const char *must = NULL;
+    int64_t count;
+    const struct text number = without_currency(text, currency, &must);
+
+    if (must != NULL)
+        return must;
+    if (number.size > 0 && number.at[0] == '-')
+        return "must not be negative; 0 blocks from the start";
+    *decimals = false;
+    if (value_count(number, &count))
+        *nano = (tally)count * MONEY_NANO_PER_UNIT;
+    else if (number.size > 0 && memchr(number.at, '.', number.size) != NULL &&
+             tally_parse_money(number, nano))
+        *decimals = true;
+    else
+        return "must be a number like 50000, 1_000, 50k, 1M or (money) 250.00";
+    return *nano <= (tally)LIMIT_UNITS * MONEY_NANO_PER_UNIT ? NULL : "must be at most 1e15";
+}
+
+static bool
+read_limit(struct reading *reading, const struct yaml *node)
+{
+    const bool money = meter_is_money(reading->quota->meter);
+    struct text text;
+    tally nano;
+    bool decimals;
+    const char *must;
+
+    if (!node_text(reading->findings, node, reading->what, &text))
+        return false;
+    must = limit_read(text, reading->policy->currency, &nano, &decimals);
+    if (must == NULL && !money && (decimals || memchr(text.at, ' ', text.size) != NULL))
+        must = "must be a whole number without a currency: this meter counts";
+    if (must != NULL)
+        return finding_error(reading->findings, node->at, "%s: %s", reading->what, must);
+    reading->quota->limit = money ? nano : nano / MONEY_NANO_PER_UNIT;
+    return true;
+}
+
+static bool
+read_unlimited(struct reading *reading, const struct yaml *node)
+{
+    int64_t value;
+
+    if (!node_choice(reading->findings, node, reading->what, "false|true", &value))
+        return false;
+    reading->quota->unlimited = value != 0;
+    return true;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static bool
+read_percent(struct reading *reading, const struct yaml *node, int32_t *out)
+{
+    struct text text;
+    int64_t value = 0;
+
+    if (!node_text(reading->findings, node, reading->what, &text))
+        return false;
+    if (!value_integer(text, &value))
+        return finding_error(reading->findings, node->at,
+                             "%s: %s is not a whole number of percent, like 80", reading->what,
+                             text.at);
+    if (value < 1 || value > 100)
+        return finding_error(reading->findings, node->at, "%s: %s is outside 1..100 (percent)",
+                             reading->what, text.at);
+    *out = (int32_t)value;
+    return true;
+}
+
+static bool
+read_soft(struct reading *reading, const struct yaml *node)
+{
+    return read_percent(reading, node, &reading->quota->soft_pct);
+}
+
+static bool
+add_step(struct reading *reading, const struct yaml *item)
+{
+    struct quota *quota = reading->quota;
+    int32_t step = 0;
+
+    if (!read_percent(reading, item, &step))
+        return false;
+    if (quota->step_count > 0 && step <= quota->steps[quota->step_count - 1])
+        return finding_error(reading->findings, item->at, "%s: steps must rise: %d comes after %d",
+                             reading->what, (int)step, (int)quota->steps[quota->step_count - 1]);
+    quota->steps[quota->step_count++] = step;
+    return true;
+}
+
+static bool
+read_steps(struct reading *reading, const struct yaml *node)
+{
+    /* A blocking quota adds the step 100 by itself. */
+    const size_t limit = QUOTA_STEP_LIMIT - 1;
+    bool good = true;
+
+    if (!node_is(reading->findings, node, YAML_LIST, reading->what, "[50, 75, 90]"))
+        return false;
+    if (node->count > limit)
+        return finding_error(reading->findings, node->at, "%s: more than %zu steps", reading->what,
+                             limit);
+    reading->quota->step_count = 0;
+    for (const struct yaml *item = node->first; item != NULL; item = item->next)
+        good = add_step(reading, item) && good;
+    return good;
+}
+
+/* ---- choices --------------------------------------------------------------------------------- */
+
+static bool
+read_meter(struct reading *reading, const struct yaml *node)
+{
+    char choices[WHAT_ROOM] = "";
+    int64_t value;
+
+    for (size_t i = 0; i < METER_COUNT; i++)
+        (void)snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s",
+                       i == 0 ? "" : "|", meter_names[i]);
+    if (!node_choice(reading->findings, node, reading->what, choices, &value))
+        return false;
+    reading->quota->meter = (enum meter)value;
+    return true;
+}
+
+static bool
+read_scope(struct reading *reading, const struct yaml *node)
+{
+    int64_t value;
+
+    if (!node_choice(reading->findings, node, reading->what, "tenant|project", &value))
+        return false;
+    reading->quota->scope = (enum quota_scope)value;
+    return true;
+}
+
+static bool
+read_period(struct reading *reading, const struct yaml *node)
+{
+    int64_t value;
+
+    return node_choice(reading->findings, node, reading->what, "month", &value);
+}
+
+static bool
+read_on_exceed(struct reading *reading, const struct yaml *node)
+{
+    int64_t value;
+
+    if (!node_choice(reading->findings, node, reading->what, "block|alert", &value))
+        return false;
+    reading->quota->on_exceed = (enum on_exceed)value;
+    return true;
+}
+
+static bool
+read_mode(struct reading *reading, const struct yaml *node)
+{
+    int64_t value;
+
+    if (!node_choice(reading->findings, node, reading->what, "enforce|shadow", &value))
+        return false;
+    reading->quota->mode = (enum mode)value;
+    return true;
+}
+
+/* ---- the quota ------------------------------------------------------------------------------- */
+
+/* The meter first: a limit's form depends on it. */
+static const struct {
+    const char *name;
+    bool (*read)(struct reading *reading, const struct yaml *node);
+    bool with_limit; /* says something about a limit: contradicts `unlimited` */
+} members[] = {
+    {"meter", read_meter, false},   {"unlimited", read_unlimited, false},
+    {"limit", read_limit, true},    {"soft", read_soft, true},
+    {"steps", read_steps, true},    {"scope", read_scope, false},
+    {"period", read_period, false}, {"on_exceed", read_on_exceed, true},
+    {"mode", read_mode, true},
+};
+enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
+
+static bool
+names_are_known(struct reading *reading)
+{
+    const char *names[MEMBER_COUNT + 1] = {NULL};
+
+    for (size_t i = 0; i < MEMBER_COUNT; i++)
+        names[i] = members[i].name;
+    return node_members(reading->findings, reading->node, reading->quota_name, names);
+}
+
+static const struct yaml *
+member_node(const struct reading *reading, const char *name)
+{
+    return yaml_member(reading->node, text_of(name));
+}
+
+/* Both a limit and none, or neither. */
+static bool
+limit_is_clear(struct reading *reading)
+{
+    const struct quota *quota = reading->quota;
+    const struct yaml *unlimited = member_node(reading, "unlimited");
+    bool good = true;
+
+    if ((unlimited == NULL || text_eq(unlimited->text, TEXT("false"))) &&
+        member_node(reading, "limit") == NULL)
+        return finding_error(reading->findings, reading->node->key_at,
+                             "%s has neither limit nor unlimited: true", reading->quota_name);
+    for (size_t i = 0; quota->unlimited && i < MEMBER_COUNT; i++) {
+        const struct yaml *node = member_node(reading, members[i].name);
+
+        if (members[i].with_limit && node != NULL)
+            good = finding_error(reading->findings, node->key_at,
+                                 "%s: %s contradicts unlimited: true; remove one of them",
+                                 reading->quota_name, members[i].name);
+    }
+    return good;
+}
+
+static bool
+read_member(struct reading *reading, size_t index)
+{
+    const struct yaml *node = member_node(reading, members[index].name);
+
+    (void)snprintf(reading->what, sizeof reading->what, "%s: %s", reading->quota_name,
+                   members[index].name);
+    return node == NULL || members[index].read(reading, node);
+}
+
+static bool
+read_members(struct reading *reading)
+{
+    bool good = names_are_known(reading);
+
+    if (member_node(reading, "meter") == NULL)
+        return finding_error(reading->findings, reading->node->key_at,
+                             "%s has no meter: what is counted, like requests, tokens or cost",
+                             reading->quota_name);
+    if (!read_member(reading, 0)) /* whether a limit is money is not known */
+        return false;
+    for (size_t i = 1; i < MEMBER_COUNT; i++)
+        good = read_member(reading, i) && good;
+    return limit_is_clear(reading) && good;
+}
+
+bool
+quota_load(struct findings *findings, const struct policy *policy, const struct yaml *node,
+           const char *what, struct quota *out)
+{
+    static const int32_t steps[] = {50, 75, 90};
+    struct reading reading = {
+        .findings = findings, .policy = policy, .node = node, .quota_name = what, .quota = out};
+
+    if (!node_is(findings, node, YAML_MAP, what, "{meter: requests, limit: 50k}"))
+        return false;
+    *out = (struct quota){.soft_pct = SOFT_PCT, .step_count = sizeof steps / sizeof steps[0]};
+    memcpy(out->steps, steps, sizeof steps);
+    if (!read_members(&reading))
+        return false;
+    if (!out->unlimited && out->limit == 0 && out->on_exceed == ON_EXCEED_BLOCK)
+        finding_warning(findings, member_node(&reading, "limit")->at,
+                        "%s: limit 0 blocks from the start", what);
+    return true;
+}

@@ -1,0 +1,121 @@
+/* Whether a tenant's contract fits the policy it is to be judged by. */
+#include "config/tenant_spec.h"
+#include "config/zones.h"
+
+#include <stdio.h>
+
+enum { WHERE_ROOM = 192 };
+
+static const struct quota *
+find_quota(const struct plan *plan, struct text name)
+{
+    for (size_t i = 0; i < plan->quota_count; i++)
+        if (text_eq(plan->quotas[i].name, name))
+            return &plan->quotas[i];
+    return NULL;
+}
+
+static const struct limit_override *
+find_limit(const struct limit_override *limits, size_t count, struct text quota)
+{
+    for (size_t i = 0; i < count; i++)
+        if (text_eq(limits[i].quota, quota))
+            return &limits[i];
+    return NULL;
+}
+
+static bool
+check_limits(const struct limit_override *limits, size_t count, const char *where,
+             const struct plan *plan, struct err *why)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct quota *quota = find_quota(plan, limits[i].quota);
+
+        if (quota == NULL)
+            return err_set(why, ERR_INPUT, "%slimits.%s: plan %s has no such quota", where,
+                           limits[i].quota.at, plan->name.at);
+        if (where[0] == '\0' && quota->scope == QUOTA_PROJECT)
+            return err_set(why, ERR_INPUT,
+                           "limits.%s: this quota is each project's own: give it in projects",
+                           quota->name.at);
+        if (limits[i].is_decimal && !meter_is_money(quota->meter))
+            return err_set(why, ERR_INPUT,
+                           "%slimits.%s must be a whole number: the quota counts %s", where,
+                           limits[i].quota.at, meter_names[quota->meter]);
+    }
+    return true;
+}
+
+/* The tenant's own limit of a quota times 1e9; false when it has none. */
+static bool
+tenant_limit(const struct tenant_spec *spec, const struct quota *quota, tally *nano)
+{
+    const struct limit_override *own = find_limit(spec->limits, spec->limit_count, quota->name);
+
+    if (own != NULL ? own->unlimited : quota->unlimited)
+        return false;
+    if (own != NULL)
+        *nano = own->nano;
+    else
+        *nano = meter_is_money(quota->meter) ? quota->limit : quota->limit * MONEY_NANO_PER_UNIT;
+    return true;
+}
+
+/* What the projects get of a tenant's quota must not be more than it has. */
+static bool
+check_budget(const struct tenant_spec *spec, const struct quota *quota, struct err *why)
+{
+    char given[TALLY_TEXT_SIZE];
+    char whole[TALLY_TEXT_SIZE];
+    tally limit;
+    tally sum = 0;
+
+    if (quota->scope != QUOTA_TENANT || !tenant_limit(spec, quota, &limit))
+        return true;
+    for (size_t i = 0; i < spec->project_count; i++) {
+        const struct project_spec *project = &spec->projects[i];
+        const struct limit_override *own =
+            find_limit(project->limits, project->limit_count, quota->name);
+
+        if (own != NULL && !own->unlimited)
+            sum += own->nano;
+    }
+    if (sum <= limit)
+        return true;
+    return err_set(why, ERR_INPUT,
+                   "projects: together they have %s of %s, the tenant itself only %s: lower "
+                   "theirs or raise limits.%s",
+                   tally_format_short(sum, 0, given), quota->name.at,
+                   tally_format_short(limit, 0, whole), quota->name.at);
+}
+
+static bool
+check_projects(const struct tenant_spec *spec, const struct plan *plan, struct err *why)
+{
+    char where[WHERE_ROOM];
+
+    for (size_t i = 0; i < spec->project_count; i++) {
+        (void)snprintf(where, sizeof where, "projects.%s: ", spec->projects[i].name.at);
+        if (!check_limits(spec->projects[i].limits, spec->projects[i].limit_count, where, plan,
+                          why))
+            return false;
+    }
+    for (size_t i = 0; i < plan->quota_count; i++)
+        if (!check_budget(spec, &plan->quotas[i], why))
+            return false;
+    return true;
+}
+
+bool
+tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy, struct err *why)
+{
+    const struct plan *plan =
+        spec->plan.at == NULL ? policy->fallback_plan : policy_plan(policy, spec->plan);
+
+    if (plan == NULL)
+        return err_set(why, ERR_INPUT, "plan: the policy has no plan %s", spec->plan.at);
+    if (spec->zone.at != NULL && zones_get(spec->zone, why) == NULL)
+        return err_wrap(why, "zone");
+    return check_limits(spec->limits, spec->limit_count, "", plan, why) &&
+           check_projects(spec, plan, why);
+}
