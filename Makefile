@@ -30,9 +30,10 @@ FLAGS.release := -O2 -g -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 FLAGS.debug   := -O0 -g3 -fPIE
 FLAGS.asan    := -O1 -g -fPIE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS.tsan    := -O1 -g -fPIE -fsanitize=thread
+FLAGS.fuzz    := -O1 -g -fPIE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 FLAGS.cover   := -O0 -g -fPIE --coverage
 ifeq ($(origin FLAGS.$(MODE)),undefined)
-$(error unknown MODE=$(MODE): use release, debug, asan, tsan or cover)
+$(error unknown MODE=$(MODE): use release, debug, asan, tsan, cover or fuzz)
 endif
 LINK := -pie -Wl,-z,relro,-z,now
 
@@ -50,7 +51,7 @@ ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h)
 # What lint reads: all C that is ours.
-C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c)
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/fuzz/*.c)
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 # Targets that install packages first compile in a second make, which finds what the first brought.
@@ -107,6 +108,20 @@ lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc an
 	@printf '%s\n' $(C_FILES) | \
 	  xargs -P2 -I{} clang-tidy --quiet {} -- $(STD) $(lib_cflags) 2>/dev/null
 
+# libFuzzer is part of clang. Finds are kept in build/fuzz/; the next run starts from them.
+FUZZ_SECONDS ?= 30
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz: deps-lint ## feed each parser odd bytes for FUZZ_SECONDS, with sanitizers
+	@$(BUILD) CC=clang MODE=fuzz $(FUZZERS:%=build/clang-fuzz/fuzz_%)
+	@for name in $(FUZZERS); do mkdir -p build/fuzz/$$name && \
+	  build/clang-fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/$$name- build/fuzz/$$name \
+	    tests/fuzz/corpus/$$name >build/fuzz/$$name.log 2>&1 || \
+	  { tail -n 40 build/fuzz/$$name.log; echo "fuzz $$name: failed"; exit 1; }; \
+	  echo "fuzz $$name: $$(sed -n 's/stat::number_of_executed_units: *//p' build/fuzz/$$name.log) inputs, no fault"; \
+	done
+
 format: ## rewrite every file in the house style
 	clang-format -i $$(git ls-files '*.[ch]' '*.cc')
 
@@ -126,6 +141,9 @@ $(OUT)/tripmeter: $(call obj,main.c) $(OUT)/libtripmeter.a
 
 $(OUT)/run_all: $(call obj,$(TEST)) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
+
+$(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.fuzz) -fsanitize=fuzzer $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
