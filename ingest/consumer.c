@@ -175,8 +175,8 @@ on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
     log_warning("kafka", "text=%s", log_quote(text_of(reason), quoted));
 }
 
-enum membership
-consumer_poll(struct consumer *consumer, struct err *why)
+bool
+consumer_pending(struct consumer *consumer)
 {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, 0);
 
@@ -190,6 +190,13 @@ consumer_poll(struct consumer *consumer, struct err *why)
         }
         rd_kafka_message_destroy(message);
     }
+    return consumer->membership != MEMBERSHIP_SAME;
+}
+
+enum membership
+consumer_poll(struct consumer *consumer, struct err *why)
+{
+    (void)consumer_pending(consumer);
     const enum membership found = consumer->membership;
 
     consumer->membership = MEMBERSHIP_SAME;

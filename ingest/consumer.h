@@ -47,6 +47,9 @@ enum membership {
 };
 /* Serves the group; call it often, it does not wait. */
 enum membership consumer_poll(struct consumer *consumer, struct err *why);
+/* Serves the group too, but leaves what it found for the next consumer_poll: true when there is
+ * something. */
+bool consumer_pending(struct consumer *consumer);
 /* Completes a revocation. */
 void consumer_let_go(struct consumer *consumer);
 /* Shards assigned now, rising; returns how many. */

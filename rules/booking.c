@@ -86,10 +86,11 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
            const struct policy *policy, bool unverified)
 {
     const struct text project = event->names[NAME_PROJECT];
-    int64_t *const count = booking->amounts.count;
     const bool spends = event->kind == EVENT_RECORD || event->kind == EVENT_SETTLE;
 
     *booking = (struct booking){.project = project, .project_index = -1};
+    int64_t *const count = booking->amounts.count;
+
     count[COUNT_events] = 1;
     count[COUNT_estimated] = (event->flags & EVENT_ESTIMATED) != 0;
     count[COUNT_clamped] = (event->flags & EVENT_CLAMPED) != 0;

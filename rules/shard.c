@@ -196,6 +196,22 @@ shard_load(struct shard *shard, const struct tenant_load *load)
     return true;
 }
 
+/* Totals of projects that were not declared before are known to Postgres only. */
+static void
+add_projects(struct shard *shard, const struct tenant *old, const struct tenant_load *change,
+             struct tenant_load *load)
+{
+    struct period_total *rows = shard_must(arena_take(
+        shard->scratch, (load->period_count + change->period_count) * sizeof *rows));
+
+    memcpy(rows, load->periods, load->period_count * sizeof *rows);
+    for (size_t i = 0; i < change->period_count; i++)
+        if (change->periods[i].project.size > 0 &&
+            tenant_project(old, change->periods[i].project) < 0)
+            rows[load->period_count++] = change->periods[i];
+    load->periods = rows;
+}
+
 /* The tenant is made anew from its own export under another contract or policy. */
 static void
 rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
@@ -213,6 +229,7 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
         load.zone = change->zone;
         load.words = change->words;
         load.word_count = change->word_count;
+        add_projects(shard, old, change, &load);
     }
     struct tenant *next =
         shard_must(tenant_new(&load, old->id, shard->setup.shard, shard->policy, shard->time_ms));
@@ -294,8 +311,6 @@ shard_dead(struct shard *shard, const struct record *record, int32_t index,
 {
     struct settlement *settlement = shard->open->settlement;
 
-    if (settlement_full(settlement))
-        return APPLIED_FULL;
     struct dead_letter *row = shard_must(list_add(&settlement->dead));
 
     *row = (struct dead_letter){.topic = record->topic,
@@ -502,8 +517,6 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
 
     if (tenant == NULL)
         return APPLIED_UNKNOWN;
-    if (settlement_full(shard->open->settlement))
-        return APPLIED_FULL;
     const struct key128 identity = identity_of(id, event);
     const uint32_t content = content_of(event);
     const enum seen_answer answer =
@@ -527,7 +540,7 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
         case BOOKED:
             break;
         case BOOKED_NO_MEMORY:
-            return APPLIED_FULL;
+            abort();
         case BOOKED_OVERFLOW:
             return shard_dead(shard, record, index, event,
                               &(struct dead){.reason = DEAD_overflow,
@@ -625,13 +638,22 @@ shard_command_done(struct shard *shard, int64_t id, const char *error)
     metric_add(shard->setup.metrics, METRIC_COMMANDS, 1);
 }
 
-void
-shard_revived(struct shard *shard, int32_t topic)
+enum revived
+shard_revive(struct shard *shard, const struct record *record, int32_t index,
+             const struct event *event)
 {
-    struct progress *progress = &shard->open->settlement->progress[topic];
+    struct topic_state *topic = &shard->topics[record->topic];
+    struct key128 id;
 
-    progress->moved = true;
-    progress->dead--;
+    if (find(shard, event->tenant, &id) == NULL)
+        return REVIVED_UNKNOWN;
+    if (topic->seen != NULL &&
+        seen_ask(topic->seen, identity_of(id, event), content_of(event), record->offset,
+                 topic->time_ms) == SEEN_CONFLICT)
+        return REVIVED_REFUSED;
+    (void)shard_event(shard, record, index, event);
+    progress_of(shard, record)->dead--;
+    return REVIVED;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
@@ -653,6 +675,15 @@ shard_wanted_taken(struct shard *shard, size_t count)
     shard->wanted.count -= count;
     if (shard->wanted.count == 0)
         arena_clear(shard->wanted_memory);
+}
+
+void
+shard_republish(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->tenant_count; i++)
+        for (const struct published *one = shard->tenants[i]->published; one != NULL;
+             one = one->next)
+            judge_scope(shard, shard->tenants[i], one->scope, true, (struct text){NULL, 0});
 }
 
 void
@@ -791,4 +822,10 @@ size_t
 shard_restricted_count(const struct shard *shard)
 {
     return shard->restricted_count;
+}
+
+struct text
+shard_default_zone(const struct shard *shard)
+{
+    return shard->policy->zone;
 }

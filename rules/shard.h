@@ -57,10 +57,10 @@ bool shard_load(struct shard *shard, const struct tenant_load *load);
 enum applied {
     APPLIED,         /* counted, duplicate, ignored or dead: accounted for */
     APPLIED_UNKNOWN, /* its tenant is not held: park it, load the tenant, apply it again */
-    APPLIED_FULL,    /* memory is short: settle first, then apply it again */
 };
-/* The events of a record, one by one, in order, between shard_record and shard_record_end. What is
- * parked may be applied after later records were; a record ends when all its events are in. */
+/* The events of a record, one by one, in order, between shard_record and shard_record_end. Ask
+ * shard_full before a record: within one there is always room. What is parked may be applied after
+ * later records were, but before the next freeze. */
 void shard_record(struct shard *shard, const struct record *record);
 enum applied shard_event(struct shard *shard, const struct record *record, int32_t index,
                          const struct event *event);
@@ -90,13 +90,18 @@ void shard_enforce(struct shard *shard, bool on);
  * loaded with them. */
 void shard_contract(struct shard *shard, const struct tenant_load *load);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
-/* A dead letter was read again with success: it moves from dead to counted. */
-void shard_revived(struct shard *shard, int32_t topic);
+/* A dead letter's event, read again: from dead to counted (or duplicate, when it was sent again
+ * meanwhile). */
+enum revived { REVIVED, REVIVED_UNKNOWN, REVIVED_REFUSED };
+enum revived shard_revive(struct shard *shard, const struct record *record, int32_t index,
+                          const struct event *event);
 
 /* ---- out ------------------------------------------------------------------------------------------ */
 /* Scope states wanted since the last shard_wanted_taken, in order. */
 size_t shard_wanted(const struct shard *shard, struct scope_state *const **states);
 void shard_wanted_taken(struct shard *shard, size_t count);
+/* Every scope that was ever wanted is wanted again (the publisher has forgotten them). */
+void shard_republish(struct shard *shard);
 /* The current state of one scope is wanted again, whatever was wanted before (a stranger's record
  * stands on the topic). The tenant must be held. */
 void shard_declare(struct shard *shard, struct text scope, struct text tenant);
@@ -118,5 +123,7 @@ void shard_settled(struct shard *shard, const struct period_total *differing, si
 /* ---- what the status page shows ----------------------------------------------------------------------- */
 size_t shard_tenant_count(const struct shard *shard);
 size_t shard_restricted_count(const struct shard *shard);
+/* Zone of tenants that name none. */
+struct text shard_default_zone(const struct shard *shard);
 
 #endif

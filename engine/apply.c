@@ -1,0 +1,331 @@
+#include "engine/worker_state.h"
+
+#include "core/identity.h"
+#include "sinks/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define DEAD_INDEXES 4096 /* events of one record that the list of dead positions tells apart */
+
+static int
+by_position(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a;
+    const int64_t y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool
+was_dead(const struct held_topic *part, int64_t offset, int32_t index)
+{
+    const int64_t position = offset * DEAD_INDEXES + index;
+
+    return part->dead_count > 0 && bsearch(&position, part->dead, part->dead_count,
+                                           sizeof position, by_position) != NULL;
+}
+
+/* Before next_offset: what was seen is remembered, nothing else happens. */
+static void
+apply_tail(struct worker *worker, struct held *held, const struct record *record)
+{
+    struct held_topic *part = &held->topics[record->topic];
+    struct event event;
+    struct dead dead;
+    enum decoded found;
+    int32_t index = 0;
+
+    if (record->offset == part->verify_offset &&
+        record_fingerprint(record) != part->verify_fingerprint) {
+        claims_halt(worker, held, record->topic,
+                    "the last settled record is another one now: was the topic re-created?");
+        return;
+    }
+    shard_record(held->shard, record);
+    decoder_open(worker->decoder, record);
+    while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
+        if (found == DECODED_EVENT && !was_dead(part, record->offset, index) &&
+            !shard_tail(held->shard, record, &event))
+            abort();
+        index++;
+    }
+}
+
+static void
+refuse_event(struct held *held, const struct record *record, int32_t index,
+             const struct event *event, enum dead_reason reason)
+{
+    struct dead dead = {.reason = reason};
+
+    (void)text_copy(dead.detail, sizeof dead.detail, text_of(dead_texts[reason]));
+    shard_dead(held->shard, record, index, event, &dead);
+}
+
+/* The events of one record, judged one by one. */
+static void
+apply_events(struct worker *worker, struct held *held, const struct record *record)
+{
+    const bool refused = held->topics[record->topic].refuse == record->offset;
+    struct event event;
+    struct dead dead;
+    enum decoded found;
+    int32_t index = 0;
+
+    decoder_open(worker->decoder, record);
+    while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
+        if (found == DECODED_IGNORED)
+            shard_ignored(held->shard, record);
+        else if (found == DECODED_DEAD)
+            shard_dead(held->shard, record, index, &event, &dead);
+        else if (refused)
+            refuse_event(held, record, index, &event, DEAD_refused_by_database);
+        else if (shard_event(held->shard, record, index, &event) == APPLIED_UNKNOWN) {
+            /* Rooms for parking are made before a record is taken: see room_for. */
+            if (!loading_park(worker, held, record, index, event.tenant))
+                abort();
+        }
+        worker_want(worker, held, record->time_ms);
+        index++;
+    }
+}
+
+/* A record may need the settlement and the parking place: neither may run out within it. */
+static bool
+room_for(struct worker *worker, struct held *held)
+{
+    const size_t limit = worker->setup.config->ingest.park_memory;
+
+    while (shard_full(held->shard) || arena_used(worker->parking) > limit) {
+        if (shard_full(held->shard))
+            settling_freeze(worker, false);
+        if (worker->parked.count > 0)
+            (void)loading_turn(worker, 50);
+        settling_replies(worker, 50);
+        worker_serve(worker);
+        if (worker->dropped || held->state != HELD_RUNNING || atomic_load(&worker->draining))
+            return false;
+    }
+    return true;
+}
+
+static bool
+may_be_judged(struct worker *worker, struct held *held, const struct record *record)
+{
+    if (record->append_time || worker->setup.config->kafka.time == TIME_TRUST_PRODUCERS)
+        return true;
+    claims_halt(worker, held, record->topic,
+                "records carry the producers' time: set message.timestamp.type=LogAppendTime on "
+                "the topic, or kafka.time: trust_producers");
+    return false;
+}
+
+static void
+apply_live(struct worker *worker, struct held *held, const struct record *record)
+{
+    struct held_topic *part = &held->topics[record->topic];
+
+    if (!may_be_judged(worker, held, record) || !room_for(worker, held))
+        return;
+    while (!shard_advance(held->shard, record->time_ms))
+        if (!room_for(worker, held))
+            return;
+    shard_record(held->shard, record);
+    apply_events(worker, held, record);
+    shard_record_end(held->shard, record);
+    part->last = record;
+    if (shard_halted(held->shard, record->topic))
+        claims_halt(worker, held, record->topic,
+                    "more than half of the events cannot be read: see `tripmeter dead list`");
+    if (record->offset <= part->step_until) {
+        /* One record, one settlement: whatever the database refuses now is in this record. */
+        if (!settling_wait(worker, held) && held->state == HELD_CLAIMING)
+            part->refuse = record->offset;
+    }
+}
+
+void
+apply_fingerprints(struct worker *worker, struct held *held)
+{
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        if (held->topics[t].last != NULL) {
+            shard_fingerprint(held->shard, (int32_t)t, record_fingerprint(held->topics[t].last));
+            held->topics[t].last = NULL;
+        }
+}
+
+static void
+apply_record(struct worker *worker, struct held *held, const struct record *record)
+{
+    struct held_topic *part = &held->topics[record->topic];
+
+    if (part->halted)
+        return;
+    part->position = record->offset + 1;
+    if (record->offset < shard_next_offset(held->shard, record->topic))
+        apply_tail(worker, held, record);
+    else
+        apply_live(worker, held, record);
+}
+
+void
+apply_arrival(struct worker *worker, const struct arrival *arrival)
+{
+    const int32_t number = arrival->taken == TAKEN_RECORD ? arrival->record.partition
+                                                          : arrival->gap.shard;
+    struct held *held = worker_held(worker, number);
+
+    if (worker->dropped || held == NULL || held->state != HELD_RUNNING)
+        return;
+    switch (arrival->taken) {
+    case TAKEN_RECORD:
+        apply_record(worker, held, &arrival->record);
+        break;
+    case TAKEN_GAP:
+        log_warning("gap", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
+                    worker->setup.config->kafka.topics[arrival->gap.topic], number,
+                    arrival->gap.from, arrival->gap.to);
+        if (arrival->gap.to > shard_next_offset(held->shard, arrival->gap.topic)) {
+            const int64_t next = shard_next_offset(held->shard, arrival->gap.topic);
+
+            shard_gap(held->shard, arrival->gap.topic, next, arrival->gap.to);
+        }
+        break;
+    case TAKEN_HALT:
+        claims_halt(worker, held, arrival->gap.topic, arrival->why.text);
+        break;
+    }
+}
+
+void
+apply_parked(struct worker *worker, struct held *held, const struct parked *parked)
+{
+    struct event event;
+    struct dead dead;
+    int32_t index = 0;
+    enum decoded found;
+
+    decoder_open(worker->decoder, &parked->record);
+    while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
+        if (index++ != parked->index || found != DECODED_EVENT)
+            continue;
+        if (shard_event(held->shard, &parked->record, parked->index, &event) != APPLIED)
+            abort();
+        worker_want(worker, held, parked->record.time_ms);
+    }
+}
+
+/* ---- commands ------------------------------------------------------------------------------------- */
+
+static int32_t
+topic_index(const struct config *config, struct text name)
+{
+    for (size_t t = 0; t < config->kafka.topic_count; t++)
+        if (text_eq(text_of(config->kafka.topics[t]), name))
+            return (int32_t)t;
+    return -1;
+}
+
+/* A dead letter read again: exactly once, because the command is marked in the same settlement. */
+static void
+retry(struct worker *worker, struct held *held, struct order *order)
+{
+    const struct command *command = &order->command;
+    const struct record record = {.topic =
+                                      topic_index(worker->setup.config, command->retry.topic),
+                                  .partition = command->retry.partition,
+                                  .offset = command->retry.offset,
+                                  .time_ms = command->retry.time_ms,
+                                  .key = command->retry.key,
+                                  .value = command->retry.value};
+    struct event event;
+    struct dead dead;
+    int32_t index = 0;
+    enum decoded found;
+    const char *error = "the record holds no event at this index";
+
+    decoder_open(worker->decoder, &record);
+    while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
+        if (index++ != command->retry.index)
+            continue;
+        if (found == DECODED_DEAD)
+            error = dead_names[dead.reason];
+        if (found != DECODED_EVENT)
+            continue;
+        switch (record.topic < 0 ? REVIVED_REFUSED
+                                 : shard_revive(held->shard, &record, command->retry.index, &event)) {
+        case REVIVED:
+            error = NULL;
+            break;
+        case REVIVED_REFUSED:
+            error = "refused again";
+            break;
+        case REVIVED_UNKNOWN:
+            order->command.tenant = arena_text(order->memory, event.tenant);
+            if (order->command.tenant.at == NULL ||
+                !loading_errand(worker, &(struct errand){.shard = held->number,
+                                                         .tenant = order->command.tenant,
+                                                         .order = order}))
+                abort();
+            return;
+        }
+    }
+    shard_command_done(held->shard, command->id, error);
+    order_free(order);
+}
+
+void
+apply_errand(struct worker *worker, struct held *held, struct errand *errand)
+{
+    if (errand->order == NULL) {
+        shard_declare(held->shard, errand->scope, errand->tenant);
+        arena_free(errand->memory);
+    } else if (errand->order->command.kind == COMMAND_RETRY) {
+        retry(worker, held, errand->order);
+    } else {
+        shard_command_done(held->shard, errand->order->command.id, NULL);
+        order_free(errand->order);
+    }
+}
+
+void
+apply_order(struct worker *worker, struct order *order)
+{
+    struct held *held = worker_held(worker, order->shard);
+    const struct command *command = &order->command;
+
+    if (held == NULL || held->state != HELD_RUNNING) {
+        order_free(order);
+        return;
+    }
+    log_info("command", "id=%" PRId64 " kind=%d shard=%d", command->id, (int)command->kind,
+             order->shard);
+    switch (command->kind) {
+    case COMMAND_TENANT:
+    case COMMAND_WORD:
+        if (!loading_errand(worker, &(struct errand){.shard = held->number,
+                                                     .tenant = command->tenant,
+                                                     .order = order}))
+            abort();
+        return;
+    case COMMAND_RETRY:
+        retry(worker, held, order);
+        worker_want(worker, held, -1);
+        return;
+    case COMMAND_POLICY:
+        if (order->policy != NULL)
+            shard_policy(held->shard, order->policy);
+        shard_command_done(held->shard, command->id,
+                           order->policy == NULL ? "the policy cannot be read" : NULL);
+        break;
+    case COMMAND_ENFORCE:
+        shard_enforce(held->shard, command->on);
+        metric_set_to(worker->setup.metrics, METRIC_ENFORCING, command->on);
+        shard_command_done(held->shard, command->id, NULL);
+        break;
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    worker_want(worker, held, -1);
+    order_free(order);
+}

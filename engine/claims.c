@@ -1,0 +1,350 @@
+#include "engine/worker_state.h"
+
+#include "sinks/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CLAIM_RETRY_MS 500
+#define TENANT_LIMIT 200000
+
+static struct shard *
+new_shard(const struct worker *worker, int32_t number)
+{
+    const struct config *config = worker->setup.config;
+
+    return shard_new(&(struct shard_setup){.shard = number,
+                                           .topic_count = config->kafka.topic_count,
+                                           .topics = config->kafka.topics,
+                                           .dedupe = config->dedupe.on,
+                                           .dedupe_window_ms = config->dedupe.window_ms,
+                                           .dedupe_records = config->dedupe.records,
+                                           .settle_memory = config->settle.memory,
+                                           .tenant_limit = TENANT_LIMIT,
+                                           .halt_on_dead = config->ingest.halt_on_dead,
+                                           .keep_dead_payload = config->ingest.keep_dead_payload,
+                                           .metrics = worker->setup.metrics});
+}
+
+static void
+drop(struct worker *worker, struct held *held)
+{
+    loading_forget(worker, held->number);
+    shard_free(held->shard);
+    arena_free(held->memory);
+    *held = held_new(held->number);
+}
+
+struct held
+held_new(int32_t number)
+{
+    struct held held = {.number = number};
+
+    for (size_t t = 0; t < TOPIC_LIMIT; t++)
+        held.topics[t].refuse = held.topics[t].step_until = held.topics[t].tail_from = -1;
+    return held;
+}
+
+/* Memory can go on where it stands: it ran, and every tail had been read. */
+static bool
+is_whole(const struct worker *worker, const struct held *held)
+{
+    if (held->state != HELD_RUNNING || held->parked > 0)
+        return false;
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        if (!held->topics[t].halted &&
+            held->topics[t].position < shard_next_offset(held->shard, (int32_t)t))
+            return false;
+    return true;
+}
+
+static void
+serve(struct worker *worker)
+{
+    int32_t *shards = calloc(worker->held_count + 1, sizeof *shards);
+    size_t count = 0;
+
+    if (shards == NULL)
+        abort();
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].state == HELD_RUNNING)
+            shards[count++] = worker->held[i].number;
+    settler_serve(worker->settler, shards, count);
+    metric_set_to(worker->setup.metrics, METRIC_SHARDS, (int64_t)count);
+    free(shards);
+}
+
+/* A shard is held on to after a revocation: whatever is under way for it goes on, and if nobody else
+ * claims it until it comes back, memory is still right. */
+void
+claims_lost(struct worker *worker, bool retain)
+{
+    worker->dropped = true;
+    worker->joined = false;
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *held = &worker->held[i];
+
+        if (held->state == HELD_RETAINED)
+            continue;
+        control_disown(worker->setup.control, held->number);
+        held->void_memory = held->void_memory || !retain || !is_whole(worker, held);
+        held->state = HELD_RETAINED;
+        loading_forget(worker, held->number);
+    }
+    serve(worker);
+}
+
+void
+claims_changed(struct worker *worker)
+{
+    const int32_t *shards;
+    const size_t count = consumer_shards(worker->consumer, &shards);
+    struct held *next = calloc(count + 1, sizeof *next);
+
+    if (next == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        struct held *before = worker_held(worker, shards[i]);
+
+        next[i] = before != NULL ? *before : held_new(shards[i]);
+        next[i].state = HELD_CLAIMING;
+        next[i].claim_at_ms = 0;
+        if (before != NULL)
+            *before = held_new(-1);
+    }
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *gone = &worker->held[i];
+
+        if (gone->number < 0)
+            continue;
+        if (gone->frozen == NULL) {
+            drop(worker, gone);
+            continue;
+        }
+        struct ghost *ghost = list_add(&worker->ghosts);
+
+        if (ghost == NULL)
+            abort();
+        *ghost = (struct ghost){gone->frozen, gone->shard, gone->memory};
+        loading_forget(worker, gone->number);
+    }
+    free(worker->held);
+    worker->held = next;
+    worker->held_count = count;
+    worker->joined = true;
+    log_info("assigned", "worker=%s shards=%zu", worker->setup.name, count);
+}
+
+void
+claims_ask(struct worker *worker)
+{
+    const int64_t now_ms = worker_mono_ms();
+
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *held = &worker->held[i];
+
+        if (held->state != HELD_CLAIMING || held->asked || held->claim_at_ms > now_ms ||
+            held->frozen != NULL)
+            continue;
+        if (held->void_memory)
+            drop(worker, held);
+        held->asked = true;
+        settler_claim(worker->settler, held->number,
+                      held->shard == NULL ? -1 : shard_epoch(held->shard),
+                      held->shard == NULL ? -1 : shard_seq(held->shard));
+    }
+}
+
+void
+claims_later(struct worker *worker, const struct reply *reply)
+{
+    struct held *held = worker_held(worker, reply->shard);
+
+    if (held == NULL)
+        return;
+    held->asked = false;
+    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    if (strcmp(held->why, reply->why.text) != 0)
+        log_warning("claim", "shard=%d text=\"%s\"", held->number, reply->why.text);
+    (void)text_copy(held->why, sizeof held->why, text_of(reply->why.text));
+}
+
+void
+claims_again(struct worker *worker, struct held *held)
+{
+    control_disown(worker->setup.control, held->number);
+    held->void_memory = true;
+    loading_forget(worker, held->number);
+    held->state = HELD_CLAIMING;
+    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    serve(worker);
+}
+
+void
+claims_halt(struct worker *worker, struct held *held, int32_t topic, const char *why)
+{
+    struct held_topic *part = &held->topics[topic];
+
+    if (part->halted)
+        return;
+    part->halted = true;
+    (void)text_copy(part->why, sizeof part->why, text_of(why));
+    consumer_stop(worker->consumer, held->number, topic);
+    metric_add(worker->setup.metrics, METRIC_HALTED, 1);
+    log_error("partition_halted", "topic=%s partition=%d text=\"%s\"",
+              worker->setup.config->kafka.topics[topic], held->number, why);
+}
+
+/* ---- from which offset --------------------------------------------------------------------------- */
+
+/* The tail that must be read again for the duplicate window and to recognise the last record. */
+static bool
+tail_of(struct worker *worker, struct held *held, int32_t topic, const struct progress *progress,
+        const struct watermark *mark, struct err *why)
+{
+    const struct config *config = worker->setup.config;
+    struct held_topic *part = &held->topics[topic];
+    int64_t from = progress->next;
+
+    part->verify_offset = -1;
+    if (progress->last_offset >= mark->low) {
+        part->verify_offset = progress->last_offset;
+        part->verify_fingerprint = progress->last_fingerprint;
+        from = progress->last_offset;
+    }
+    if (config->dedupe.on && progress->last_offset >= 0) {
+        int64_t by_time;
+
+        if (!consumer_offset_for_time(worker->consumer, topic, held->number,
+                                      progress->time_ms - config->dedupe.window_ms + 1, &by_time,
+                                      why))
+            return false;
+        int64_t tail = progress->next - config->dedupe.records + 1;
+
+        if (by_time >= 0 && by_time > tail)
+            tail = by_time;
+        if (tail < from)
+            from = tail;
+    }
+    part->tail_from = from < mark->low ? mark->low : from;
+    return true;
+}
+
+static bool
+begin_topic(struct worker *worker, struct held *held, int32_t topic, struct progress *progress,
+            struct err *why)
+{
+    struct watermark mark;
+    char text[160];
+
+    if (!consumer_query(worker->consumer, topic, held->number, &mark, why))
+        return false;
+    if (progress->next < 0)
+        progress->from = progress->next = mark.low;
+    held->topics[topic].tail_from = -1;
+    if (progress->next > mark.high) {
+        (void)snprintf(text, sizeof text,
+                       "offset %" PRId64 " is settled but the log ends at %" PRId64
+                       ": was it truncated or the topic re-created?",
+                       progress->next - 1, mark.high);
+        claims_halt(worker, held, topic, text);
+        return true;
+    }
+    if (progress->next < mark.low) {
+        (void)snprintf(text, sizeof text,
+                       "offsets %" PRId64 " to %" PRId64
+                       " were deleted before they were read: raise the topic's retention",
+                       progress->next, mark.low - 1);
+        claims_halt(worker, held, topic, text);
+        return true;
+    }
+    return tail_of(worker, held, topic, progress, &mark, why);
+}
+
+static void
+start_reading(struct worker *worker, struct held *held)
+{
+    int64_t offsets[TOPIC_LIMIT];
+
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        offsets[t] = held->topics[t].halted ? -1 : held->topics[t].tail_from;
+    consumer_start(worker->consumer, held->number, offsets);
+    worker->assign = true;
+}
+
+static void
+begin(struct worker *worker, struct held *held, struct reply *reply)
+{
+    const size_t topics = worker->setup.config->kafka.topic_count;
+    struct err why;
+    int64_t refuse[TOPIC_LIMIT];
+
+    for (size_t t = 0; t < topics; t++)
+        refuse[t] = held->topics[t].refuse;
+    if (held->shard == NULL)
+        held->shard = new_shard(worker, held->number);
+    if (held->shard == NULL)
+        abort();
+    arena_free(held->memory);
+    held->memory = reply->memory;
+    held->due = reply->due;
+    held->due_count = reply->due_count;
+    held->due_loaded = 0;
+    for (size_t t = 0; t < topics; t++) {
+        held->topics[t] = (struct held_topic){.step_until = reply->claim.attempting[t],
+                                              .refuse = refuse[t],
+                                              .dead = reply->claim.dead[t],
+                                              .dead_count = reply->claim.dead_count[t]};
+        held->topics[t].position = -1;
+        if (!begin_topic(worker, held, (int32_t)t, &reply->claim.progress[t], &why)) {
+            (void)text_copy(held->why, sizeof held->why, text_of(why.text));
+            held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+            held->void_memory = true;
+            return;
+        }
+    }
+    shard_begin(held->shard, reply->claim.epoch, reply->claim.seq, reply->claim.time_ms,
+                reply->claim.progress, reply->policy, reply->claim.enforcing);
+    metric_set_to(worker->setup.metrics, METRIC_ENFORCING, reply->claim.enforcing);
+    held->state = HELD_LOADING;
+    held->why[0] = '\0';
+}
+
+void
+claims_run(struct worker *worker, struct held *held)
+{
+    held->state = HELD_RUNNING;
+    held->freeze_at_ms = worker_mono_ms() + worker->setup.config->settle.interval_ms;
+    start_reading(worker, held);
+    worker_want(worker, held, -1);
+    serve(worker);
+    log_info("claimed", "shard=%d epoch=%" PRId64 " next=%" PRId64 " tail=%" PRId64, held->number,
+             shard_epoch(held->shard), shard_next_offset(held->shard, 0),
+             held->topics[0].tail_from);
+}
+
+void
+claims_taken(struct worker *worker, struct reply *reply)
+{
+    struct held *held = worker_held(worker, reply->shard);
+
+    if (held == NULL || held->state != HELD_CLAIMING) {
+        arena_free(reply->memory);
+        return;
+    }
+    held->asked = false;
+    control_own(worker->setup.control, held->number, reply->claim.epoch);
+    if (!reply->claim.kept || held->shard == NULL) {
+        begin(worker, held, reply);
+        return;
+    }
+    /* Nobody else had it: go on where memory stands. */
+    arena_free(reply->memory);
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        if (held->topics[t].tail_from < 0 ||
+            held->topics[t].tail_from < shard_next_offset(held->shard, (int32_t)t))
+            held->topics[t].tail_from = shard_next_offset(held->shard, (int32_t)t);
+    shard_republish(held->shard);
+    claims_run(worker, held);
+}

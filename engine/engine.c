@@ -1,0 +1,423 @@
+#include "engine/engine.h"
+
+#include "config/zones.h"
+#include "core/identity.h"
+#include "engine/instance.h"
+#include "engine/policies.h"
+#include "engine/worker.h"
+#include "rules/policy.h"
+#include "sinks/control.h"
+#include "sinks/dead_topic.h"
+#include "sinks/log.h"
+#include "sinks/notifier.h"
+#include "sinks/status.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKER_LIMIT 64
+#define RETRY_MS 1000
+#define TURN_MS 200
+#define DRAIN_MS 9500 /* of the 10 s a stop may take */
+
+struct engine {
+    const struct config *config;
+    struct instance instance;
+    struct control *control;
+    struct notifier *notifier;
+    struct dead_topic *dead_topic;
+    struct status *status;
+    struct status_source source;
+    struct worker *workers[WORKER_LIMIT];
+    size_t worker_count;
+    char names[WORKER_LIMIT][INSTANCE_SIZE + 16];
+    struct metric_set *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
+    const struct metric_set *set_list[WORKER_LIMIT + 3];
+};
+
+/* Set from any thread; the first one is told. */
+static pthread_mutex_t fatal_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct err fatal;
+
+static void
+on_fatal(const struct err *why)
+{
+    (void)pthread_mutex_lock(&fatal_lock);
+    if (fatal.class == ERR_NONE)
+        fatal = *why;
+    (void)pthread_mutex_unlock(&fatal_lock);
+}
+
+static bool
+is_fatal(struct err *why)
+{
+    (void)pthread_mutex_lock(&fatal_lock);
+    *why = fatal;
+    (void)pthread_mutex_unlock(&fatal_lock);
+    return why->class != ERR_NONE;
+}
+
+/* ---- signals: blocked everywhere, taken here ----------------------------------------------------- */
+
+static sigset_t
+block_signals(void)
+{
+    sigset_t taken;
+
+    (void)sigemptyset(&taken);
+    (void)sigaddset(&taken, SIGTERM);
+    (void)sigaddset(&taken, SIGINT);
+    (void)sigaddset(&taken, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &taken, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return taken;
+}
+
+/* The signal that came within timeout_ms, 0 for none. */
+static int
+next_signal(const sigset_t *taken, int64_t timeout_ms)
+{
+    const struct timespec wait = {.tv_sec = timeout_ms / 1000,
+                                  .tv_nsec = timeout_ms % 1000 * 1000000};
+    const int number = sigtimedwait(taken, NULL, &wait);
+
+    return number > 0 ? number : 0;
+}
+
+/* ---- opening: retry where waiting can help ---------------------------------------------------------- */
+
+/* Logs once per distinct reason and waits; false when the engine is told to stop or must. */
+static bool
+wait_and_retry(const sigset_t *taken, const struct err *why)
+{
+    static char last[ERR_TEXT_SIZE];
+
+    if (why->class != ERR_RETRY) {
+        log_error("start", "text=\"%s\"", why->text);
+        return false;
+    }
+    if (strcmp(last, why->text) != 0)
+        log_warning("start", "text=\"%s\" action=retry", why->text);
+    (void)text_copy(last, sizeof last, text_of(why->text));
+    const int number = next_signal(taken, RETRY_MS);
+
+    return number != SIGTERM && number != SIGINT;
+}
+
+static bool
+prepare_store(const struct config *config, struct policy *policy, bool activate,
+              int32_t partitions, struct err *why)
+{
+    struct store *store = store_open(config, "tripmeter/start", why);
+    const bool good = store != NULL && store_layout(store, config, partitions, why) &&
+                      store_policy(store, config, activate, &policy->serial, why);
+
+    store_close(store);
+    return good;
+}
+
+static bool
+prepare(struct engine *engine, struct policy *policy, bool activate, const sigset_t *taken,
+        int32_t *partitions)
+{
+    const struct consumer_setup setup = {.config = engine->config,
+                                         .client_id = engine->instance.name};
+    struct err why;
+
+    while (!consumer_check_topics(&setup, partitions, &why))
+        if (!wait_and_retry(taken, &why))
+            return false;
+    while (!prepare_store(engine->config, policy, activate, *partitions, &why))
+        if (!wait_and_retry(taken, &why))
+            return false;
+    while ((engine->control = control_open(engine->config, &engine->sets[engine->worker_count],
+                                           &why)) == NULL)
+        if (!wait_and_retry(taken, &why))
+            return false;
+    engine->dead_topic =
+        dead_topic_open(engine->config, &engine->sets[engine->worker_count + 2], &why);
+    if (why.class != ERR_NONE) {
+        log_error("start", "text=\"%s\"", why.text);
+        return false;
+    }
+    engine->notifier = notifier_start(engine->config, &engine->sets[engine->worker_count + 1]);
+    return engine->notifier != NULL;
+}
+
+/* ---- what the status server asks ----------------------------------------------------------------------- */
+
+static void
+reasons(void *context, status_on_reason *on_reason, void *to)
+{
+    const struct engine *engine = context;
+
+    for (size_t i = 0; i < engine->worker_count; i++) {
+        struct err why;
+
+        if (engine->workers[i] != NULL && !worker_ready(engine->workers[i], &why))
+            on_reason(to, why.text);
+    }
+}
+
+struct partition_context {
+    const struct engine *engine;
+    status_on_partition *on_partition;
+    void *to;
+};
+
+static int64_t
+wall_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void
+on_view(void *opaque, const struct partition_view *view)
+{
+    const struct partition_context *context = opaque;
+    const int64_t now_ms = wall_ms() + context->engine->config->clock_offset_ms;
+    const int64_t lag =
+        view->high >= 0 && view->next >= 0 && view->high > view->next ? view->high - view->next : 0;
+
+    context->on_partition(
+        context->to,
+        &(struct status_partition){
+            .topic = text_of(view->topic),
+            .partition = view->shard,
+            .position = view->next,
+            .end = view->high,
+            .lag_records = view->high < 0 || view->next < 0 ? -1 : lag,
+            .lag_ms = view->high < 0 ? -1 : lag == 0 ? 0 : now_ms - view->time_ms,
+            .as_of_ms = view->time_ms,
+            .halted = view->halted ? text_of(view->state) : (struct text){NULL, 0}});
+}
+
+static void
+partitions(void *opaque, status_on_partition *on_partition, void *to)
+{
+    const struct engine *engine = opaque;
+    struct partition_context context = {engine, on_partition, to};
+
+    for (size_t i = 0; i < engine->worker_count; i++)
+        if (engine->workers[i] != NULL)
+            worker_each(engine->workers[i], on_view, &context);
+}
+
+static bool
+enforcing(void *context)
+{
+    const struct engine *engine = context;
+
+    for (size_t i = 0; i < engine->worker_count; i++)
+        if (metric_get(&engine->sets[i], METRIC_SHARDS) > 0 &&
+            metric_get(&engine->sets[i], METRIC_ENFORCING) == 0)
+            return false;
+    return true;
+}
+
+static void
+restrictions(void *context, control_on_state *on_state, void *to)
+{
+    const struct engine *engine = context;
+
+    control_each(engine->control, on_state, to);
+}
+
+static bool
+start_status(struct engine *engine)
+{
+    struct err why;
+
+    engine->source = (struct status_source){.sets = engine->set_list,
+                                            .set_count = engine->worker_count + 3,
+                                            .context = engine,
+                                            .reasons = reasons,
+                                            .partitions = partitions,
+                                            .enforcing = enforcing,
+                                            .restrictions = restrictions};
+    engine->status = status_start(engine->config, &engine->source, &why);
+    if (engine->status == NULL)
+        log_error("start", "text=\"%s\"", why.text);
+    return engine->status != NULL;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------- */
+
+static bool
+start_workers(struct engine *engine, const struct policy *policy, int32_t partition_count)
+{
+    for (size_t i = 0; i < engine->worker_count; i++) {
+        struct err why;
+
+        (void)snprintf(engine->names[i], sizeof engine->names[i], "%s/%zu", engine->instance.name,
+                       i);
+        engine->workers[i] =
+            worker_start(&(struct worker_setup){.config = engine->config,
+                                                .policy = policy,
+                                                .partitions = partition_count,
+                                                .name = engine->names[i],
+                                                .instance_id = engine->names[i],
+                                                .control = engine->control,
+                                                .notifier = engine->notifier,
+                                                .dead_topic = engine->dead_topic,
+                                                .metrics = &engine->sets[i],
+                                                .on_fatal = on_fatal},
+                         &why);
+        if (engine->workers[i] == NULL) {
+            log_error("start", "text=\"%s\"", why.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All or nothing: with any finding the running configuration stays as it is. */
+static void
+reload(struct engine *engine)
+{
+    struct findings findings = {0};
+    struct policy *policy = NULL;
+    struct config *next = config_load(engine->config->path, &policy, &findings);
+    struct err why;
+    struct store *store;
+
+    for (size_t i = 0; i < findings.count; i++)
+        log_warning("reload", "at=%s:%d:%d text=\"%s\"", findings.at[i].file, findings.at[i].line,
+                    findings.at[i].column, findings.at[i].text);
+    findings_free(&findings);
+    if (next == NULL) {
+        log_error("reload", "result=refused text=\"the running configuration stays\"");
+        return;
+    }
+    store = store_open(next, "tripmeter/reload", &why);
+    if (store == NULL || !store_policy(store, next, true, &policy->serial, &why)) {
+        log_error("reload", "result=refused text=\"%s\"", why.text);
+        store_close(store);
+        policy_free(policy);
+        config_free(next);
+        return;
+    }
+    store_close(store);
+    log_info("reload", "result=accepted policy=%" PRId64, policy->serial);
+    policies_add(policy);
+    notifier_reconfigure(engine->notifier, next);
+    /* The old one is still what the workers read: topics and servers need a restart. It stays for
+     * the life of the process, as every policy does. */
+}
+
+static void
+offer_strangers(struct engine *engine)
+{
+    struct arena *memory = arena_new((size_t)1 << 20);
+    struct text scope;
+    struct text tenant;
+
+    while (memory != NULL && control_stranger(engine->control, memory, &scope, &tenant)) {
+        for (size_t i = 0; i < engine->worker_count; i++)
+            worker_offer(engine->workers[i], scope, tenant);
+        arena_clear(memory);
+    }
+    arena_free(memory);
+}
+
+static int
+serve(struct engine *engine, const sigset_t *taken)
+{
+    for (;;) {
+        struct err why;
+        const int number = next_signal(taken, TURN_MS);
+
+        if (number == SIGTERM || number == SIGINT) {
+            log_info("stop", "signal=%d", number);
+            return 0;
+        }
+        if (number == SIGHUP)
+            reload(engine);
+        if (is_fatal(&why)) {
+            log_error("fatal", "text=\"%s\"", why.text);
+            return 1;
+        }
+        offer_strangers(engine);
+    }
+}
+
+/* What is open is settled, what is wanted published, what is being sent sent; then everything goes,
+ * and what does not come back in time is left behind: a restart heals from Postgres. */
+static void
+stop(struct engine *engine, int status)
+{
+    const int64_t until_ms = wall_ms() + DRAIN_MS;
+    bool clean = true;
+
+    for (size_t i = 0; i < engine->worker_count; i++)
+        if (engine->workers[i] != NULL)
+            worker_drain(engine->workers[i]);
+    for (size_t i = 0; i < engine->worker_count; i++)
+        if (engine->workers[i] != NULL) {
+            const int64_t left = until_ms - wall_ms() - 1500;
+
+            clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
+        }
+    status_stop(engine->status);
+    if (engine->control != NULL)
+        control_close(engine->control, 500);
+    if (engine->notifier != NULL)
+        notifier_stop(engine->notifier, 500);
+    dead_topic_close(engine->dead_topic, 200);
+    log_info("stopped", "clean=%s", clean ? "true" : "false");
+    if (!clean)
+        _exit(status);
+    instance_close(&engine->instance);
+    policies_free();
+    free(engine->sets);
+}
+
+static size_t
+worker_total(const struct config *config)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t count = config->workers > 0 ? (size_t)config->workers
+                                       : (cores > 1 ? (size_t)cores - 1 : 1);
+
+    return count > WORKER_LIMIT ? WORKER_LIMIT : count;
+}
+
+int
+engine_run(const struct config *config, struct policy *policy, bool activate)
+{
+    const sigset_t taken = block_signals();
+    struct engine engine = {.config = config, .worker_count = worker_total(config)};
+    int32_t partition_count = 0;
+    uint64_t seed = 0;
+    struct err why;
+    int status = 1;
+
+    log_setup((enum log_level)config->log.level, config->log.json);
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)wall_ms();
+    identity_seed(seed);
+    engine.sets = calloc(engine.worker_count + 3, sizeof *engine.sets);
+    if (engine.sets == NULL || !instance_open(&engine.instance, config, &why)) {
+        log_error("start", "text=\"%s\"", engine.sets == NULL ? "memory is short" : why.text);
+        return 1;
+    }
+    for (size_t i = 0; i < engine.worker_count + 3; i++)
+        engine.set_list[i] = &engine.sets[i];
+    if (prepare(&engine, policy, activate, &taken, &partition_count)) {
+        policies_add(policy);
+        if (start_workers(&engine, policy, partition_count) && start_status(&engine))
+            status = serve(&engine, &taken);
+    }
+    stop(&engine, status);
+    return status;
+}

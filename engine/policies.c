@@ -1,0 +1,75 @@
+#include "engine/policies.h"
+
+#include "config/config.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define POLICY_LIMIT 4096
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct policy *policies[POLICY_LIMIT];
+static size_t count;
+
+static const struct policy *
+find(int64_t serial)
+{
+    for (size_t i = 0; i < count; i++)
+        if (policies[i]->serial == serial)
+            return policies[i];
+    return NULL;
+}
+
+void
+policies_add(struct policy *policy)
+{
+    (void)pthread_mutex_lock(&lock);
+    if (find(policy->serial) != NULL)
+        policy_free(policy);
+    else if (count < POLICY_LIMIT)
+        policies[count++] = policy;
+    else
+        abort(); /* thousands of reloads in one process: a restart goes on from Postgres */
+    (void)pthread_mutex_unlock(&lock);
+}
+
+const struct policy *
+policies_get(struct store *store, int64_t serial, struct err *why)
+{
+    const struct policy *found;
+    struct arena *memory;
+    struct findings findings = {0};
+    struct text body;
+    struct policy *built = NULL;
+
+    (void)pthread_mutex_lock(&lock);
+    found = find(serial);
+    (void)pthread_mutex_unlock(&lock);
+    if (found != NULL)
+        return found;
+    memory = arena_new((size_t)4 << 20);
+    if (memory != NULL && store_policy_body(store, serial, memory, &body, why)) {
+        built = policy_load("stored policy", body.at, body.size, &findings);
+        if (built == NULL)
+            (void)err_set(why, ERR_FATAL, "policy %lld as stored cannot be read: %s",
+                          (long long)serial, findings.count > 0 ? findings.at[0].text : "no reason");
+        findings_free(&findings);
+    }
+    arena_free(memory);
+    if (built == NULL)
+        return NULL;
+    built->serial = serial;
+    policies_add(built);
+    (void)pthread_mutex_lock(&lock);
+    found = find(serial);
+    (void)pthread_mutex_unlock(&lock);
+    return found;
+}
+
+void
+policies_free(void)
+{
+    for (size_t i = 0; i < count; i++)
+        policy_free(policies[i]);
+    count = 0;
+}

@@ -1,0 +1,600 @@
+#include "engine/settler.h"
+
+#include "engine/policies.h"
+#include "sinks/dead_topic.h"
+#include "sinks/log.h"
+#include "sinks/notifier.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define QUEUE_LIMIT 32768
+#define COMMAND_EVERY_MS 500
+#define RETRY_MS 250
+#define CLAIM_MEMORY ((size_t)256 << 20)
+#define ORDER_MEMORY ((size_t)16 << 20)
+
+struct job {
+    bool claim; /* else a settlement */
+    int32_t shard;
+    int64_t held_epoch;
+    int64_t held_seq;
+    struct settlement *settlement;
+};
+
+struct taken {
+    int64_t id;
+    int32_t shard;
+};
+
+struct settler {
+    struct settler_setup setup;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t asked;    /* a job came, or stop */
+    pthread_cond_t answered; /* a reply came */
+    struct job *jobs;        /* rings of QUEUE_LIMIT */
+    size_t job_first, job_count;
+    struct reply *replies;
+    size_t reply_first, reply_count;
+    int32_t *shards;
+    size_t shard_count;
+    struct store *loader; /* made, not fetched yet */
+    bool loader_wanted;
+    bool stopping;
+    bool stopped;
+    atomic_bool up;
+    /* only the thread's: */
+    struct store *store;
+    struct list taken; /* struct taken: commands given out, not settled yet */
+    int64_t commands_at_ms;
+};
+
+static int64_t
+now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct timespec
+deadline(int64_t timeout_ms)
+{
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += timeout_ms / 1000;
+    at.tv_nsec += (timeout_ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* ---- replies ----------------------------------------------------------------------------------------- */
+
+static void
+answer(struct settler *settler, const struct reply *reply)
+{
+    (void)pthread_mutex_lock(&settler->lock);
+    /* A reply goes with a job or a command in hand, and those are fewer. */
+    if (settler->reply_count == QUEUE_LIMIT)
+        abort();
+    settler->replies[(settler->reply_first + settler->reply_count++) % QUEUE_LIMIT] = *reply;
+    (void)pthread_cond_signal(&settler->answered);
+    (void)pthread_mutex_unlock(&settler->lock);
+}
+
+bool
+settler_reply(struct settler *settler, int timeout_ms, struct reply *reply)
+{
+    const struct timespec until = deadline(timeout_ms);
+    bool found;
+
+    (void)pthread_mutex_lock(&settler->lock);
+    while (settler->reply_count == 0 && timeout_ms > 0)
+        if (pthread_cond_timedwait(&settler->answered, &settler->lock, &until) == ETIMEDOUT)
+            break;
+    found = settler->reply_count > 0;
+    if (found) {
+        *reply = settler->replies[settler->reply_first];
+        settler->reply_first = (settler->reply_first + 1) % QUEUE_LIMIT;
+        settler->reply_count--;
+    }
+    (void)pthread_mutex_unlock(&settler->lock);
+    return found;
+}
+
+/* ---- the connection ------------------------------------------------------------------------------------ */
+
+static bool
+stopping(struct settler *settler)
+{
+    (void)pthread_mutex_lock(&settler->lock);
+    const bool stop = settler->stopping;
+    (void)pthread_mutex_unlock(&settler->lock);
+    return stop;
+}
+
+static void
+set_up(struct settler *settler, bool up)
+{
+    if (atomic_exchange(&settler->up, up) != up)
+        log_info("postgres", "state=%s", up ? "up" : "down");
+    metric_set_to(settler->setup.metrics, METRIC_POSTGRES_UP, up);
+}
+
+static bool
+connect_store(struct settler *settler, struct err *why)
+{
+    if (settler->store != NULL && !store_broken(settler->store))
+        return true;
+    store_close(settler->store);
+    settler->store = store_open(settler->setup.config, settler->setup.owner, why);
+    set_up(settler, settler->store != NULL);
+    if (settler->store == NULL && why->class == ERR_FATAL)
+        answer(settler, &(struct reply){.kind = REPLY_FATAL, .why = *why});
+    return settler->store != NULL;
+}
+
+static void
+make_loader(struct settler *settler)
+{
+    struct err why;
+    struct store *loader = NULL;
+
+    (void)pthread_mutex_lock(&settler->lock);
+    const bool wanted = settler->loader_wanted && settler->loader == NULL;
+    (void)pthread_mutex_unlock(&settler->lock);
+    if (wanted)
+        loader = store_open(settler->setup.config, settler->setup.owner, &why);
+    if (loader == NULL)
+        return;
+    (void)pthread_mutex_lock(&settler->lock);
+    settler->loader = loader;
+    settler->loader_wanted = false;
+    (void)pthread_mutex_unlock(&settler->lock);
+}
+
+struct store *
+settler_loader(struct settler *settler)
+{
+    (void)pthread_mutex_lock(&settler->lock);
+    struct store *loader = settler->loader;
+
+    settler->loader = NULL;
+    if (loader == NULL && !settler->loader_wanted) {
+        settler->loader_wanted = true;
+        (void)pthread_cond_signal(&settler->asked);
+    }
+    (void)pthread_mutex_unlock(&settler->lock);
+    return loader;
+}
+
+bool
+settler_up(const struct settler *settler)
+{
+    return atomic_load(&settler->up);
+}
+
+/* ---- claims ---------------------------------------------------------------------------------------------- */
+
+struct due_names {
+    struct arena *memory;
+    struct list names;
+};
+
+static void
+on_due(void *context, struct text name)
+{
+    struct due_names *due = context;
+    struct text *one = list_add(&due->names);
+
+    if (one != NULL)
+        *one = arena_text(due->memory, name);
+}
+
+static void
+claim(struct settler *settler, const struct job *job)
+{
+    struct reply reply = {.kind = REPLY_CLAIM_LATER, .shard = job->shard};
+    struct due_names due = {.memory = arena_new(CLAIM_MEMORY)};
+    bool good = due.memory != NULL && connect_store(settler, &reply.why);
+
+    list_init(&due.names, sizeof(struct text), (size_t)10 << 20);
+    reply.claim = (struct claim){
+        .shard = job->shard, .epoch = job->held_epoch, .seq = job->held_seq};
+    good = good && store_claim(settler->store, settler->setup.owner, &reply.claim, due.memory,
+                               &reply.why);
+    if (good && !reply.claim.kept)
+        good = store_due(settler->store,
+                         &(struct due_query){.shard = job->shard,
+                                             .until_ms = reply.claim.time_ms,
+                                             .restricted = true},
+                         on_due, &due, &reply.why);
+    if (good) {
+        reply.policy = policies_get(settler->store, reply.claim.policy, &reply.why);
+        good = reply.policy != NULL;
+    }
+    if (!good) {
+        arena_free(due.memory);
+        list_free(&due.names);
+        if (reply.why.class == ERR_FATAL)
+            reply.kind = REPLY_FATAL;
+        answer(settler, &reply);
+        return;
+    }
+    reply.kind = REPLY_CLAIMED;
+    reply.memory = due.memory;
+    reply.due = arena_take(due.memory, due.names.count * sizeof *reply.due);
+    reply.due_count = reply.due == NULL ? 0 : due.names.count;
+    if (reply.due_count > 0)
+        memcpy(reply.due, due.names.at, due.names.count * sizeof *reply.due);
+    list_free(&due.names);
+    answer(settler, &reply);
+}
+
+/* ---- settlements --------------------------------------------------------------------------------------------- */
+
+static void
+forget_taken(struct settler *settler, const struct settlement *settlement)
+{
+    struct taken *all = settler->taken.at;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < settler->taken.count; i++) {
+        bool done = false;
+
+        for (size_t c = 0; c < settlement->commands.count; c++)
+            done |= ((struct command_done *)list_at(&settlement->commands, c))->id == all[i].id;
+        if (!done)
+            all[kept++] = all[i];
+    }
+    settler->taken.count = kept;
+}
+
+static void
+settled(struct settler *settler, struct settlement *settlement,
+        const struct settle_result *result)
+{
+    struct metric_set *metrics = settler->setup.metrics;
+    struct reply reply = {
+        .kind = REPLY_SETTLED, .shard = settlement->shard, .settlement = settlement};
+
+    metric_add(metrics, result->resent ? METRIC_SETTLE_RESENT : METRIC_SETTLEMENTS, 1);
+    metric_add(metrics, METRIC_SETTLE_ROWS, (int64_t)result->rows);
+    metric_add(metrics, METRIC_PERIOD_DIFFERS, (int64_t)result->period_differs);
+    if (result->period_differs > 0) {
+        reply.differing = calloc(result->period_differs, sizeof *reply.differing);
+        if (reply.differing == NULL)
+            abort();
+        memcpy(reply.differing, result->differing,
+               result->period_differs * sizeof *reply.differing);
+        reply.differing_count = result->period_differs;
+        for (size_t i = 0; i < reply.differing_count; i++)
+            log_warning("period_differs", "shard=%d tenant=\"%.*s\"", settlement->shard,
+                        (int)reply.differing[i].tenant.size, reply.differing[i].tenant.at);
+    }
+    if (settlement->transitions.count > 0 && settler->setup.notifier != NULL)
+        notifier_wake(settler->setup.notifier);
+    if (settlement->dead.count > 0 && settler->setup.dead_topic != NULL)
+        dead_topic_publish(settler->setup.dead_topic, settler->store, settlement->shard);
+    forget_taken(settler, settlement);
+    answer(settler, &reply);
+}
+
+/* Waits a little, but not through a stop. False when the settler is to stop. */
+static bool
+pause_before_retry(struct settler *settler)
+{
+    const struct timespec until = deadline(RETRY_MS);
+
+    (void)pthread_mutex_lock(&settler->lock);
+    while (!settler->stopping)
+        if (pthread_cond_timedwait(&settler->asked, &settler->lock, &until) == ETIMEDOUT)
+            break;
+    const bool go_on = !settler->stopping;
+
+    (void)pthread_mutex_unlock(&settler->lock);
+    return go_on;
+}
+
+static void
+settle(struct settler *settler, struct settlement *settlement)
+{
+    struct reply reply = {.shard = settlement->shard, .settlement = settlement};
+
+    for (;;) {
+        struct settle_result result = {0};
+        const int64_t from_ms = now_ms();
+        enum settled outcome = SETTLE_UNKNOWN;
+
+        if (connect_store(settler, &reply.why))
+            outcome = store_settle(settler->store, settler->setup.config, settlement, &result,
+                                   &reply.why);
+        metric_add(settler->setup.metrics, METRIC_SETTLE_MS, now_ms() - from_ms);
+        set_up(settler, outcome != SETTLE_UNKNOWN);
+        switch (outcome) {
+        case SETTLED:
+            settled(settler, settlement, &result);
+            return;
+        case SETTLE_FENCED:
+            metric_add(settler->setup.metrics, METRIC_SETTLE_FENCED, 1);
+            reply.kind = REPLY_FENCED;
+            answer(settler, &reply);
+            return;
+        case SETTLE_REFUSED:
+            metric_add(settler->setup.metrics, METRIC_SETTLE_REFUSED, 1);
+            log_warning("settlement_refused", "shard=%d text=\"%s\"", settlement->shard,
+                        reply.why.text);
+            if (!store_attempting(settler->store, settlement, &reply.why))
+                break;
+            reply.kind = REPLY_REFUSED;
+            answer(settler, &reply);
+            return;
+        case SETTLE_IMPOSSIBLE:
+            reply.kind = REPLY_FATAL;
+            answer(settler, &reply);
+            return;
+        case SETTLE_UNKNOWN:
+            log_warning("settlement_unknown", "shard=%d seq=%" PRId64 " text=\"%s\"",
+                        settlement->shard, settlement->seq, reply.why.text);
+            break;
+        }
+        if (!pause_before_retry(settler))
+            return;
+    }
+}
+
+/* ---- commands -------------------------------------------------------------------------------------------------- */
+
+struct command_context {
+    struct settler *settler;
+    bool full;
+};
+
+void
+order_free(struct order *order)
+{
+    if (order != NULL)
+        arena_free(order->memory);
+}
+
+static void
+on_command(void *opaque, int32_t shard, const struct command *command)
+{
+    struct command_context *context = opaque;
+    struct arena *memory = arena_new(ORDER_MEMORY);
+    struct order *order = memory == NULL ? NULL : arena_take(memory, sizeof *order);
+    struct taken *taken = list_add(&context->settler->taken);
+
+    if (order == NULL || taken == NULL)
+        abort();
+    *order = (struct order){.memory = memory, .shard = shard, .command = *command};
+    struct text *const texts[] = {&order->command.tenant,      &order->command.retry.topic,
+                                  &order->command.retry.key,   &order->command.retry.value,
+                                  &order->command.actor,       &order->command.reason};
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const bool present = texts[i]->at != NULL;
+
+        *texts[i] = arena_text(memory, *texts[i]);
+        if (present && texts[i]->at == NULL)
+            abort();
+    }
+    *taken = (struct taken){.id = command->id, .shard = shard};
+    answer(context->settler,
+           &(struct reply){.kind = REPLY_COMMAND, .shard = shard, .order = order});
+}
+
+static void
+fetch_commands(struct settler *settler)
+{
+    struct command_context context = {.settler = settler};
+    int64_t ids[1024];
+    struct err why;
+    int32_t *shards;
+    size_t count;
+
+    (void)pthread_mutex_lock(&settler->lock);
+    count = settler->shard_count;
+    shards = calloc(count + 1, sizeof *shards);
+    if (shards == NULL)
+        abort();
+    if (count > 0)
+        memcpy(shards, settler->shards, count * sizeof *shards);
+    (void)pthread_mutex_unlock(&settler->lock);
+    /* What was given out for shards that are not served any more is somebody else's. */
+    struct taken *all = settler->taken.at;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < settler->taken.count; i++)
+        for (size_t s = 0; s < count; s++)
+            if (shards[s] == all[i].shard) {
+                all[kept++] = all[i];
+                break;
+            }
+    settler->taken.count = kept;
+    for (size_t i = 0; i < kept && i < 1024; i++)
+        ids[i] = all[i].id;
+    if (count > 0 && kept < 1024 && connect_store(settler, &why) &&
+        !store_commands(settler->store,
+                        &(struct command_query){.shards = shards,
+                                                .shard_count = count,
+                                                .taken = ids,
+                                                .taken_count = kept},
+                        on_command, &context, &why))
+        log_warning("commands", "text=\"%s\"", why.text);
+    free(shards);
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
+static bool
+next_job(struct settler *settler, struct job *job)
+{
+    const int64_t wait_ms = settler->commands_at_ms - now_ms();
+    const struct timespec until = deadline(wait_ms > 0 ? wait_ms : 0);
+
+    (void)pthread_mutex_lock(&settler->lock);
+    while (settler->job_count == 0 && !settler->stopping &&
+           !(settler->loader_wanted && settler->loader == NULL))
+        if (pthread_cond_timedwait(&settler->asked, &settler->lock, &until) == ETIMEDOUT)
+            break;
+    const bool found = settler->job_count > 0;
+
+    if (found) {
+        *job = settler->jobs[settler->job_first];
+        settler->job_first = (settler->job_first + 1) % QUEUE_LIMIT;
+        settler->job_count--;
+    }
+    (void)pthread_mutex_unlock(&settler->lock);
+    return found;
+}
+
+static void *
+run(void *opaque)
+{
+    struct settler *settler = opaque;
+
+    while (!stopping(settler)) {
+        struct job job;
+
+        make_loader(settler);
+        if (next_job(settler, &job)) {
+            if (job.claim)
+                claim(settler, &job);
+            else
+                settle(settler, job.settlement);
+        }
+        if (now_ms() >= settler->commands_at_ms) {
+            fetch_commands(settler);
+            settler->commands_at_ms = now_ms() + COMMAND_EVERY_MS;
+        }
+    }
+    (void)pthread_mutex_lock(&settler->lock);
+    settler->stopped = true;
+    (void)pthread_cond_signal(&settler->answered);
+    (void)pthread_mutex_unlock(&settler->lock);
+    return NULL;
+}
+
+static void
+ask(struct settler *settler, const struct job *job)
+{
+    (void)pthread_mutex_lock(&settler->lock);
+    /* At most one claim and one settlement a shard are under way. */
+    if (settler->job_count == QUEUE_LIMIT)
+        abort();
+    settler->jobs[(settler->job_first + settler->job_count++) % QUEUE_LIMIT] = *job;
+    (void)pthread_cond_signal(&settler->asked);
+    (void)pthread_mutex_unlock(&settler->lock);
+}
+
+void
+settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_t held_seq)
+{
+    ask(settler, &(struct job){.claim = true,
+                               .shard = shard,
+                               .held_epoch = held_epoch,
+                               .held_seq = held_seq});
+}
+
+void
+settler_settle(struct settler *settler, struct settlement *settlement)
+{
+    ask(settler, &(struct job){.shard = settlement->shard, .settlement = settlement});
+}
+
+void
+settler_serve(struct settler *settler, const int32_t *shards, size_t count)
+{
+    (void)pthread_mutex_lock(&settler->lock);
+    free(settler->shards);
+    settler->shards = calloc(count + 1, sizeof *settler->shards);
+    if (settler->shards == NULL)
+        abort();
+    if (count > 0)
+        memcpy(settler->shards, shards, count * sizeof *shards);
+    settler->shard_count = count;
+    (void)pthread_mutex_unlock(&settler->lock);
+}
+
+struct settler *
+settler_start(const struct settler_setup *setup, struct err *why)
+{
+    struct settler *settler = calloc(1, sizeof *settler);
+    pthread_condattr_t monotonic;
+
+    if (settler == NULL)
+        goto failed;
+    settler->setup = *setup;
+    settler->jobs = calloc(QUEUE_LIMIT, sizeof *settler->jobs);
+    settler->replies = calloc(QUEUE_LIMIT, sizeof *settler->replies);
+    if (settler->jobs == NULL || settler->replies == NULL)
+        goto failed;
+    list_init(&settler->taken, sizeof(struct taken), QUEUE_LIMIT);
+    settler->loader_wanted = true;
+    (void)pthread_mutex_init(&settler->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&settler->asked, &monotonic);
+    (void)pthread_cond_init(&settler->answered, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&settler->thread, NULL, run, settler) == 0)
+        return settler;
+failed:
+    if (settler != NULL) {
+        free(settler->jobs);
+        free(settler->replies);
+        free(settler);
+    }
+    (void)err_set(why, ERR_FATAL, "no memory or thread for a settler");
+    return NULL;
+}
+
+bool
+settler_stop(struct settler *settler, int64_t deadline_ms)
+{
+    const struct timespec until = deadline(deadline_ms);
+
+    if (settler == NULL)
+        return true;
+    (void)pthread_mutex_lock(&settler->lock);
+    settler->stopping = true;
+    (void)pthread_cond_signal(&settler->asked);
+    while (!settler->stopped)
+        if (pthread_cond_timedwait(&settler->answered, &settler->lock, &until) == ETIMEDOUT)
+            break;
+    const bool stopped = settler->stopped;
+
+    (void)pthread_mutex_unlock(&settler->lock);
+    if (!stopped)
+        return false;
+    (void)pthread_join(settler->thread, NULL);
+    store_close(settler->store);
+    store_close(settler->loader);
+    for (size_t i = 0; i < settler->reply_count; i++) {
+        struct reply *reply = &settler->replies[(settler->reply_first + i) % QUEUE_LIMIT];
+
+        arena_free(reply->memory);
+        free(reply->differing);
+        order_free(reply->order);
+    }
+    list_free(&settler->taken);
+    free(settler->shards);
+    free(settler->jobs);
+    free(settler->replies);
+    (void)pthread_mutex_destroy(&settler->lock);
+    (void)pthread_cond_destroy(&settler->asked);
+    (void)pthread_cond_destroy(&settler->answered);
+    free(settler);
+    return true;
+}

@@ -1,0 +1,142 @@
+#include "engine/worker_state.h"
+
+#include "sinks/log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* Time that passed without any effect is settled now and then, so that it does not fall by much. */
+#define TIME_EVERY_MS 10000
+
+static void
+freeze(struct worker *worker, struct held *held)
+{
+    apply_fingerprints(worker, held);
+    held->frozen = shard_freeze(held->shard);
+    if (held->frozen == NULL)
+        return;
+    held->freeze_at_ms = worker_mono_ms() + worker->setup.config->settle.interval_ms;
+    held->time_at_ms = worker_mono_ms() + TIME_EVERY_MS;
+    settler_settle(worker->settler, held->frozen);
+}
+
+void
+settling_freeze(struct worker *worker, bool all)
+{
+    const int64_t now_ms = worker_mono_ms();
+
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *held = &worker->held[i];
+        const bool due = now_ms >= held->freeze_at_ms || (held->shard != NULL && held->state == HELD_RUNNING && shard_full(held->shard));
+
+        if (held->state != HELD_RUNNING || held->frozen != NULL || held->parked > 0)
+            continue;
+        if (shard_clean(held->shard) ? (all || now_ms >= held->time_at_ms) : (all || due))
+            freeze(worker, held);
+    }
+}
+
+static void
+drop_ghost(struct worker *worker, const struct settlement *frozen)
+{
+    struct ghost *ghosts = worker->ghosts.at;
+
+    for (size_t i = 0; i < worker->ghosts.count; i++)
+        if (ghosts[i].frozen == frozen) {
+            shard_free(ghosts[i].shard);
+            arena_free(ghosts[i].memory);
+            ghosts[i] = ghosts[--worker->ghosts.count];
+            return;
+        }
+}
+
+static void
+commit_hints(struct worker *worker, const struct settlement *settlement)
+{
+    for (size_t t = 0; t < settlement->topic_count; t++)
+        if (settlement->progress[t].moved)
+            consumer_commit_hint(worker->consumer, (int32_t)t, settlement->shard,
+                                 settlement->progress[t].next);
+}
+
+static void
+came_back(struct worker *worker, struct reply *reply)
+{
+    struct held *held = worker_held(worker, reply->shard);
+
+    if (held == NULL || held->frozen != reply->settlement) {
+        drop_ghost(worker, reply->settlement);
+        return;
+    }
+    held->frozen = NULL;
+    if (reply->kind == REPLY_SETTLED) {
+        commit_hints(worker, reply->settlement);
+        if (!held->void_memory) {
+            shard_settled(held->shard, reply->differing, reply->differing_count);
+            if (held->state == HELD_RUNNING)
+                worker_want(worker, held, -1);
+        }
+        return;
+    }
+    log_warning(reply->kind == REPLY_FENCED ? "fenced" : "single_steps", "shard=%d text=\"%s\"",
+                held->number, reply->why.text);
+    if (held->state == HELD_RETAINED)
+        held->void_memory = true;
+    else
+        claims_again(worker, held);
+}
+
+static void
+take(struct worker *worker, struct reply *reply)
+{
+    switch (reply->kind) {
+    case REPLY_CLAIMED:
+        claims_taken(worker, reply);
+        break;
+    case REPLY_CLAIM_LATER:
+        claims_later(worker, reply);
+        break;
+    case REPLY_SETTLED:
+    case REPLY_FENCED:
+    case REPLY_REFUSED:
+        came_back(worker, reply);
+        free(reply->differing);
+        break;
+    case REPLY_COMMAND:
+        apply_order(worker, reply->order);
+        break;
+    case REPLY_FATAL:
+        worker_fatal(worker, &reply->why);
+        break;
+    }
+}
+
+void
+settling_replies(struct worker *worker, int timeout_ms)
+{
+    struct reply reply;
+
+    while (settler_reply(worker->settler, timeout_ms, &reply)) {
+        take(worker, &reply);
+        timeout_ms = 0;
+    }
+}
+
+bool
+settling_wait(struct worker *worker, struct held *held)
+{
+    const int32_t number = held->number;
+
+    do {
+        if (held->parked > 0)
+            (void)loading_turn(worker, 50);
+        else if (held->frozen == NULL)
+            freeze(worker, held);
+        settling_replies(worker, 50);
+        worker_serve(worker);
+        held = worker_held(worker, number);
+    } while (!worker->dropped && held != NULL && held->state == HELD_RUNNING &&
+             !atomic_load(&worker->draining) &&
+             (held->frozen != NULL || held->parked > 0 || !shard_clean(held->shard)));
+    return held != NULL && held->state == HELD_RUNNING;
+}

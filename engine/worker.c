@@ -1,0 +1,527 @@
+#include "engine/worker_state.h"
+
+#include "sinks/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TAKE_AT_MOST 1000
+#define IDLE_WAIT_MS 10
+#define LOAD_WAIT_MS 200 /* a healthy database answers within this: no event is parked for long */
+#define TICK_MS 100
+#define VIEW_MS 500
+#define REVOKE_WAIT_MS 3000
+
+int64_t
+worker_mono_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t
+wall_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t
+worker_wall_ms(const struct worker *worker)
+{
+    return wall_ms() + worker->setup.config->clock_offset_ms;
+}
+
+struct held *
+worker_held(struct worker *worker, int32_t number)
+{
+    size_t low = 0;
+    size_t high = worker->held_count;
+
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+
+        if (worker->held[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < worker->held_count && worker->held[low].number == number ? &worker->held[low]
+                                                                          : NULL;
+}
+
+void
+worker_fatal(struct worker *worker, const struct err *why)
+{
+    worker->setup.on_fatal(why);
+}
+
+void
+worker_want(struct worker *worker, struct held *held, int64_t record_ms)
+{
+    struct scope_state *const *states;
+    const size_t count = shard_wanted(held->shard, &states);
+    size_t taken = 0;
+
+    if (count == 0)
+        return;
+    while (taken < count && control_want(worker->setup.control, states[taken])) {
+        if (record_ms >= 0 && states[taken]->trigger.size > 0)
+            metric_delay(worker->setup.metrics, worker_wall_ms(worker) - record_ms);
+        taken++;
+    }
+    /* A full map takes the rest later: nothing is forgotten meanwhile. */
+    shard_wanted_taken(held->shard, taken);
+}
+
+/* ---- the group --------------------------------------------------------------------------------------- */
+
+/* Settles what can be settled in a moment; the rest is for whoever owns the shards next. */
+static void
+revoke(struct worker *worker)
+{
+    const int64_t until_ms = worker_mono_ms() + REVOKE_WAIT_MS;
+    bool open = true;
+
+    while (open && worker_mono_ms() < until_ms && settler_up(worker->settler)) {
+        open = false;
+        settling_freeze(worker, true);
+        settling_replies(worker, 20);
+        for (size_t i = 0; i < worker->held_count; i++) {
+            const struct held *held = &worker->held[i];
+
+            open |= held->state == HELD_RUNNING &&
+                    (held->frozen != NULL || (held->parked == 0 && !shard_clean(held->shard)));
+        }
+    }
+    claims_lost(worker, true);
+    consumer_let_go(worker->consumer);
+}
+
+static void
+membership(struct worker *worker)
+{
+    struct err why;
+
+    switch (consumer_poll(worker->consumer, &why)) {
+    case MEMBERSHIP_SAME:
+        break;
+    case MEMBERSHIP_CHANGED:
+        claims_changed(worker);
+        break;
+    case MEMBERSHIP_REVOKED:
+        revoke(worker);
+        break;
+    case MEMBERSHIP_LOST:
+        log_warning("lost", "worker=%s text=\"thrown out of the group\"", worker->setup.name);
+        claims_lost(worker, true);
+        break;
+    case MEMBERSHIP_FATAL:
+        worker_fatal(worker, &why);
+        break;
+    }
+}
+
+void
+worker_serve(struct worker *worker)
+{
+    /* Waiting inside a batch: a change of the group ends the batch first. */
+    if (worker->batch == NULL)
+        membership(worker);
+    else
+        worker->dropped = consumer_pending(worker->consumer) || worker->dropped;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------- */
+
+/* The wall clock counts only up to the moment at which the broker was asked and had nothing more. */
+static int64_t
+known_end(struct worker *worker, const struct held *held)
+{
+    const struct config *config = worker->setup.config;
+    int64_t asked_ms = INT64_MAX;
+
+    if (config->kafka.time == TIME_TRUST_PRODUCERS && !config->clock_shifted)
+        return INT64_MIN;
+    for (size_t t = 0; t < config->kafka.topic_count; t++) {
+        struct watermark mark;
+
+        if (held->topics[t].halted)
+            continue;
+        if (!consumer_watermark(worker->consumer, (int32_t)t, held->number, &mark) ||
+            mark.high != shard_next_offset(held->shard, (int32_t)t))
+            return INT64_MIN;
+        if (mark.asked_ms < asked_ms)
+            asked_ms = mark.asked_ms;
+    }
+    return asked_ms == INT64_MAX ? INT64_MIN : asked_ms + config->clock_offset_ms;
+}
+
+static int64_t
+lag_of(struct worker *worker, const struct held *held)
+{
+    int64_t lag = 0;
+
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++) {
+        struct watermark mark;
+
+        if (consumer_watermark(worker->consumer, (int32_t)t, held->number, &mark) &&
+            mark.high > shard_next_offset(held->shard, (int32_t)t))
+            lag += mark.high - shard_next_offset(held->shard, (int32_t)t);
+    }
+    return lag;
+}
+
+static void
+tick(struct worker *worker)
+{
+    int64_t lag = 0;
+    int64_t lag_ms = 0;
+    int64_t restricted = 0;
+
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *held = &worker->held[i];
+
+        if (held->state != HELD_RUNNING)
+            continue;
+        const int64_t end_ms = known_end(worker, held);
+        const int64_t behind = lag_of(worker, held);
+
+        if (held->parked == 0 && end_ms != INT64_MIN)
+            (void)shard_advance(held->shard, end_ms);
+        worker_want(worker, held, -1);
+        lag += behind;
+        if (behind > 0 && shard_time(held->shard) > 0 &&
+            worker_wall_ms(worker) - shard_time(held->shard) > lag_ms)
+            lag_ms = worker_wall_ms(worker) - shard_time(held->shard);
+        restricted += (int64_t)shard_restricted_count(held->shard);
+        control_heartbeat(worker->setup.control, held->number, shard_time(held->shard), behind);
+    }
+    metric_set_to(worker->setup.metrics, METRIC_LAG_RECORDS, lag);
+    metric_set_to(worker->setup.metrics, METRIC_LAG_MS, lag_ms);
+    metric_set_to(worker->setup.metrics, METRIC_RESTRICTED, restricted);
+    metric_set_to(worker->setup.metrics, METRIC_DROPPED, consumer_repeated(worker->consumer));
+    metric_set_to(worker->setup.metrics, METRIC_KAFKA_UP, consumer_up(worker->consumer));
+}
+
+void
+worker_offer(struct worker *worker, struct text scope, struct text tenant)
+{
+    struct arena *memory = arena_new((size_t)1 << 16);
+    struct errand errand = {.shard = -1, .memory = memory};
+
+    if (memory == NULL)
+        return;
+    errand.scope = arena_text(memory, scope);
+    errand.tenant = arena_text(memory, tenant);
+    (void)pthread_mutex_lock(&worker->view_lock);
+    struct errand *one = list_add(&worker->offers);
+
+    /* What does not fit is offered again when the topic is next looked at. */
+    if (one != NULL && errand.scope.at != NULL && errand.tenant.at != NULL)
+        *one = errand;
+    else
+        arena_free(memory);
+    (void)pthread_mutex_unlock(&worker->view_lock);
+}
+
+static void
+take_offers(struct worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->view_lock);
+    for (size_t i = 0; i < worker->offers.count; i++) {
+        struct errand *errand = list_at(&worker->offers, i);
+
+        if (!loading_errand(worker, errand))
+            errand_free(errand);
+    }
+    list_clear(&worker->offers);
+    (void)pthread_mutex_unlock(&worker->view_lock);
+}
+
+/* ---- what others see --------------------------------------------------------------------------------------- */
+
+static void
+view_partition(struct worker *worker, const struct held *held, size_t topic)
+{
+    static const char *const waiting[] = {"waits for its claim", "loads its tenants", "",
+                                          "revoked, waits for the group"};
+    struct partition_view *view = list_add(&worker->views);
+    struct watermark mark = {.high = -1};
+
+    if (view == NULL)
+        return;
+    *view = (struct partition_view){.topic = worker->setup.config->kafka.topics[topic],
+                                    .shard = held->number,
+                                    .next = -1,
+                                    .high = -1,
+                                    .halted = held->topics[topic].halted};
+    (void)text_copy(view->state, sizeof view->state, text_of(waiting[held->state]));
+    if (held->state == HELD_RUNNING) {
+        view->next = shard_next_offset(held->shard, (int32_t)topic);
+        view->time_ms = shard_time(held->shard);
+        if (consumer_watermark(worker->consumer, (int32_t)topic, held->number, &mark))
+            view->high = mark.high;
+    } else if (held->why[0] != '\0') {
+        (void)text_copy(view->state, sizeof view->state, text_of(held->why));
+    }
+    if (view->halted)
+        (void)text_copy(view->state, sizeof view->state, text_of(held->topics[topic].why));
+}
+
+static void
+refresh_views(struct worker *worker)
+{
+    (void)pthread_mutex_lock(&worker->view_lock);
+    list_clear(&worker->views);
+    worker->not_ready.class = ERR_NONE;
+    if (!worker->joined)
+        (void)err_set(&worker->not_ready, ERR_RETRY, "%s waits for the consumer group at %s",
+                      worker->setup.name, worker->setup.config->kafka.brokers);
+    for (size_t i = 0; i < worker->held_count; i++) {
+        const struct held *held = &worker->held[i];
+
+        for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+            view_partition(worker, held, t);
+        if (held->state != HELD_RUNNING && worker->joined)
+            (void)err_set(&worker->not_ready, ERR_RETRY, "shard %d waits: %s", held->number,
+                          held->why[0] == '\0' ? "its claim is under way" : held->why);
+    }
+    (void)pthread_mutex_unlock(&worker->view_lock);
+}
+
+void
+worker_each(struct worker *worker, worker_on_partition *on_partition, void *context)
+{
+    (void)pthread_mutex_lock(&worker->view_lock);
+    for (size_t i = 0; i < worker->views.count; i++)
+        on_partition(context, list_at(&worker->views, i));
+    (void)pthread_mutex_unlock(&worker->view_lock);
+}
+
+bool
+worker_ready(struct worker *worker, struct err *why)
+{
+    (void)pthread_mutex_lock(&worker->view_lock);
+    *why = worker->not_ready;
+    (void)pthread_mutex_unlock(&worker->view_lock);
+    return why->class == ERR_NONE;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------ */
+
+/* Unknown tenants of a batch are loaded with one query before it is applied. */
+static void
+load_ahead(struct worker *worker, const struct arrival *arrivals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct record *record = &arrivals[i].record;
+        struct held *held = arrivals[i].taken != TAKEN_RECORD
+                                ? NULL
+                                : worker_held(worker, record->partition);
+
+        if (held == NULL || held->state != HELD_RUNNING || record->key.size == 0 ||
+            record->key.size > EVENT_ID_LIMIT || shard_knows(held->shard, record->key) ||
+            record->offset < shard_next_offset(held->shard, record->topic))
+            continue;
+        loading_ahead(worker, held, record->key);
+    }
+    loading_ahead_wait(worker, LOAD_WAIT_MS);
+}
+
+static void
+take_batch(struct worker *worker, int timeout_ms)
+{
+    struct arrival *arrivals;
+    const size_t count = consumer_take(worker->consumer, timeout_ms, TAKE_AT_MOST, &arrivals);
+
+    worker->dropped = false;
+    worker->batch = arrivals;
+    if (count > 0)
+        load_ahead(worker, arrivals, count);
+    for (size_t i = 0; i < count; i++)
+        apply_arrival(worker, &arrivals[i]);
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].state == HELD_RUNNING)
+            apply_fingerprints(worker, &worker->held[i]);
+    worker->batch = NULL;
+    consumer_release(worker->consumer);
+}
+
+static void
+turn(struct worker *worker)
+{
+    struct err why;
+
+    membership(worker);
+    settling_replies(worker, 0);
+    claims_ask(worker);
+    (void)loading_turn(worker, worker->parked.count > 0 ? LOAD_WAIT_MS : 0);
+    if (worker->assign && consumer_assign(worker->consumer, &why))
+        worker->assign = false;
+    take_batch(worker, IDLE_WAIT_MS);
+    if (worker_mono_ms() >= worker->tick_at_ms) {
+        worker->tick_at_ms = worker_mono_ms() + TICK_MS;
+        tick(worker);
+        take_offers(worker);
+    }
+    settling_freeze(worker, false);
+    if (worker_mono_ms() >= worker->view_at_ms) {
+        worker->view_at_ms = worker_mono_ms() + VIEW_MS;
+        refresh_views(worker);
+    }
+}
+
+/* No more records; what is open is settled if Postgres is there. */
+static void
+drain(struct worker *worker)
+{
+    const int64_t until_ms = worker_mono_ms() + 5000;
+    bool open = true;
+
+    while (open && worker_mono_ms() < until_ms) {
+        open = false;
+        settling_freeze(worker, true);
+        (void)loading_turn(worker, 20);
+        settling_replies(worker, 20);
+        for (size_t i = 0; i < worker->held_count; i++) {
+            const struct held *held = &worker->held[i];
+
+            open |= held->state == HELD_RUNNING &&
+                    (held->frozen != NULL || !shard_clean(held->shard));
+        }
+    }
+}
+
+static void *
+run(void *opaque)
+{
+    struct worker *worker = opaque;
+
+    while (!atomic_load(&worker->draining))
+        turn(worker);
+    drain(worker);
+    atomic_store(&worker->done, true);
+    return NULL;
+}
+
+/* ---- started and stopped ---------------------------------------------------------------------------------------- */
+
+static void
+worker_free(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->held_count; i++) {
+        shard_free(worker->held[i].shard);
+        arena_free(worker->held[i].memory);
+    }
+    for (size_t i = 0; i < worker->errands.count; i++)
+        errand_free(list_at(&worker->errands, i));
+    for (size_t i = 0; i < worker->offers.count; i++)
+        errand_free(list_at(&worker->offers, i));
+    for (size_t i = 0; i < worker->ghosts.count; i++) {
+        struct ghost *ghost = list_at(&worker->ghosts, i);
+
+        shard_free(ghost->shard);
+        arena_free(ghost->memory);
+    }
+    free(worker->held);
+    store_close(worker->loader);
+    decoder_free(worker->decoder);
+    arena_free(worker->parking);
+    arena_free(worker->loading_memory);
+    list_free(&worker->parked);
+    list_free(&worker->errands);
+    list_free(&worker->ghosts);
+    list_free(&worker->ahead);
+    list_free(&worker->offers);
+    list_free(&worker->loading);
+    list_free(&worker->views);
+    (void)pthread_mutex_destroy(&worker->view_lock);
+    free(worker);
+}
+
+struct worker *
+worker_start(const struct worker_setup *setup, struct err *why)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    const size_t park = setup->config->ingest.park_memory;
+
+    if (worker == NULL) {
+        (void)err_set(why, ERR_FATAL, "memory is short");
+        return NULL;
+    }
+    worker->setup = *setup;
+    worker->loading_shard = -1;
+    (void)snprintf(worker->owner, sizeof worker->owner, "%s#%d.%" PRId64, setup->name,
+                   (int)getpid(), wall_ms());
+    (void)pthread_mutex_init(&worker->view_lock, NULL);
+    list_init(&worker->parked, sizeof(struct parked), park / sizeof(struct parked) + 1);
+    list_init(&worker->errands, sizeof(struct errand), 100000);
+    list_init(&worker->ghosts, sizeof(struct ghost), 100000);
+    list_init(&worker->ahead, sizeof(struct ahead), TAKE_AT_MOST);
+    list_init(&worker->offers, sizeof(struct errand), 10000);
+    list_init(&worker->loading, sizeof(struct text), 100000);
+    list_init(&worker->views, sizeof(struct partition_view), 100000);
+    (void)err_set(&worker->not_ready, ERR_RETRY, "%s is starting", setup->name);
+    /* One record more than the limit always fits: it is asked for between records. */
+    worker->parking = arena_new(2 * park + ((size_t)16 << 20));
+    worker->loading_memory = arena_new((size_t)64 << 20);
+    worker->decoder = decoder_new();
+    worker->settler = settler_start(&(struct settler_setup){.config = setup->config,
+                                                            .owner = worker->owner,
+                                                            .metrics = setup->metrics,
+                                                            .notifier = setup->notifier,
+                                                            .dead_topic = setup->dead_topic},
+                                    why);
+    if (worker->settler != NULL)
+        worker->consumer = consumer_open(&(struct consumer_setup){.config = setup->config,
+                                                                  .client_id = setup->name,
+                                                                  .instance_id =
+                                                                      setup->instance_id},
+                                         why);
+    if (worker->parking == NULL || worker->loading_memory == NULL || worker->decoder == NULL)
+        (void)err_set(why, ERR_FATAL, "memory is short");
+    else if (worker->consumer != NULL &&
+             pthread_create(&worker->thread, NULL, run, worker) == 0)
+        return worker;
+    (void)consumer_close(worker->consumer, 1000);
+    (void)settler_stop(worker->settler, 1000);
+    worker_free(worker);
+    return NULL;
+}
+
+void
+worker_drain(struct worker *worker)
+{
+    atomic_store(&worker->draining, true);
+}
+
+bool
+worker_stop(struct worker *worker, int64_t deadline_ms)
+{
+    const int64_t until_ms = worker_mono_ms() + deadline_ms;
+
+    worker_drain(worker);
+    while (!atomic_load(&worker->done) && worker_mono_ms() < until_ms) {
+        const struct timespec pause = {.tv_nsec = 5000000};
+
+        (void)nanosleep(&pause, NULL);
+    }
+    if (!atomic_load(&worker->done))
+        return false;
+    (void)pthread_join(worker->thread, NULL);
+    const bool left = consumer_close(worker->consumer, until_ms - worker_mono_ms());
+    const bool stopped = settler_stop(worker->settler, until_ms - worker_mono_ms());
+
+    if (!left || !stopped)
+        return false;
+    worker_free(worker);
+    return true;
+}

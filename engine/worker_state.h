@@ -1,0 +1,171 @@
+/* The inside of a worker, shared by the files of engine/ that make it up and by nobody else. */
+#ifndef ENGINE_WORKER_STATE_H
+#define ENGINE_WORKER_STATE_H
+
+#include "engine/worker.h"
+#include "ingest/decode.h"
+#include "rules/shard.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum held_state {
+    HELD_CLAIMING, /* asked for, or to be asked for again at claim_at_ms */
+    HELD_LOADING,  /* claimed; tenants that are restricted or due are being loaded */
+    HELD_RUNNING,
+    HELD_RETAINED, /* revoked; memory is kept in case nobody else claims it */
+};
+
+/* A topic partition of a held shard. */
+struct held_topic {
+    int64_t tail_from;        /* where reading begins */
+    int64_t position;         /* behind the last record that came, of the tail or live */
+    int64_t verify_offset;    /* the last record settled, to be recognised when it passes; -1: none */
+    uint64_t verify_fingerprint;
+    int64_t step_until;       /* records up to here are settled one by one; -1: none */
+    int64_t refuse;           /* this record is dead-lettered as refused_by_database; -1: none */
+    int64_t *dead;            /* of the tail: offset * 4096 + index, rising */
+    size_t dead_count;
+    const struct record *last; /* of the batch in hand, not fingerprinted yet */
+    bool halted;
+    char why[160];
+};
+
+struct held {
+    int32_t number;
+    enum held_state state;
+    bool asked;      /* a claim is under way */
+    bool void_memory; /* nothing in memory counts: it goes as soon as the settler lets go of it */
+    int64_t claim_at_ms;
+    struct shard *shard;
+    struct arena *memory; /* of the claim */
+    struct text *due;     /* tenants to load before it runs */
+    size_t due_count;
+    size_t due_loaded;
+    struct held_topic topics[TOPIC_LIMIT];
+    struct settlement *frozen; /* under way */
+    int64_t freeze_at_ms;
+    int64_t time_at_ms;        /* when the bare passing of time is next settled */
+    size_t parked;             /* of this shard in the worker's list */
+    char why[160];             /* what a claim waits for */
+};
+
+/* A shard that went while a settlement of it was under way. */
+struct ghost {
+    const struct settlement *frozen;
+    struct shard *shard;
+    struct arena *memory;
+};
+
+/* An event whose tenant is being loaded. */
+struct parked {
+    int32_t shard;
+    int32_t index;
+    struct record record; /* in the worker's parking arena */
+    struct text tenant;
+};
+
+/* A tenant of the batch in hand. */
+struct ahead {
+    int32_t shard;
+    struct text tenant; /* in the batch */
+};
+
+/* Something that waits for a tenant's load: a command, or a scope a stranger wrote about. */
+struct errand {
+    int32_t shard;        /* -1: whichever of ours is the tenant's home */
+    struct text tenant;   /* in memory of the order, or of `memory` */
+    struct order *order;  /* NULL: a scope is to be declared */
+    struct text scope;
+    struct arena *memory; /* of tenant and scope; NULL with an order */
+};
+void errand_free(struct errand *errand);
+
+struct worker {
+    struct worker_setup setup;
+    char owner[256];
+    pthread_t thread;
+    atomic_bool draining;
+    atomic_bool done;
+    struct consumer *consumer;
+    struct settler *settler;
+    struct store *loader;
+    struct decoder *decoder;
+    struct held *held; /* rising by number */
+    size_t held_count;
+    bool assign; /* offsets changed: tell the consumer */
+    bool joined;
+    const struct arrival *batch; /* in hand; NULL between batches */
+    bool dropped; /* the batch in hand is of an assignment that is over */
+    struct arena *parking;
+    struct list parked;  /* struct parked, in order of arrival */
+    struct list errands; /* struct errand */
+    struct list ghosts;  /* struct ghost */
+    struct list ahead;   /* struct ahead: tenants of the batch in hand that are not known */
+    struct list offers;  /* struct errand from other threads, under view_lock */
+    struct list loading; /* struct text: names of the load under way */
+    int32_t loading_shard; /* -1: none under way */
+    struct arena *loading_memory;
+    int64_t view_at_ms;
+    int64_t tick_at_ms;
+    pthread_mutex_t view_lock;
+    struct list views; /* struct partition_view, for other threads */
+    struct err not_ready;
+};
+
+int64_t worker_mono_ms(void);
+int64_t worker_wall_ms(const struct worker *worker); /* shifted by clock.offset */
+struct held held_new(int32_t number);
+struct held *worker_held(struct worker *worker, int32_t number);
+/* Serves the group while the worker waits for something else. */
+void worker_serve(struct worker *worker);
+void worker_fatal(struct worker *worker, const struct err *why);
+/* Hands what a shard wants to the publisher. */
+void worker_want(struct worker *worker, struct held *held, int64_t record_ms);
+
+/* ---- engine/claims.c ---------------------------------------------------------------------------- */
+void claims_changed(struct worker *worker);  /* the group assigned other shards */
+void claims_lost(struct worker *worker, bool retain);
+void claims_ask(struct worker *worker);      /* claims that are due */
+void claims_taken(struct worker *worker, struct reply *reply);
+void claims_later(struct worker *worker, const struct reply *reply);
+/* Everything in memory of this shard is void: it is claimed again. */
+void claims_again(struct worker *worker, struct held *held);
+void claims_halt(struct worker *worker, struct held *held, int32_t topic, const char *why);
+/* The shard's due tenants are loaded: it runs. */
+void claims_run(struct worker *worker, struct held *held);
+
+/* ---- engine/loading.c ----------------------------------------------------------------------------- */
+/* Starts a load if there is something to load and none is under way, and takes the answer if it is
+ * there within timeout_ms. True when an answer came. */
+bool loading_turn(struct worker *worker, int timeout_ms);
+/* The tenant of this event must be loaded; false when there is no room to park it. */
+bool loading_park(struct worker *worker, struct held *held, const struct record *record,
+                  int32_t index, struct text tenant);
+/* Tenants of the batch in hand, before it is applied; loading_ahead_wait waits a moment for them. */
+void loading_ahead(struct worker *worker, const struct held *held, struct text tenant);
+void loading_ahead_wait(struct worker *worker, int timeout_ms);
+bool loading_errand(struct worker *worker, const struct errand *errand);
+/* Nothing of this shard waits any more. */
+void loading_forget(struct worker *worker, int32_t shard);
+
+/* ---- engine/apply.c --------------------------------------------------------------------------------- */
+void apply_arrival(struct worker *worker, const struct arrival *arrival);
+/* One event of a record that was parked. */
+void apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
+void apply_order(struct worker *worker, struct order *order);
+/* The tenant it waited for is there. */
+void apply_errand(struct worker *worker, struct held *held, struct errand *errand);
+/* The last record of the batch of each partition is what a restart recognises. */
+void apply_fingerprints(struct worker *worker, struct held *held);
+
+/* ---- engine/settling.c ------------------------------------------------------------------------------- */
+/* Freezes what is due (`all`: everything open) and hands it over. */
+void settling_freeze(struct worker *worker, bool all);
+/* Takes back what the settler has, waiting up to timeout_ms for the first. */
+void settling_replies(struct worker *worker, int timeout_ms);
+/* Waits until the shard has nothing frozen (and, with `all`, nothing open). False when it was lost
+ * meanwhile. */
+bool settling_wait(struct worker *worker, struct held *held);
+
+#endif
