@@ -148,7 +148,7 @@ known_end(struct worker *worker, const struct held *held)
     const struct config *config = worker->setup.config;
     int64_t asked_ms = INT64_MAX;
 
-    if (config->kafka.time == TIME_TRUST_PRODUCERS && !config->clock_shifted)
+    if (config->kafka.time == TIME_TRUST_PRODUCERS && config->clock_offset_ms == 0)
         return INT64_MIN;
     for (size_t t = 0; t < config->kafka.topic_count; t++) {
         struct watermark mark;
