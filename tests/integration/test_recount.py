@@ -1,0 +1,79 @@
+"""Event -> Postgres -> recount: what is settled is what was sent, to the nano."""
+
+import datetime
+import os
+import subprocess
+import unittest
+from decimal import Decimal
+
+from tests.lib.env import environment
+from tests.lib.generate import Generator, event
+from tests.lib.job import Job
+from tests.lib.recount import Recount
+from tests.lib.server import ROOT
+
+SHARED = os.environ.get("TRIPMETER_SHARED", os.path.join(ROOT, "..", "shared"))
+TRACES = os.path.join(SHARED, "data", "usage-traces.tar.zst")
+
+
+class RecountTest(unittest.TestCase):
+    def check_sums(self, job):
+        """Facts sum to periods, events to what was counted, records to offsets."""
+        self.assertEqual([], job.rows("""
+            SELECT tenant, period, f.cost, p.cost FROM
+                (SELECT tenant, period, sum(events) e, sum(requests) r, sum(cost) AS cost
+                 FROM tripmeter.tenant_fact GROUP BY 1, 2) f
+            FULL JOIN (SELECT tenant, period, events e, requests r, cost FROM tripmeter.period_total
+                       WHERE project = '') p USING (tenant, period)
+            WHERE (f.e, f.r, f.cost) IS DISTINCT FROM (p.e, p.r, p.cost)"""))
+        counted = job.one("SELECT sum(counted) FROM tripmeter.progress")
+        self.assertEqual(counted, job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
+        self.assertEqual(job.one("SELECT sum(keyed) FROM tripmeter.progress"),
+                         job.one("SELECT coalesce(sum(events), 0) FROM tripmeter.key_fact"))
+
+    def test_generated_events_across_zones_and_months_are_settled_to_the_nano(self):
+        env = environment()
+        job = Job(env, partitions=4, time="trust_producers", dedupe_window="2h")
+        made = Generator(seed=7)
+        for tenant, zone in made.zones.items():
+            job.tenant(tenant, plan="open", zone=zone, projects={"web": {}, "app": {}})
+        engine = job.engine().start()
+        events = made.take(6000)
+        made.at = datetime.datetime.fromisoformat("2026-02-28T18:00:00+00:00")
+        events += made.take(6000)
+        lines = [{k: v for k, v in one.items() if k != "bad"} for one in events]
+        job.produce(lines)
+        recount = Recount(made.zones, {t: ["web", "app"] for t in made.tenants},
+                          datetime.timedelta(hours=2))
+        recount.add_all(one for one in events if "bad" not in one)
+        job.await_settled()
+        self.assertEqual(0, engine.stop())
+        self.assertEqual(recount.fact_rows(), job.totals())
+        self.assertEqual(recount.key_rows(), job.key_totals())
+        self.assertEqual(sum("bad" in one for one in events),
+                         job.one("SELECT count(*) FROM tripmeter.dead_letter"))
+        self.assertEqual(recount.duplicates, job.one("SELECT sum(duplicates) FROM tripmeter.progress"))
+        self.check_sums(job)
+
+    @unittest.skipUnless(os.path.exists(TRACES), f"no {TRACES}: the real traces are not checked")
+    def test_the_real_traces_give_their_known_totals(self):
+        lines = subprocess.run(["tar", "--zstd", "-xOf", TRACES, "replay/native_events.jsonl"],
+                               check=True, capture_output=True, text=True).stdout.splitlines()
+        job = Job(environment(), partitions=4, time="trust_producers")
+        engine = job.engine().start()
+        job.produce(lines)
+        job.await_settled()
+        self.assertEqual(0, engine.stop())
+        self.assertEqual(14274, job.one("SELECT sum(counted) FROM tripmeter.progress"))
+        self.assertEqual(Decimal("31.649071125"),
+                         job.one("SELECT sum(cost) FROM tripmeter.tenant_fact"))
+        self.assertEqual(Decimal("-0.145190800"),
+                         job.one("SELECT sum(refunded) FROM tripmeter.tenant_fact"))
+        self.assertEqual(Decimal("5.020661275"), job.one(
+            "SELECT sum(cost) FROM tripmeter.tenant_fact WHERE tenant = 't-0000'"))
+        self.assertEqual(Recount().add_all(lines).fact_rows(), job.totals())
+        self.check_sums(job)
+
+
+if __name__ == "__main__":
+    unittest.main()

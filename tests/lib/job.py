@@ -1,0 +1,142 @@
+"""One engine's worth of set-up: a topic, a database, a configuration, and what came of it.
+
+    job = Job(env, partitions=4, time="trust_producers")
+    job.tenant("acme", plan="starter", zone="Asia/Kolkata")
+    engine = job.engine().start()
+    job.produce(events)
+    job.await_settled()
+    job.rows("SELECT ...")
+"""
+
+import json
+import os
+
+from tests.lib.engine import Engine, tripmeter
+from tests.lib.postgres import query
+from tests.lib.wait import wait_until
+
+POLICY = """
+fallback_plan: free
+defaults: {zone: UTC, currency: USD}
+plans:
+  free:
+    quotas:
+      api_calls: {meter: requests, limit: 1000, steps: [50, 75, 90, 100], on_exceed: block}
+      spend: {meter: cost, limit: "1000.00", steps: [50, 75, 90, 100], on_exceed: alert}
+  open:
+    quotas:
+      api_calls: {meter: requests, unlimited: true}
+"""
+
+
+class Job:
+    def __init__(self, env, partitions=4, policy=POLICY, topics=1, time="append", **settings):
+        """settings: "settle.interval" as settle_interval="100ms", ... (the first _ is the dot)."""
+        self.env = env
+        self.partitions = partitions
+        self.topics = [env.name("usage") for _ in range(topics)]
+        self.control = env.name("control")
+        self.dead = env.name("dead")
+        self.database = env.postgres.create_database()
+        self.settings = settings
+        self.time = time
+        self.config_path = env.path("tripmeter.yaml")
+        self.directory = os.path.dirname(self.config_path)
+        self.receivers = {}
+        self.engines = 0
+        for topic in self.topics:
+            if time == "append":
+                env.kafka.create_topic(topic, partitions, message_timestamp_type="LogAppendTime")
+            else:
+                env.kafka.create_usage_topic(topic, partitions)
+        self.set_policy(policy)
+        self.write_config(self.config_path, "state")
+        self.run("migrate", "-c", self.config_path)
+
+    # ---- files ------------------------------------------------------------------------------
+
+    def set_policy(self, text):
+        with open(os.path.join(self.directory, "policy.yaml"), "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def write_config(self, path, state):
+        tree = {"state_dir": os.path.join(self.directory, state), "policy": "policy.yaml",
+                "workers": 1,
+                "kafka": {"brokers": [self.env.kafka.bootstrap], "topics": self.topics,
+                          "group": f"group-{self.control}", "control_topic": self.control,
+                          "dead_letter_topic": self.dead, "time": self.time},
+                "postgres": {"url": self.database}, "settle": {"interval": "100ms"},
+                "status": {"port": 0}, "log": {"level": "debug"}}
+        for name, value in self.settings.items():
+            section, _, key = name.partition("_")
+            if key:
+                tree.setdefault(section, {})[key] = value
+            else:
+                tree[section] = value
+        # JSON is YAML.
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump(tree, out, indent=2)
+
+    def engine(self):
+        """A further engine of the same group, with a state directory of its own."""
+        self.engines += 1
+        path = os.path.join(self.directory, f"engine-{self.engines}.yaml")
+        self.write_config(path, f"state-{self.engines}")
+        return Engine(path, os.path.join(self.directory, f"engine-{self.engines}.log"))
+
+    # ---- in ---------------------------------------------------------------------------------
+
+    def run(self, *words, **more):
+        answer = tripmeter(*words, **more)
+        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
+        return answer.stdout
+
+    def tenant(self, name, **spec):
+        columns = {"plan": None, "zone": None, "currency": None, "limits": {}, "projects": {}}
+        columns.update(spec)
+        query(self.database, """
+            INSERT INTO tripmeter.tenant_version
+                (tenant, actor, reason, plan, zone, currency, limits, projects)
+            VALUES (%s, 'test', 'test', %s, %s, %s, %s, %s)""",
+              (name, columns["plan"], columns["zone"], columns["currency"],
+               json.dumps(columns["limits"]), json.dumps(columns["projects"])))
+
+    def produce(self, events, *options, topic=0):
+        self.env.kafka.produce_events(self.topics[topic], events, *options)
+
+    # ---- out --------------------------------------------------------------------------------
+
+    def rows(self, sql, parameters=()):
+        return query(self.database, sql, parameters)
+
+    def one(self, sql, parameters=()):
+        return self.rows(sql, parameters)[0][0]
+
+    def settled_offsets(self):
+        return {(topic, shard): offset for topic, shard, offset in self.rows(
+            "SELECT topic, partition, next_offset FROM tripmeter.progress")}
+
+    def lag(self):
+        settled = self.settled_offsets()
+        return sum(high - settled.get((topic, partition), low)
+                   for topic in self.topics
+                   for partition, (low, high) in self.env.kafka.watermarks(topic).items())
+
+    def await_settled(self, deadline_s=60, what="everything is settled"):
+        wait_until(lambda: self.lag() == 0, deadline_s, what)
+
+    def totals(self):
+        """Tenant facts as the recount has them: key -> (events, requests, in, out, cost)."""
+        return self.grouped("tenant_fact", "tenant, project, feature")
+
+    def key_totals(self):
+        return self.grouped("key_fact", "tenant, key")
+
+    def grouped(self, table, names):
+        width = names.count(",") + 3
+        return {tuple(row[:width]): tuple(row[width:]) for row in self.rows(f"""
+            SELECT {names}, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI') AS h,
+                   to_char(period AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI') AS p,
+                   sum(events)::bigint, sum(requests)::bigint, sum(input_tokens)::bigint,
+                   sum(output_tokens)::bigint, sum(cost)
+            FROM tripmeter.{table} GROUP BY {names}, h, p""")}
