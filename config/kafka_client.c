@@ -1,6 +1,6 @@
 #include "config/kafka_client.h"
 
-#include "sinks/log.h"
+#include "config/log.h"
 
 enum { SYSLOG_ERROR = 3, SYSLOG_WARNING = 4, SYSLOG_INFO = 6 };
 

@@ -1,7 +1,7 @@
 #include "engine/worker_state.h"
 
 #include "core/identity.h"
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "config/zones.h"
 #include "core/identity.h"
 #include "core/partitioner.h"
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 
 #include "engine/policies.h"
 #include "sinks/dead_topic.h"
-#include "sinks/log.h"
+#include "config/log.h"
 #include "sinks/notifier.h"
 
 #include <errno.h>

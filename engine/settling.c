@@ -1,6 +1,6 @@
 #include "engine/worker_state.h"
 
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "ingest/consumer.h"
 
 #include "config/kafka_client.h"
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <assert.h>
 #include <inttypes.h>

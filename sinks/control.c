@@ -3,8 +3,8 @@
 #include "core/identity.h"
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
-#include "sinks/kafka_client.h"
-#include "sinks/log.h"
+#include "config/kafka_client.h"
+#include "config/log.h"
 
 #include <assert.h>
 #include <poll.h>

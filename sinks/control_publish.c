@@ -1,8 +1,8 @@
 /* What is written to the control topic, and when. */
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
-#include "sinks/kafka_client.h"
-#include "sinks/log.h"
+#include "config/kafka_client.h"
+#include "config/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #include "sinks/control_topic.h"
 
-#include "sinks/kafka_client.h"
-#include "sinks/log.h"
+#include "config/kafka_client.h"
+#include "config/log.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 #include "sinks/dead_topic.h"
 
 #include "config/kafka_client.h"
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <jansson.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 
 #include "config/tenant_spec.h"
 #include "config/zones.h"
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "sinks/control.h"
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
-#include "sinks/log.h"
+#include "config/log.h"
 #include "tests/check.h"
 
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* Protects: one event is one line, whatever is in it, and the JSON form is JSON. */
-#include "sinks/log.h"
+#include "config/log.h"
 #include "tests/check.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
  * not. */
 #include "core/clock.h"
 #include "core/event.h"
-#include "sinks/log.h"
+#include "config/log.h"
 #include "sinks/page.h"
 #include "sinks/prometheus.h"
 #include "sinks/status_document.h"

@@ -1,4 +1,4 @@
-#include "sinks/log.h"
+#include "config/log.h"
 
 #include "core/clock.h"
 

@@ -6,8 +6,8 @@
  *
  * gives  time=2026-03-02T00:00:00.123Z level=info event=claim shard=3 epoch=17
  */
-#ifndef SINKS_LOG_H
-#define SINKS_LOG_H
+#ifndef CONFIG_LOG_H
+#define CONFIG_LOG_H
 
 #include "core/text.h"
 
