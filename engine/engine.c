@@ -292,8 +292,8 @@ reload(struct engine *engine)
     struct store *store;
 
     for (size_t i = 0; i < findings.count; i++)
-        log_warning("reload", "at=%s:%d:%d text=\"%s\"", findings.at[i].file, findings.at[i].at.line,
-                    findings.at[i].at.column, findings.at[i].text);
+        log_warning("reload", "at=%s:%d:%d text=\"%s\"", findings.at[i].file, findings.at[i].line,
+                    findings.at[i].column, findings.at[i].text);
     findings_free(&findings);
     if (next == NULL) {
         log_error("reload", "result=refused text=\"the running configuration stays\"");
