@@ -8,8 +8,8 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tripmeter_reader') THEN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA tripmeter TO tripmeter_reader;
-        GRANT EXECUTE ON FUNCTION tripmeter.murmur2(bytea), tripmeter.home_shard(text)
-            TO tripmeter_reader;
+        GRANT EXECUTE ON FUNCTION tripmeter.murmur2(bytea), tripmeter.home_shard(text),
+            tripmeter.percent_decode(text) TO tripmeter_reader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tripmeter_engine') THEN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_engine;
