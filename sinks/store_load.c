@@ -224,6 +224,17 @@ read_words(struct store *store, int row, struct tenant_load *load)
     return load->words != NULL;
 }
 
+static void
+log_contract(const struct tenant_load *load, const struct err *bad, const char *effect)
+{
+    char tenant[LOG_QUOTE_SIZE];
+    char text[LOG_QUOTE_SIZE];
+
+    log_error("contract", "tenant=%s version=%lld error=%s effect=\"%s\"",
+              log_quote(load->name, tenant), (long long)load->version,
+              log_quote(text_of(bad->text), text), effect);
+}
+
 /* A contract that cannot be read must not keep the others of the shard from being loaded: its plan
  * holds without its own limits, and the log says so. */
 static bool
@@ -240,8 +251,7 @@ read_spec(struct store *store, int row, struct tenant_load *load, struct err *wh
     if (!tenant_spec_parse(pg_read_text(answer, row, 2), store->arena, &load->spec, &bad)) {
         if (bad.class != ERR_INPUT)
             return err_set(why, bad.class, "%s", bad.text);
-        log_error("contract", "tenant=%.*s version=%lld error=\"%s\" effect=\"plan only\"",
-                  (int)load->name.size, load->name.at, (long long)load->version, bad.text);
+        log_contract(load, &bad, "its plan holds, its own limits do not");
         load->spec = (struct tenant_spec){.limit_count = 0};
         if (!tenant_spec_parse(pg_read_text(answer, row, 3), store->arena, &load->spec, &bad))
             load->spec = (struct tenant_spec){.limit_count = 0};
@@ -250,8 +260,7 @@ read_spec(struct store *store, int row, struct tenant_load *load, struct err *wh
         return true;
     load->zone = zones_get(load->spec.zone, &bad);
     if (load->zone == NULL)
-        log_error("contract", "tenant=%.*s version=%lld error=\"%s\" effect=\"default zone\"",
-                  (int)load->name.size, load->name.at, (long long)load->version, bad.text);
+        log_contract(load, &bad, "the default zone holds");
     return true;
 }
 

@@ -1,0 +1,392 @@
+/* Protects: what a shard knows of tenants, and what operators say, reaches its owner: once, in order,
+ * whatever the order of transactions. */
+#include "tests/check.h"
+#include "tests/store_db.h"
+
+#include <assert.h>
+
+static struct db db;
+static struct arena *arena;
+
+static int
+begin(void)
+{
+    arena = arena_new((size_t)1 << 24);
+    return arena == NULL;
+}
+
+static int
+end(void)
+{
+    arena_free(arena);
+    return 0;
+}
+
+/* What came through the callbacks, as text. */
+static char heard[2048];
+
+static void
+hear_tenant(void *context, const struct tenant_load *load)
+{
+    const size_t used = strlen(heard);
+    char cost[TALLY_TEXT_SIZE] = "-";
+
+    (void)context;
+    if (load->period_count > 0)
+        (void)tally_format_money(load->periods[0].delta.cost, cost);
+    (void)snprintf(heard + used, sizeof heard - used,
+                   "%.*s@%d v%d plan=%.*s limits=%zu zone=%s periods=%zu cost=%s quotas=%zu"
+                   " words=%zu%s;",
+                   (int)load->name.size, load->name.at, (int)load->home, (int)load->version,
+                   (int)load->spec.plan.size, load->spec.plan.at == NULL ? "" : load->spec.plan.at,
+                   load->spec.limit_count, load->zone == NULL ? "-" : zone_name(load->zone),
+                   load->period_count, cost, load->quota_count, load->word_count,
+                   load->word_count == 0               ? ""
+                   : load->words[0].kind == WORD_BLOCK ? "(block)"
+                                                       : "(allow)");
+}
+
+static const char *
+load(const struct load_query *query)
+{
+    struct err why = {.class = ERR_NONE};
+    int done = 0;
+
+    heard[0] = '\0';
+    CU_ASSERT_FATAL(store_load_send(db.store, query, &why));
+    for (int i = 0; done == 0 && i < 100; i++)
+        done = store_load_poll(db.store, 100, hear_tenant, NULL, &why);
+    if (done != 1)
+        printf("\n    %s\n", why.text);
+    CHECK_INT("answered", done, 1);
+    return heard;
+}
+
+#define CHECK_TEXT(actual, expected) check_text((actual), (expected), __LINE__)
+
+static void
+check_text(const char *actual, const char *expected, unsigned line)
+{
+    char text[4400];
+
+    (void)snprintf(text, sizeof text, "is \"%s\", expected \"%s\"", actual, expected);
+    (void)CU_assertImplementation(strcmp(actual, expected) == 0, line, text, __FILE__, "",
+                                  CU_FALSE);
+}
+
+static void
+begin_layout(int partitions)
+{
+    struct err why;
+
+    db_begin(&db);
+    CU_ASSERT(store_layout(db.store, &db.config, partitions, &why));
+}
+
+static void
+test_homes(void)
+{
+    const struct text names[] = {TEXT("foobar"), TEXT("nobody")};
+    struct load_query query = {.shard = 5, .names = names, .count = 2, .after_ms = 0};
+
+    begin_layout(7);
+    CHECK_TEXT(load(&query),
+               "foobar@-1 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0 words=0;"
+               "nobody@-1 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0 words=0;");
+    /* A contract before any event: the home is murmur2's, until events come elsewhere. */
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan, zone, limits) VALUES"
+                " ('foobar', 'starter', 'Asia/Kolkata', '{\"api_calls\": 5}')");
+    CHECK_SQL(&db, "SELECT shard, provisional FROM tripmeter.tenant_shard", "0 t");
+    CHECK_SQL(&db, "SELECT (-790332482 & 2147483647) % 7", "0");
+    query.claim_home = true;
+    CHECK_TEXT(load(&query),
+               "foobar@5 v1 plan=starter limits=1 zone=Asia/Kolkata periods=0 cost=- quotas=0"
+               " words=0;"
+               "nobody@5 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0 words=0;");
+    query.shard = 6; /* somebody else's events: the home stays */
+    (void)load(&query);
+    CHECK_SQL(&db, "SELECT tenant, shard, provisional FROM tripmeter.tenant_shard ORDER BY 1",
+              "foobar 5 f nobody 5 f");
+    CHECK_SQL(&db, "SELECT tripmeter.home_shard('nobody')", "5");
+    db_end(&db);
+}
+
+static void
+test_totals_and_words(void)
+{
+    const struct text names[] = {TEXT("acme"), TEXT("zeta")};
+    struct load_query query = {.shard = 0, .names = names, .count = 2, .claim_home = true};
+    struct settle_result result;
+    struct err why;
+
+    begin_layout(1);
+    (void)load(&query);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    settlement_book(one, "acme", 2, INT64_C(1500000000));
+    *(struct quota_memory *)list_add(&one->quotas) = (struct quota_memory){
+        .tenant = TEXT("acme"), .quota = TEXT("spend"), .period_ms = DB_PERIOD_MS, .spent = 1};
+    *(struct quota_memory *)list_add(&one->quotas) =
+        (struct quota_memory){.tenant = TEXT("acme"),
+                              .quota = TEXT("spend"),
+                              .period_ms = DB_PERIOD_MS,
+                              .spent = UINT32_MAX,
+                              .since_ms = DB_HOUR_MS};
+    *(struct quota_memory *)list_add(&one->quotas) = (struct quota_memory){
+        .tenant = TEXT("zeta"), .quota = TEXT("spend"), .period_ms = DB_PERIOD_MS, .blocked = true};
+    CHECK_INT("books", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    settlement_free(one);
+    db_run(&db, "SELECT tripmeter.operator_say('tenant/acme', 'block', NULL, 'op', 'why')");
+    db_run(&db,
+           "SELECT tripmeter.operator_say('key/acme/k%2F1', 'allow', now() + '1 h', 'op', 'x')");
+    db_run(&db, "SELECT tripmeter.operator_say('key/acme/k2', 'block', NULL, 'op', 'x')");
+    db_run(&db, "SELECT tripmeter.operator_say('key/acme/k2', 'revoke', NULL, 'op', 'x')");
+    db_run(&db, "SELECT tripmeter.operator_say('tenant/zeta', 'allow', NULL, 'op', 'x')");
+    query.after_ms = DB_PERIOD_END_MS - 1;
+    CHECK_TEXT(load(&query),
+               "acme@0 v0 plan= limits=0 zone=- periods=1 cost=3.000000000 quotas=1"
+               " words=2(allow);"
+               "zeta@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=1 words=1(allow);");
+    CHECK_SQL(&db, "SELECT spent FROM tripmeter.quota_state WHERE tenant = 'acme'", "4294967295");
+    query.after_ms = DB_PERIOD_END_MS;
+    query.count = 1;
+    CHECK_TEXT(load(&query), "acme@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0"
+                             " words=2(allow);");
+    db_end(&db);
+}
+
+/* One unreadable contract must not keep a shard from starting. */
+static void
+test_bad_contract(void)
+{
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {.shard = 0, .names = names, .count = 1};
+    char state[6];
+
+    begin_layout(1);
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan, limits)"
+                " VALUES ('acme', 'starter', '{\"api_calls\": [1]}')");
+    CHECK_TEXT(load(&query), "acme@0 v1 plan=starter limits=0 zone=- periods=0 cost=- quotas=0"
+                             " words=0;");
+    CHECK_TEXT(db_state(&db,
+                        "INSERT INTO tripmeter.tenant_version (tenant, zone)"
+                        " VALUES ('acme', 'Mars/Olympus')",
+                        state),
+               "22023");
+    CHECK_TEXT(db_state(&db,
+                        "INSERT INTO tripmeter.tenant_version (tenant, valid_from)"
+                        " VALUES ('acme', now() + '1 h')",
+                        state),
+               "23514");
+    CHECK_TEXT(db_state(&db, "UPDATE tripmeter.tenant_version SET plan = 'x'", state), "55000");
+    CHECK_TEXT(db_state(&db, "DELETE FROM tripmeter.tenant_version", state), "55000");
+    CHECK_TEXT(db_state(&db, "TRUNCATE tripmeter.tenant_version", state), "55000");
+    CHECK_TEXT(
+        db_state(&db, "SELECT tripmeter.operator_say('planet/x', 'block', NULL, 'a', 'b')", state),
+        "22023");
+    CHECK_TEXT(
+        db_state(&db, "SELECT tripmeter.operator_say('tenant/x', 'block', NULL, 'a', '')", state),
+        "22023");
+    db_end(&db);
+}
+
+static void
+hear_name(void *context, struct text name)
+{
+    const size_t used = strlen(heard);
+
+    ++*(int *)context;
+    (void)snprintf(heard + used, sizeof heard - used, "%.*s ", (int)name.size, name.at);
+}
+
+static void
+test_due(void)
+{
+    struct due_query query = {.shard = 2, .until_ms = DB_HOUR_MS};
+    struct err why;
+    int count = 0;
+
+    begin_layout(4);
+    db_run(&db,
+           "INSERT INTO tripmeter.tenant_shard VALUES"
+           " ('a', 2, false, '2026-03-01', false), ('b', 2, false, '2026-03-02', true),"
+           " ('c', 2, false, 'infinity', true), ('d', 3, false, '2020-01-01', true),"
+           " ('e', 2, false, 'infinity', false), ('f', 2, false, '2026-03-01 0:00:01', false)");
+    heard[0] = '\0';
+    CU_ASSERT(store_due(db.store, &query, hear_name, &count, &why));
+    CHECK_TEXT(heard, "a ");
+    query.restricted = true;
+    heard[0] = '\0';
+    CU_ASSERT(store_due(db.store, &query, hear_name, &count, &why));
+    CHECK_TEXT(heard, "a b c ");
+    db_run(&db, "INSERT INTO tripmeter.tenant_shard SELECT 'n' || n, 2, false, '2026-01-01', false"
+                " FROM generate_series(1, 25000) n");
+    query.restricted = false;
+    count = 0;
+    CU_ASSERT(store_due(db.store, &query, hear_name, &count, &why));
+    CHECK_INT("more than one page", count, 25001);
+    db_end(&db);
+}
+
+/* ---- commands ---------------------------------------------------------------------------------- */
+
+static int64_t last_command;
+
+static void
+hear_command(void *context, int32_t shard, const struct command *command)
+{
+    static const char *const kinds[] = {"tenant", "word", "policy", "enforce", "retry"};
+    const size_t used = strlen(heard);
+
+    (void)context;
+    last_command = command->id;
+    (void)snprintf(heard + used, sizeof heard - used, "%d:%s(%.*s v%d words=%zu serial=%d on=%d) ",
+                   (int)shard, kinds[command->kind], (int)command->tenant.size,
+                   command->tenant.at == NULL ? "" : command->tenant.at, (int)command->load.version,
+                   command->load.word_count, (int)command->serial, command->on);
+}
+
+static const char *
+commands(const struct command_query *query)
+{
+    struct err why = {.class = ERR_NONE};
+
+    heard[0] = '\0';
+    if (!store_commands(db.store, query, hear_command, NULL, &why))
+        printf("\n    %s\n", why.text);
+    CHECK_INT("commands", why.class, ERR_NONE);
+    return heard;
+}
+
+static void
+apply(struct claim *claim, int64_t id, const char *error)
+{
+    struct settlement *const one = settlement_of(claim, 0);
+    struct settle_result result;
+    struct err why;
+
+    *(struct command_done *)list_add(&one->commands) =
+        (struct command_done){.id = id, .at_ms = DB_HOUR_MS, .error = text_of(error)};
+    CHECK_INT("applies", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    CHECK_INT("applies again", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    claim->seq++;
+    one->seq++;
+    CHECK_INT("applies twice", store_settle(db.store, &db.config, one, &result, &why),
+              SETTLE_IMPOSSIBLE);
+    settlement_free(one);
+}
+
+static void
+test_commands(void)
+{
+    const int32_t shards[] = {0, 1};
+    struct command_query query = {.shards = shards, .shard_count = 2};
+    struct err why;
+
+    /* Before any engine ran: they wait, and are given out with the layout. */
+    db_begin(&db);
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan) VALUES ('foobar', 'free')");
+    db_run(&db, "SELECT tripmeter.enforce(false, 'op', 'drill')");
+    CHECK_TEXT(commands(&query), "");
+    CU_ASSERT(store_layout(db.store, &db.config, 2, &why));
+    CU_ASSERT(store_layout(db.store, &db.config, 2, &why));
+    CHECK_TEXT(commands(&query), "0:tenant(foobar v1 words=0 serial=0 on=0) "
+                                 "0:enforce( v0 words=0 serial=0 on=0) "
+                                 "1:enforce( v0 words=0 serial=0 on=0) ");
+    query.taken = &last_command;
+    query.taken_count = 1;
+    query.shard_count = 1;
+    struct claim claim = db_claim(&db, 1, arena);
+
+    CHECK_INT("enforcing", claim.enforcing, true);
+    apply(&claim, last_command, NULL);
+    CHECK_SQL(&db,
+              "SELECT applied_time, epoch, settle_seq, error FROM tripmeter.command"
+              " WHERE shard = 1",
+              "2026-03-01 00:00:00+00 1 1 -");
+    claim = db_claim(&db, 1, arena);
+    CHECK_INT("enforcing", claim.enforcing, false);
+
+    /* A transaction that commits late with a lower id is not passed over. */
+    PGconn *const slow = PQconnectdb(db.url);
+
+    PQclear(PQexec(slow, "BEGIN; INSERT INTO tripmeter.tenant_version (tenant, plan)"
+                         " VALUES ('a-little-bit-long-string', 'pro')"));
+    db_run(&db, "SELECT tripmeter.operator_say('tenant/foobar', 'block', NULL, 'op', 'x')");
+    CHECK_TEXT(commands(&query), "0:tenant(foobar v1 words=1 serial=0 on=0) "
+                                 "0:enforce( v0 words=0 serial=0 on=0) "
+                                 "0:word(foobar v1 words=1 serial=0 on=0) ");
+    query.taken = &last_command;
+    PQclear(PQexec(slow, "COMMIT"));
+    PQfinish(slow);
+    CHECK_TEXT(commands(&query), "0:tenant(foobar v1 words=1 serial=0 on=0) "
+                                 "0:enforce( v0 words=0 serial=0 on=0) "
+                                 "0:tenant(a-little-bit-long-string v1 words=0 serial=0 on=0) ");
+    db_end(&db);
+}
+
+static void
+test_layout(void)
+{
+    struct err why;
+
+    begin_layout(4);
+    CU_ASSERT(store_layout(db.store, &db.config, 4, &why));
+    CU_ASSERT(!store_layout(db.store, &db.config, 5, &why));
+    CHECK_INT("partitions", why.class, ERR_FATAL);
+    db.config.kafka.topic_count = 1;
+    db_reopen(&db);
+    CU_ASSERT(!store_layout(db.store, &db.config, 4, &why));
+    CHECK_INT("topics", why.class, ERR_FATAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "usage usage2"));
+    db_end(&db);
+}
+
+static void
+test_policy(void)
+{
+    const int32_t shards[] = {0, 1, 2};
+    const struct command_query query = {.shards = shards, .shard_count = 3};
+    struct text body;
+    int64_t serial = 0;
+    struct err why;
+
+    begin_layout(3);
+    db.config.policy_path = "policy.yaml";
+    db.config.policy_body = "plans: {}";
+    db.config.policy_size = strlen(db.config.policy_body);
+    db.config.policy_hash[0] = 1;
+    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CHECK_INT("first", serial, 1);
+    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CHECK_INT("same", serial, 1);
+    CHECK_TEXT(commands(&query), "0:policy( v0 words=0 serial=1 on=0) "
+                                 "1:policy( v0 words=0 serial=1 on=0) "
+                                 "2:policy( v0 words=0 serial=1 on=0) ");
+    db.config.policy_hash[0] = 2;
+    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CHECK_INT("second", serial, 2);
+    db.config.policy_hash[0] = 1;
+    CU_ASSERT(!store_policy(db.store, &db.config, false, &serial, &why));
+    CHECK_INT("older", why.class, ERR_FATAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "--activate"));
+    CU_ASSERT(store_policy(db.store, &db.config, true, &serial, &why));
+    CHECK_INT("activated", serial, 3);
+    CU_ASSERT(store_policy_body(db.store, 3, arena, &body, &why));
+    CU_ASSERT(text_eq(body, TEXT("plans: {}")));
+    CU_ASSERT(!store_policy_body(db.store, 9, arena, &body, &why));
+    db_end(&db);
+}
+
+static CU_TestInfo tests[] = {
+    {"homes are murmur2's until events come", test_homes},
+    {"totals, quotas and words of the periods asked for", test_totals_and_words},
+    {"contracts that cannot be read, and versions that never change", test_bad_contract},
+    {"what is due or restricted", test_due},
+    {"commands reach their shard, once each", test_commands},
+    {"another layout is refused", test_layout},
+    {"policies have serials", test_policy},
+    CU_TEST_INFO_NULL,
+};
+const CU_SuiteInfo suite_store_load = {"store_load", begin, end, NULL, NULL, tests};
