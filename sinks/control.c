@@ -420,12 +420,12 @@ control_each(struct control *control, control_on_state *on_state, void *context)
     size_t count = 0;
 
     (void)pthread_mutex_lock(&control->lock);
-    sorted = malloc((scopes_count(&control->scopes) + 1) * sizeof(struct scope_entry *));
+    sorted = calloc(scopes_count(&control->scopes) + 1, control->scopes.entries.size);
     for (size_t i = 0; sorted != NULL && i < scopes_count(&control->scopes); i++)
         if (scope_entry_count(scopes_at(&control->scopes, i)) > 0)
             sorted[count++] = scopes_at(&control->scopes, i);
     if (count > 0)
-        qsort(sorted, count, sizeof *sorted, by_scope);
+        qsort(sorted, count, control->scopes.entries.size, by_scope);
     for (size_t i = 0; i < count; i++) {
         const int64_t now_ms = control_wall_ms(control);
         struct scope_state state;

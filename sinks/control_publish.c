@@ -11,7 +11,7 @@
 enum { ENTRIES_A_TURN = 64, FULL_PAUSE_MS = 100, REOPEN_PAUSE_MS = 1000 };
 
 /* A delivery report brings the seq back in the message's pointer; heartbeats carry none. */
-_Static_assert(sizeof(void *) >= sizeof(int64_t), "seq must fit the opaque of a message");
+_Static_assert(sizeof(void *) == sizeof(int64_t), "seq must fit the opaque of a message");
 
 static bool
 next_seq(struct control_shard *shard, int32_t number, int64_t *seq)
@@ -32,9 +32,12 @@ next_seq(struct control_shard *shard, int32_t number, int64_t *seq)
 static bool
 produce(struct control *control, struct text key, char *value, size_t size, int64_t seq)
 {
+    void *opaque;
+
+    memcpy(&opaque, &seq, sizeof opaque);
     return control->producer != NULL &&
            rd_kafka_produce(control->topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, size,
-                            key.at, key.size, (void *)(intptr_t)seq) == 0;
+                            key.at, key.size, opaque) == 0;
 }
 
 /* When the entry has to be looked at again although nobody asks. */
@@ -179,9 +182,11 @@ control_publish_due(struct control *control)
         struct scope_entry *entry = scopes_first(&control->scopes);
         const int64_t now_ms = control_steady_ms(control);
 
-        next_ms = entry == NULL ? SCOPE_NEVER : entry->due_ms;
-        if (next_ms > now_ms || i == ENTRIES_A_TURN)
+        if (entry != NULL)
+            next_ms = entry->due_ms;
+        if (entry == NULL || next_ms > now_ms || i == ENTRIES_A_TURN)
             break;
+        next_ms = SCOPE_NEVER;
         look_at(control, entry, now_ms);
     }
     (void)pthread_mutex_unlock(&control->lock);
@@ -272,10 +277,11 @@ on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaqu
 {
     struct control *control = opaque;
     const struct text key = {message->key, message->key_len};
-    const int64_t seq = (intptr_t)message->_private;
     struct scope_entry *entry;
+    int64_t seq;
 
     (void)producer;
+    memcpy(&seq, &message->_private, sizeof seq);
     (void)pthread_mutex_lock(&control->lock);
     entry = scopes_find(&control->scopes, key);
     if (entry != NULL && entry->seq == seq) {

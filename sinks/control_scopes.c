@@ -75,10 +75,11 @@ packed_new(const struct scope_state *state)
 {
     const size_t size = sizeof(struct packed_state) + state->count * sizeof state->restrictions[0];
     struct packed_state *packed = malloc(size + text_bytes(state));
-    char *at = (char *)packed + size;
+    char *at;
 
     if (packed == NULL)
         return NULL;
+    at = (char *)packed + size;
     packed->scope = state->scope;
     packed->tenant = state->tenant;
     packed->trigger = state->trigger;
@@ -115,7 +116,7 @@ heap_reserve(struct scopes *scopes)
 
     if (scopes->heap_room >= scopes->entries.room)
         return true;
-    heap = realloc(scopes->heap, scopes->entries.room * sizeof *heap);
+    heap = realloc(scopes->heap, scopes->entries.room * scopes->entries.size);
     if (heap == NULL)
         return false;
     scopes->heap = heap;

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define TOPIC     "tripmeter.control"
 #define NOW_MS    INT64_C(1772323200000) /* 2026-03-01T00:00:00Z */
 #define EPOCH     INT64_C(7)
 #define SHARD     3
@@ -26,10 +25,14 @@ struct record {
     json_t *value; /* NULL: tombstone */
 };
 
-/* A mock cluster, the sink on it, and a reader of the topic. */
+/* One embedded broker for the suite (it takes its time to stop), a topic for each test. */
+static rd_kafka_t *mock_client;
+static rd_kafka_mock_cluster_t *mock;
+static int topics_made;
+
+/* The sink, and a reader and a writer of its topic. */
 struct bench {
-    rd_kafka_t *client;
-    rd_kafka_mock_cluster_t *cluster;
+    char topic[32];
     rd_kafka_t *reader;
     rd_kafka_t *writer;
     struct config config;
@@ -62,7 +65,8 @@ client_new(rd_kafka_type_t type, const char *brokers)
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     char text[256];
 
-    (void)rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof text);
+    if (brokers != NULL)
+        (void)rd_kafka_conf_set(conf, "bootstrap.servers", brokers, text, sizeof text);
     (void)rd_kafka_conf_set(conf, "log_level", "0", text, sizeof text);
     if (type == RD_KAFKA_CONSUMER) {
         (void)rd_kafka_conf_set(conf, "group.id", "test", text, sizeof text);
@@ -93,19 +97,20 @@ bench_open(void)
     struct bench *bench = calloc(1, sizeof *bench);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
 
-    CU_ASSERT_FATAL(bench != NULL);
-    bench->client = client_new(RD_KAFKA_PRODUCER, "127.0.0.1:1");
-    bench->cluster = rd_kafka_mock_cluster_new(bench->client, 1);
-    (void)rd_kafka_mock_topic_create(bench->cluster, TOPIC, PARTITIONS, 1);
-    bench->config.kafka.brokers = rd_kafka_mock_cluster_bootstraps(bench->cluster);
+    if (bench == NULL)
+        abort();
+    (void)snprintf(bench->topic, sizeof bench->topic, "control-%d", topics_made++);
+    (void)rd_kafka_mock_topic_create(mock, bench->topic, PARTITIONS, 1);
+    bench->config.kafka.brokers = rd_kafka_mock_cluster_bootstraps(mock);
     bench->config.kafka.group = "tripmeter";
-    bench->config.kafka.control_topic = TOPIC;
+    bench->config.kafka.control_topic = bench->topic;
     bench->config.kafka.properties = quick;
     bench->config.kafka.property_count = 1;
     bench->reader = client_new(RD_KAFKA_CONSUMER, bench->config.kafka.brokers);
     bench->writer = client_new(RD_KAFKA_PRODUCER, bench->config.kafka.brokers);
     for (int i = 0; i < PARTITIONS; i++)
-        rd_kafka_topic_partition_list_add(list, TOPIC, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(list, bench->topic, i)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
     (void)rd_kafka_assign(bench->reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     return bench;
@@ -121,8 +126,6 @@ bench_close(struct bench *bench)
     }
     rd_kafka_destroy_flags(bench->reader, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     rd_kafka_destroy(bench->writer);
-    rd_kafka_mock_cluster_destroy(bench->cluster);
-    rd_kafka_destroy(bench->client);
     free(bench);
 }
 
@@ -265,7 +268,7 @@ write_foreign(struct bench *bench, struct scope_state state, int64_t seq)
     const struct control_stamp stamp = {"//tripmeter/other", seq, bench_wall_ms(bench)};
     size_t size;
     char *value = control_scope_message(&state, &stamp, &size);
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(bench->writer, TOPIC, NULL);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(bench->writer, bench->topic, NULL);
 
     CU_ASSERT_FATAL(value != NULL);
     CHECK_INT("foreign",
@@ -280,7 +283,7 @@ write_foreign(struct bench *bench, struct scope_state state, int64_t seq)
 static bool
 await_true(struct bench *bench, bool (*holds)(struct bench *))
 {
-    const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+    const struct timespec pause = {.tv_nsec = 5000000};
     const time_t end = time(NULL) + DEADLINE_S;
 
     while (!holds(bench) && time(NULL) < end) {
@@ -679,19 +682,23 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-/* Most tests provoke what is worth a warning. */
+/* Most tests provoke what is worth a warning: only errors are shown. */
 static int
-quiet(void)
+suite_open(void)
 {
     log_setup(LOG_ERROR, false);
-    return 0;
+    mock_client = client_new(RD_KAFKA_PRODUCER, NULL);
+    mock = rd_kafka_mock_cluster_new(mock_client, 1);
+    return mock == NULL;
 }
 
 static int
-loud(void)
+suite_close(void)
 {
+    rd_kafka_mock_cluster_destroy(mock);
+    rd_kafka_destroy(mock_client);
     log_setup(LOG_INFO, false);
     return 0;
 }
 
-const CU_SuiteInfo suite_control = {"control", quiet, loud, NULL, NULL, tests};
+const CU_SuiteInfo suite_control = {"control", suite_open, suite_close, NULL, NULL, tests};
