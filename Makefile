@@ -51,7 +51,9 @@ ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h)
 # What lint reads: all C that is ours.
-C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/fuzz/*.c)
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/gateway/*.c tests/fuzz/*.c)
+# What the integration tests run.
+PROGRAMS := tripmeter kafka_tool control_driver follower
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 # Targets that install packages first compile in a second make, which finds what the first brought.
@@ -82,7 +84,7 @@ check: deps-check ## build and run every unit test (SUITES="money cycle" runs so
 	@tests/env/with_postgres.sh $(OUT)/run_all $(SUITES)
 
 integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (TESTS="words" chooses)
-	@$(BUILD) $(OUT)/tripmeter $(OUT)/kafka_tool
+	@$(BUILD) $(addprefix $(OUT)/,$(PROGRAMS))
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  $(PYTHON) tests/run_integration.py $(TESTS)
 
@@ -98,7 +100,7 @@ layers: ## prove that includes only point the allowed way
 # without -Werror.
 strict-%: deps-lint
 	@$(BUILD) CC=$* STRICT=1 OUT=build/strict-$* \
-	  build/strict-$*/tripmeter build/strict-$*/run_all build/strict-$*/kafka_tool
+	  $(addprefix build/strict-$*/,$(PROGRAMS) run_all)
 
 lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc and clang, clang-tidy, cppcheck, layering
 	clang-format --dry-run -Werror $(C_FILES) $(CXXSRC) $(HDR)
@@ -147,6 +149,12 @@ $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libtripmeter.a
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/follower: $(call obj,tests/gateway/follower.c)
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/%.o: %.c Makefile
 	@mkdir -p $(@D)

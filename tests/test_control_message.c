@@ -179,20 +179,20 @@ test_expiry(void)
 {
     static const struct {
         const char *row;
-        int rank;
         int64_t ends_ms;
         int64_t expires_ms;
+        int rank;
         bool is_cut;
     } rows[] = {
-        {"a minute after its end", 3, NOW_MS + 1000, NOW_MS + 61000, false},
-        {"a burst exactly at its end", 4, NOW_MS + 1000, NOW_MS + 1000, false},
-        {"24 hours with the minute", 3, NOW_MS + CLOCK_DAY_MS - CLOCK_MINUTE_MS,
-         NOW_MS + CLOCK_DAY_MS, false},
-        {"a ms more is cut", 3, NOW_MS + CLOCK_DAY_MS - CLOCK_MINUTE_MS + 1, NOW_MS + CLOCK_DAY_MS,
+        {"a minute after its end", NOW_MS + 1000, NOW_MS + 61000, 3, false},
+        {"a burst exactly at its end", NOW_MS + 1000, NOW_MS + 1000, 4, false},
+        {"24 hours with the minute", NOW_MS + CLOCK_DAY_MS - CLOCK_MINUTE_MS, NOW_MS + CLOCK_DAY_MS,
+         3, false},
+        {"a ms more is cut", NOW_MS + CLOCK_DAY_MS - CLOCK_MINUTE_MS + 1, NOW_MS + CLOCK_DAY_MS, 3,
          true},
-        {"no end", 3, INT64_MAX, NOW_MS + CLOCK_DAY_MS, true},
-        {"no end, burst", 4, INT64_MAX, NOW_MS + CLOCK_DAY_MS, true},
-        {"over", 3, NOW_MS - CLOCK_HOUR_MS, NOW_MS - CLOCK_HOUR_MS + CLOCK_MINUTE_MS, false},
+        {"no end", INT64_MAX, NOW_MS + CLOCK_DAY_MS, 3, true},
+        {"no end, burst", INT64_MAX, NOW_MS + CLOCK_DAY_MS, 4, true},
+        {"over", NOW_MS - CLOCK_HOUR_MS, NOW_MS - CLOCK_HOUR_MS + CLOCK_MINUTE_MS, 3, false},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

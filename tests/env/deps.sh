@@ -18,7 +18,7 @@ build="gcc g++ make pkg-config librdkafka-dev libpq-dev libyaml-dev libcurl4-ope
     libjansson-dev libmicrohttpd-dev libssl-dev libxxhash-dev libsimdjson-dev tzdata"
 demo="$build postgresql-15 openssl python3 python3-aiosmtpd python3-psycopg2"
 check="$demo libcunit1-dev python3-jsonschema"
-test="$check default-jre-headless maven zstd"
+test="$check default-jre-headless maven zstd python3-confluent-kafka"
 lint="$build libcunit1-dev clang clang-format clang-tidy cppcheck"
 
 say() {
