@@ -308,33 +308,42 @@ load_preset(struct loader *loader, const struct key *key)
 {
     const struct yaml node = {.kind = YAML_TEXT, .at = {1, 1}, .text = text_of(key->preset)};
 
-    if (key->preset == REQUIRED)
-        (void)finding_error(loader->findings, loader_mark(loader, key->path), "%s is missing: %s",
-                            key->path, key->help);
-    else if (key->preset != NONE)
+    if (key->preset != REQUIRED && key->preset != NONE)
         (void)types[key->type].read(loader, key, &node);
 }
 
-static void
-load_key(struct loader *loader, const struct key *key)
+/* False when it is wrong, or missing. */
+static bool
+load_given(struct loader *loader, const struct key *key)
 {
+    const struct type *type = &types[key->type];
     const struct yaml *node = loader_find(loader, key->path);
     const struct yaml *file = NULL;
     char path[PATH_ROOM];
 
-    if (types[key->type].secret) {
+    if (type->secret) {
         (void)snprintf(path, sizeof path, "%s_file", key->path);
         file = loader_find(loader, path);
     }
     if (node != NULL && file != NULL)
-        (void)finding_error(loader->findings, file->key_at, "%s and %s are both given: keep one",
-                            path, key->path);
-    else if (file != NULL)
-        (void)loader_secret_file(loader, file, path, types[key->type].check,
-                                 member_of(loader, key));
-    else if (node != NULL)
-        (void)types[key->type].read(loader, key, node);
-    else
+        return finding_error(loader->findings, file->key_at, "%s and %s are both given: keep one",
+                             path, key->path);
+    if (file != NULL)
+        return loader_secret_file(loader, file, path, type->check, member_of(loader, key));
+    if (node != NULL)
+        return type->read(loader, key, node);
+    if (key->preset == REQUIRED)
+        return finding_error(loader->findings, loader_mark(loader, key->path), "%s is missing: %s",
+                             key->path, key->help);
+    return false;
+}
+
+/* What is wrong is the default for the checks that follow, so that one error does not look like
+ * several. */
+static void
+load_key(struct loader *loader, const struct key *key)
+{
+    if (!load_given(loader, key))
         load_preset(loader, key);
 }
 

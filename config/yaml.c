@@ -38,7 +38,11 @@ syntax_error(struct reader *reader)
     const yaml_parser_t *parser = &reader->parser;
     const char *problem = parser->problem == NULL ? "unknown problem" : parser->problem;
 
-    if (parser->error == YAML_MEMORY_ERROR)
+    if (strstr(problem, "cannot start any token") != NULL)
+        (void)finding_error(reader->findings, mark_of(parser->problem_mark),
+                            "not YAML: no value begins with this character; is it a tab? YAML is "
+                            "indented with blanks");
+    else if (parser->error == YAML_MEMORY_ERROR)
         (void)finding_error(reader->findings, (struct mark){1, 1}, "out of memory");
     else if (parser->error == YAML_READER_ERROR)
         (void)finding_error(reader->findings, mark_at_offset(reader->body, parser->problem_offset),
