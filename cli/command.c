@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 void
 command_complain(const char *format, ...)
@@ -81,13 +82,17 @@ command_config(const struct arguments *arguments, struct policy **policy, enum a
 const char *
 command_actor(const struct arguments *arguments)
 {
+    static char nobody[32]; /* a service without a name in its environment */
     const char *actor = option_value(arguments, "actor");
 
     if (actor == NULL)
         actor = command_environment("SUDO_USER");
     if (actor == NULL)
         actor = command_environment("USER");
-    return actor == NULL ? "unknown" : actor;
+    if (actor != NULL)
+        return actor;
+    (void)snprintf(nobody, sizeof nobody, "uid %lu", (unsigned long)getuid());
+    return nobody;
 }
 
 int64_t

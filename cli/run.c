@@ -1,7 +1,10 @@
-/* run and check: what an installation begins with. */
+/* run, check, migrate: what an installation begins with. */
 #include "cli/command.h"
+#include "cli/db.h"
+#include "config/keys.h"
 #include "engine/engine.h"
 #include "rules/policy.h"
+#include "sinks/migrate.h"
 
 /* ---- run --------------------------------------------------------------------------------------- */
 
@@ -64,6 +67,11 @@ run_check(const struct arguments *arguments)
 {
     struct findings findings = {.arena = NULL};
     struct policy *policy = NULL;
+
+    if (option_given(arguments, "keys")) {
+        keys_print(stdout);
+        return ANSWER_FINE;
+    }
     const char *path = command_config_path(arguments);
 
     if (path == NULL)
@@ -81,7 +89,10 @@ run_check(const struct arguments *arguments)
     return answer;
 }
 
-static const struct option_row check_options[] = {OPTION_CONFIG, {NULL, NULL, NULL, false}};
+static const struct option_row check_options[] = {
+    OPTION_CONFIG,
+    {"keys", NULL, "list every key of the configuration instead", false},
+    {NULL, NULL, NULL, false}};
 
 const struct command_row command_check = {
     .name = "check",
@@ -92,3 +103,49 @@ const struct command_row command_check = {
     .more = "Each finding is a line file:line:column: text. Nothing is contacted.\n",
     .options = check_options,
     .run = run_check};
+
+/* ---- migrate ----------------------------------------------------------------------------------- */
+
+static void
+on_progress(void *context, const char *line)
+{
+    (void)context;
+    puts(line);
+}
+
+static enum answer
+run_migrate(const struct arguments *arguments)
+{
+    struct err why = {.class = ERR_NONE};
+    struct policy *policy = NULL;
+    enum answer answer;
+    struct pg pg = {.conn = NULL};
+    struct config *config = command_config(arguments, &policy, &answer);
+
+    if (config == NULL)
+        return answer;
+    /* Opened first, so that a server that is not there is told from a migration that fails. */
+    const bool reached = pg_open(&pg, config->postgres.url, "tripmeter migrate", &why);
+
+    pg_close(&pg);
+    if (!reached)
+        why.class = ERR_RETRY;
+    const bool good = reached && migrate_run(config->postgres.url, on_progress, NULL, &why);
+
+    policy_free(policy);
+    config_free(config);
+    return good ? ANSWER_FINE : command_failed(&why);
+}
+
+static const struct option_row migrate_options[] = {OPTION_CONFIG, {NULL, NULL, NULL, false}};
+
+const struct command_row command_migrate = {
+    .name = "migrate",
+    .words = "",
+    .least = 0,
+    .most = 0,
+    .what = "Create the database's schema or bring it up to date",
+    .more = "Doing it again changes nothing. Whoever owns the database should do it; the engine's\n"
+            "own user needs no such rights.\n",
+    .options = migrate_options,
+    .run = run_migrate};

@@ -1,0 +1,30 @@
+/*
+ * From a change in Postgres to its effect: every change is one or more rows of tripmeter.command,
+ * and the engine marks each when it has applied it.
+ */
+#ifndef CLI_APPLIED_H
+#define CLI_APPLIED_H
+
+#include "cli/db.h"
+
+#define APPLIED_WAIT_MS 5000
+
+struct applied {
+    char *ids;        /* a bigint[] literal; NULL: none */
+    int64_t count;    /* commands in all */
+    int64_t done;     /* of them: applied */
+    int64_t homeless; /* of them: without a shard, because no engine has run yet */
+    char error[256];  /* why one had no effect, "" when all had */
+};
+
+/* Within the transaction that made the change, before its COMMIT. */
+bool applied_begin(struct db *db, struct applied *applied, struct err *why);
+/* After the COMMIT: waits until all are applied, at most limit_ms (0: looks once). */
+bool applied_wait(struct db *db, struct applied *applied, int64_t limit_ms, struct err *why);
+void applied_free(struct applied *applied);
+
+/* COMMIT, wait unless `no_wait`, and a line that says what became of it. False and an error only when
+ * the change itself was not committed. */
+bool applied_commit(struct db *db, bool no_wait, struct err *why);
+
+#endif

@@ -1,0 +1,201 @@
+#include "cli/contract.h"
+
+#include "config/tenant_spec.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define SPEC_MEMORY ((size_t)4 << 20)
+
+bool
+contract_check(json_t *spec, const struct policy *policy, struct err *why)
+{
+    struct arena *arena = arena_new(SPEC_MEMORY);
+    char *text = json_dumps(spec, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    struct tenant_spec parsed = {.plan = {NULL, 0}};
+    const bool good = arena != NULL && text != NULL
+                          ? tenant_spec_parse(text_of(text), arena, &parsed, why) &&
+                                tenant_spec_check(&parsed, policy, why)
+                          : err_set(why, ERR_FATAL, "out of memory");
+
+    free(text);
+    arena_free(arena);
+    return good;
+}
+
+/* ---- reading and writing ----------------------------------------------------------------------- */
+
+static bool
+set_text(json_t *spec, const char *member, const char *value)
+{
+    return value == NULL || json_object_set_new(spec, member, json_string(value)) == 0;
+}
+
+static bool
+set_json(json_t *spec, const char *member, const char *value)
+{
+    return json_object_set_new(spec, member, json_loads(value, 0, NULL)) == 0;
+}
+
+/* Columns 1 to 5: plan, zone, currency, limits, projects. */
+json_t *
+contract_of_row(const PGresult *rows, int row)
+{
+    json_t *spec = json_object();
+
+    if (set_text(spec, "plan", db_text(rows, row, 1)) &&
+        set_text(spec, "zone", db_text(rows, row, 2)) &&
+        set_text(spec, "currency", db_text(rows, row, 3)) &&
+        set_json(spec, "limits", db_text(rows, row, 4)) &&
+        set_json(spec, "projects", db_text(rows, row, 5)))
+        return spec;
+    json_decref(spec);
+    return NULL;
+}
+
+bool
+contract_read(struct db *db, const char *tenant, json_t **spec, int64_t *version, struct err *why)
+{
+    const char *const values[] = {tenant};
+    /* A statement of its own: the next one then sees what the one that held the lock wrote. */
+    PGresult *rows = db_query(
+        db, "SELECT pg_advisory_xact_lock(hashtext('tripmeter.tenant:' || $1))", values, 1, why);
+
+    if (rows == NULL)
+        return false;
+    PQclear(rows);
+    rows = db_query(db,
+                    "SELECT version, plan, zone, currency, limits, projects"
+                    " FROM tripmeter.tenant_version WHERE tenant = $1"
+                    " ORDER BY version DESC LIMIT 1",
+                    values, 1, why);
+    if (rows == NULL)
+        return false;
+    *version = PQntuples(rows) == 0 ? 0 : db_int(rows, 0, 0);
+    *spec =
+        *version == 0 ? json_pack("{s:{}, s:{}}", "limits", "projects") : contract_of_row(rows, 0);
+    PQclear(rows);
+    return *spec != NULL ||
+           err_set(why, ERR_FATAL, "tenant %s: its version %" PRId64 " cannot be read", tenant,
+                   *version);
+}
+
+static char *
+dump_member(json_t *spec, const char *member)
+{
+    json_t *value = json_object_get(spec, member);
+
+    return value == NULL ? strdup("{}") : json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(15));
+}
+
+static const char sql_write[] =
+    "WITH newest AS (SELECT * FROM tripmeter.tenant_version v WHERE v.tenant = $1"
+    "  ORDER BY v.version DESC LIMIT 1)"
+    "INSERT INTO tripmeter.tenant_version"
+    "  (tenant, version, valid_from, actor, reason, plan, zone, currency, limits, projects)"
+    "SELECT $1, coalesce((SELECT version FROM newest), 0) + 1, coalesce($2::timestamptz, now()),"
+    "  $3, $4, $5, $6, $7, $8::jsonb, $9::jsonb "
+    "WHERE NOT EXISTS (SELECT FROM newest n WHERE (n.plan, n.zone, n.currency, n.limits, "
+    "n.projects)"
+    "  IS NOT DISTINCT FROM ($5::text, $6::text, $7::text, $8::jsonb, $9::jsonb)) "
+    "RETURNING version";
+
+bool
+contract_write(struct db *db, const char *tenant, json_t *spec, const struct contract_words *words,
+               int64_t *version, struct err *why)
+{
+    char *limits = dump_member(spec, "limits");
+    char *projects = dump_member(spec, "projects");
+    const char *const values[] = {tenant,
+                                  words->from,
+                                  words->actor,
+                                  words->reason,
+                                  json_string_value(json_object_get(spec, "plan")),
+                                  json_string_value(json_object_get(spec, "zone")),
+                                  json_string_value(json_object_get(spec, "currency")),
+                                  limits,
+                                  projects};
+    PGresult *rows =
+        limits == NULL || projects == NULL ? NULL : db_query(db, sql_write, values, 9, why);
+
+    if (rows != NULL)
+        *version = PQntuples(rows) == 0 ? 0 : db_int(rows, 0, 0);
+    else if (why->class == ERR_NONE)
+        (void)err_set(why, ERR_FATAL, "out of memory");
+    PQclear(rows);
+    free(limits);
+    free(projects);
+    return why->class == ERR_NONE;
+}
+
+/* ---- changes as words --------------------------------------------------------------------------- */
+
+static bool
+limit_value(const char *word, const char *value, json_t **out, struct err *why)
+{
+    struct money money;
+    int64_t count = 0;
+
+    if (strcmp(value, "unlimited") == 0)
+        *out = json_string(value);
+    else if (text_to_int(text_of(value), 0, INT64_MAX, &count))
+        *out = json_integer(count);
+    else if (money_parse(text_of(value), &money, why) && money.nano >= 0)
+        *out = json_string(value);
+    else
+        return err_set(why, ERR_INPUT,
+                       "limit \"%s\": \"%s\" is no number, unlimited, or plan (as the plan has it)",
+                       word, value);
+    return true;
+}
+
+bool
+contract_limit(json_t *limits, const char *word, struct err *why)
+{
+    const char *equals = strchr(word, '=');
+    char quota[128];
+    json_t *value = NULL;
+
+    if (equals == NULL || equals == word || (size_t)(equals - word) >= sizeof quota)
+        return err_set(why, ERR_INPUT, "limit \"%s\" is not quota=value, as in api_calls=60000",
+                       word);
+    (void)text_copy(quota, sizeof quota, (struct text){word, (size_t)(equals - word)});
+    if (strcmp(equals + 1, "plan") == 0) {
+        (void)json_object_del(limits, quota);
+        return true;
+    }
+    return limit_value(word, equals + 1, &value, why) &&
+           (json_object_set_new(limits, quota, value) == 0 ||
+            err_set(why, ERR_INPUT, "limit \"%s\" is no UTF-8", word));
+}
+
+bool
+contract_project(json_t *spec, const char *word, struct err *why)
+{
+    const size_t name_size = strcspn(word, ":");
+    const char *rest = word[name_size] == ':' ? word + name_size + 1 : word + name_size;
+    json_t *limits = json_object();
+    bool good = name_size > 0 ||
+                err_set(why, ERR_INPUT, "project \"%s\" is not name or name:quota=value,...", word);
+
+    while (good && *rest != '\0') {
+        const size_t size = strcspn(rest, ",");
+        char limit[256];
+
+        if (size >= sizeof limit)
+            good = err_set(why, ERR_INPUT, "project \"%s\": a limit is too long", word);
+        else {
+            (void)text_copy(limit, sizeof limit, (struct text){rest, size});
+            good = contract_limit(limits, limit, why);
+        }
+        rest += size + (rest[size] == ',');
+    }
+    char name[256];
+
+    (void)text_copy(name, sizeof name, (struct text){word, name_size});
+    if (good && json_object_set_new(json_object_get(spec, "projects"), name,
+                                    json_pack("{s:O}", "limits", limits)) != 0)
+        good = err_set(why, ERR_INPUT, "project \"%s\" is no UTF-8", word);
+    json_decref(limits);
+    return good;
+}

@@ -1,0 +1,116 @@
+#include "cli/standing.h"
+
+#include "config/zones.h"
+#include "sinks/store.h"
+
+#define LOAD_WAIT_MS 30000
+
+static void
+set_unallocated(const struct tenant *tenant, struct standing *out)
+{
+    out->unallocated = out->limit;
+    for (size_t i = 0; i < tenant->quota_count; i++) {
+        const struct quota_state *budget = &tenant->quotas[i];
+
+        if (budget->rule != out->quota->rule || budget->project < 0 || budget->unlimited)
+            continue;
+        out->has_budgets = true;
+        out->unallocated -= budget->limit;
+    }
+}
+
+void
+standing_of(const struct tenant *tenant, size_t index, struct standing *out)
+{
+    const struct quota_state *quota = &tenant->quotas[index];
+    const struct tenant_period *period = &tenant->periods[0];
+    const tally used = meter_read(&period->totals[quota->project + 1].sum, quota->rule->meter);
+
+    *out = (struct standing){.quota = quota,
+                             .is_money = meter_is_money(quota->rule->meter),
+                             .used = used,
+                             .level = "ok",
+                             .resets_ms = period->period.end_ms};
+    if (quota->project >= 0)
+        out->project = tenant->spec.projects[quota->project].name;
+    if (quota->unlimited)
+        return;
+    out->limit = quota->limit;
+    out->remaining = used < quota->limit ? quota->limit - used : 0;
+    out->over = used > quota->limit ? used - quota->limit : 0;
+    out->percent = quota_percent(used, quota->limit);
+    out->level = policy_level(used, quota->limit);
+    out->approaching =
+        quota->limit == 0 || used >= policy_step_amount(quota->limit, quota->rule->soft_pct);
+    if (quota->project < 0)
+        set_unallocated(tenant, out);
+}
+
+struct loading {
+    const struct policy *policy;
+    const struct zone *zone; /* the policy's */
+    struct standing_load *out;
+};
+
+static void
+on_tenant(void *context, const struct tenant_load *load)
+{
+    const struct loading *loading = context;
+    struct tenant_load whole = *load;
+
+    if (whole.zone == NULL)
+        whole.zone = loading->zone;
+    loading->out->seen = load->known || load->period_count > 0;
+    loading->out->tenant = tenant_new(&whole, (struct key128){0, 0}, load->home, loading->policy,
+                                      loading->out->now_ms);
+}
+
+/* The time of the shard that judges the tenant. */
+static bool
+shard_time(struct session *session, const char *name, struct standing_load *out, struct err *why)
+{
+    const char *const values[] = {name};
+    PGresult *rows =
+        db_query(&session->db,
+                 "SELECT h, " DB_MS(
+                     "s.shard_time") " FROM tripmeter.home_shard($1) h LEFT JOIN tripmeter.shard s"
+                                     " ON s.shard = h",
+                 values, 1, why);
+
+    if (rows == NULL)
+        return false;
+    out->shard = db_text(rows, 0, 0) == NULL ? -1 : (int32_t)db_int(rows, 0, 0);
+    out->settled = db_text(rows, 0, 1) != NULL;
+    out->now_ms = out->settled ? db_int(rows, 0, 1) : command_now_ms(session->config);
+    PQclear(rows);
+    return true;
+}
+
+static bool
+load_tenant(struct session *session, const char *name, struct loading *loading, struct err *why)
+{
+    const struct text names[] = {text_of(name)};
+    const struct load_query query = {
+        .shard = loading->out->shard, .after_ms = loading->out->now_ms, .names = names, .count = 1};
+    struct store *store = store_open(session->config, "tripmeter command", why);
+    const bool good = store != NULL && store_load_send(store, &query, why);
+    const int answer = good ? store_load_poll(store, LOAD_WAIT_MS, on_tenant, loading, why) : -1;
+
+    store_close(store);
+    return answer == 1 || (answer == 0 && err_set(why, ERR_RETRY, "Postgres does not answer"));
+}
+
+bool
+standing_load(struct session *session, const char *name, struct standing_load *out, struct err *why)
+{
+    struct loading loading = {.policy = session_policy(session, why), .out = out};
+
+    *out = (struct standing_load){.tenant = NULL};
+    if (loading.policy == NULL)
+        return false;
+    loading.zone = zones_get(loading.policy->zone, why);
+    if (loading.zone == NULL || !shard_time(session, name, out, why) ||
+        !load_tenant(session, name, &loading, why))
+        return false;
+    return out->tenant != NULL || err_set(why, ERR_FATAL, "out of memory");
+}

@@ -1,0 +1,43 @@
+/*
+ * How a tenant stands: each quota's use against its limit, as the engine would judge it.
+ *
+ * Loaded by the engine's own query and bound by the engine's own code (rules/tenant.h), with the
+ * totals that are settled in Postgres and the shard's own time.
+ */
+#ifndef CLI_STANDING_H
+#define CLI_STANDING_H
+
+#include "cli/session.h"
+#include "rules/tenant.h"
+
+struct standing {
+    const struct quota_state *quota;
+    struct text project; /* absent: the tenant itself */
+    bool is_money;
+    tally used;
+    tally limit;       /* 0 when unlimited */
+    tally remaining;   /* never negative */
+    tally over;        /* what is beyond the limit */
+    int32_t percent;   /* rounded down */
+    const char *level; /* ok, info, warning, critical, exceeded */
+    bool approaching;  /* at or above the soft threshold */
+    int64_t resets_ms;
+    bool has_budgets;  /* some of the tenant's limit was given to projects */
+    tally unallocated; /* what was not */
+};
+
+/* The quota's numbers now; `index` into the tenant's quotas. */
+void standing_of(const struct tenant *tenant, size_t index, struct standing *out);
+
+struct standing_load {
+    struct tenant *tenant;
+    int64_t now_ms; /* shard time, or the wall clock before the first settlement */
+    bool settled;   /* now_ms is shard time */
+    int32_t shard;  /* -1: none yet */
+    bool seen;      /* has events or a contract */
+};
+/* tenant_free afterwards. The tenant may be one that nobody knows: see `seen`. */
+bool standing_load(struct session *session, const char *name, struct standing_load *out,
+                   struct err *why);
+
+#endif

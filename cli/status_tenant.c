@@ -1,0 +1,269 @@
+#include "cli/columns.h"
+#include "cli/moment.h"
+#include "cli/standing.h"
+#include "cli/status.h"
+
+#include <inttypes.h>
+
+/* What gateways are told of the tenant's scopes now. */
+static const char sql_restrictions[] =
+    "SELECT * FROM (SELECT DISTINCT ON (d.scope) d.scope, d.outcome, coalesce(d.code, ''),"
+    "  " DB_MS("d.at") ", d.restrictions"
+                       "  FROM tripmeter.decision d WHERE d.tenant = $1 ORDER BY d.scope, d.at "
+                       "DESC, d.id DESC) l"
+                       " WHERE l.outcome <> 'allow' ORDER BY l.scope";
+
+/* ---- for people --------------------------------------------------------------------------------- */
+
+static void
+print_head(const struct standing_load *load)
+{
+    const struct tenant *tenant = load->tenant;
+    char at[MOMENT_SIZE];
+
+    printf("tenant  %s: ", tenant->name.at);
+    if (tenant->known)
+        printf("plan %s, version %" PRId64, tenant->plan->name.at, tenant->version);
+    else
+        printf("no contract, plan %s", tenant->plan->name.at);
+    printf(", %s, %.*s\n", zone_name(tenant->zone), (int)tenant->currency.size,
+           tenant->currency.at);
+    printf("period  %s to ", moment_text(tenant->zone, tenant->periods[0].period.start_ms, at));
+    printf("%s\n", moment_text(tenant->zone, tenant->periods[0].period.end_ms, at));
+    printf("as of   %s", moment_text(tenant->zone, load->now_ms, at));
+    if (load->settled)
+        printf(", shard %" PRId32 "\n\n", load->shard);
+    else
+        puts(", nothing settled yet\n");
+}
+
+static void
+add_amount(struct columns *columns, tally amount, const struct standing *one, struct text currency)
+{
+    char text[AMOUNT_SIZE];
+
+    columns_add(columns, amount_text(amount, one->is_money, currency, text));
+}
+
+static void
+add_standing(struct columns *columns, const struct tenant *tenant, size_t index)
+{
+    const bool is_shadow = tenant->quotas[index].rule->mode == MODE_SHADOW;
+    const bool blocks = tenant->quotas[index].rule->on_exceed == ON_EXCEED_BLOCK;
+    struct standing one;
+    char percent[16];
+    char at[MOMENT_SIZE];
+    char level[48];
+
+    standing_of(tenant, index, &one);
+    columns_add(columns, one.quota->rule->name.at);
+    columns_add(columns, one.project.at);
+    add_amount(columns, one.used, &one, tenant->currency);
+    if (one.quota->unlimited) {
+        columns_add(columns, "unlimited");
+        for (int i = 0; i < 3; i++)
+            columns_add(columns, "");
+    } else {
+        add_amount(columns, one.limit, &one, tenant->currency);
+        add_amount(columns, one.remaining, &one, tenant->currency);
+        add_amount(columns, one.over, &one, tenant->currency);
+        (void)snprintf(percent, sizeof percent, "%" PRId32 " %%", one.percent);
+        columns_add(columns, percent);
+    }
+    (void)snprintf(level, sizeof level, "%s%s", one.level, one.approaching ? ", approaching" : "");
+    columns_add(columns, level);
+    columns_add(columns, is_shadow ? "shadow" : blocks ? "block" : "alert");
+    columns_add(columns, moment_text(tenant->zone, one.resets_ms, at));
+}
+
+/* What is left of the tenant's limit when its projects have theirs. */
+static void
+print_unallocated(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->quota_count; i++) {
+        struct standing one;
+        char left[AMOUNT_SIZE];
+        char limit[AMOUNT_SIZE];
+
+        standing_of(tenant, i, &one);
+        if (one.has_budgets)
+            printf("%s: %s of %s not given to projects\n", one.quota->rule->name.at,
+                   amount_text(one.unallocated, one.is_money, tenant->currency, left),
+                   amount_text(one.limit, one.is_money, tenant->currency, limit));
+    }
+}
+
+static void
+print_standings(const struct tenant *tenant)
+{
+    static const char *const titles[] = {"QUOTA",      "PROJECT", ">USED",    ">LIMIT",
+                                         ">REMAINING", ">OVER",   ">PERCENT", "LEVEL",
+                                         "ON EXCEED",  "RESETS",  NULL};
+    struct columns *columns = columns_new(titles);
+
+    for (size_t i = 0; columns != NULL && i < tenant->quota_count; i++)
+        add_standing(columns, tenant, i);
+    if (tenant->quota_count == 0)
+        puts("the plan has no quotas: nothing is limited");
+    else if (columns != NULL)
+        columns_print(columns, stdout);
+    columns_free(columns);
+    print_unallocated(tenant);
+}
+
+static void
+print_restrictions(const PGresult *rows, const struct zone *zone)
+{
+    static const char *const titles[] = {"SCOPE", "OUTCOME", "CODE", "SINCE", NULL};
+    struct columns *columns = columns_new(titles);
+
+    puts("");
+    for (int i = 0; columns != NULL && i < PQntuples(rows); i++) {
+        char at[MOMENT_SIZE];
+
+        columns_add(columns, db_text(rows, i, 0));
+        columns_add(columns, db_text(rows, i, 1));
+        columns_add(columns, db_text(rows, i, 2));
+        columns_add(columns, moment_text(zone, db_int(rows, i, 3), at));
+    }
+    if (PQntuples(rows) == 0)
+        puts("nothing of it is restricted");
+    else if (columns != NULL)
+        columns_print(columns, stdout);
+    columns_free(columns);
+}
+
+/* ---- for programs -------------------------------------------------------------------------------- */
+
+/* Money as exact text, counts as numbers. */
+static json_t *
+json_amount(tally amount, bool is_money)
+{
+    char text[TALLY_TEXT_SIZE];
+
+    return is_money ? json_string(tally_format_short(amount, 2, text))
+                    : json_integer((json_int_t)amount);
+}
+
+static json_t *
+json_moment(int64_t at_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    return json_string(clock_format(at_ms, text));
+}
+
+static json_t *
+json_standing(const struct tenant *tenant, size_t index)
+{
+    struct standing one;
+
+    standing_of(tenant, index, &one);
+    const struct quota *rule = one.quota->rule;
+    const bool limited = !one.quota->unlimited;
+    json_t *out = json_pack(
+        "{s:s%, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "quota", rule->name.at, rule->name.size,
+        "project",
+        one.project.at == NULL ? json_null() : json_stringn(one.project.at, one.project.size),
+        "meter", meter_names[rule->meter], "currency",
+        one.is_money ? json_stringn(tenant->currency.at, tenant->currency.size) : json_null(),
+        "used", json_amount(one.used, one.is_money), "limit",
+        limited ? json_amount(one.limit, one.is_money) : json_null(), "remaining",
+        limited ? json_amount(one.remaining, one.is_money) : json_null(), "over",
+        limited ? json_amount(one.over, one.is_money) : json_null());
+    json_t *more = json_pack("{s:o, s:s, s:b, s:b, s:s, s:s, s:o}", "percent",
+                             limited ? json_integer(one.percent) : json_null(), "level", one.level,
+                             "approaching", one.approaching, "blocked", one.quota->blocked,
+                             "on_exceed", rule->on_exceed == ON_EXCEED_BLOCK ? "block" : "alert",
+                             "mode", rule->mode == MODE_SHADOW ? "shadow" : "enforce", "resets_at",
+                             json_moment(one.resets_ms));
+
+    (void)json_object_update(out, more);
+    json_decref(more);
+    return out;
+}
+
+static json_t *
+json_status(const struct standing_load *load, const PGresult *rows)
+{
+    const struct tenant *tenant = load->tenant;
+    json_t *quotas = json_array();
+    json_t *restrictions = json_array();
+
+    for (size_t i = 0; i < tenant->quota_count; i++)
+        (void)json_array_append_new(quotas, json_standing(tenant, i));
+    for (int i = 0; i < PQntuples(rows); i++)
+        (void)json_array_append_new(
+            restrictions, json_pack("{s:s, s:s, s:s, s:o, s:o}", "scope", db_text(rows, i, 0),
+                                    "outcome", db_text(rows, i, 1), "code", db_text(rows, i, 2),
+                                    "since", json_moment(db_int(rows, i, 3)), "restrictions",
+                                    json_loads(db_text(rows, i, 4), 0, NULL)));
+    return json_pack("{s:s%, s:b, s:I, s:s%, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o}",
+                     "tenant", tenant->name.at, tenant->name.size, "known", tenant->known,
+                     "version", (json_int_t)tenant->version, "plan", tenant->plan->name.at,
+                     tenant->plan->name.size, "zone", zone_name(tenant->zone), "currency",
+                     tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms),
+                     "settled", load->settled, "period", "start",
+                     json_moment(tenant->periods[0].period.start_ms), "end",
+                     json_moment(tenant->periods[0].period.end_ms), "quotas", quotas,
+                     "restrictions", restrictions);
+}
+
+/* ---- both ----------------------------------------------------------------------------------------- */
+
+/* Says that nobody knows the tenant, and who may be meant. */
+static enum answer
+unknown(struct session *session, const char *name, struct err *why)
+{
+    enum { SUGGESTION_LIMIT = 10000 };
+    const char *names[SUGGESTION_LIMIT];
+    int count = 0;
+    PGresult *rows = db_query(&session->db,
+                              "SELECT tenant FROM tripmeter.tenant_shard"
+                              " UNION SELECT tenant FROM tripmeter.tenant_version LIMIT 10000",
+                              NULL, 0, why);
+
+    if (rows == NULL)
+        return ANSWER_NO;
+    for (; count < PQntuples(rows) && count < SUGGESTION_LIMIT; count++)
+        names[count] = db_text(rows, count, 0);
+    const char *near = options_nearest(name, names, (size_t)count);
+
+    if (near == NULL)
+        command_complain("tenant \"%s\" has no contract and has sent nothing", name);
+    else
+        command_complain("tenant \"%s\" has no contract and has sent nothing: did you mean \"%s\"?",
+                         name, near);
+    PQclear(rows);
+    return ANSWER_NO;
+}
+
+enum answer
+status_tenant(struct session *session, const char *name, bool json, struct err *why)
+{
+    const char *const values[] = {name};
+    struct standing_load load = {.tenant = NULL};
+    enum answer answer = ANSWER_FINE;
+    PGresult *rows = NULL;
+
+    if (!standing_load(session, name, &load, why))
+        goto done;
+    if (!load.seen) {
+        answer = unknown(session, name, why);
+        goto done;
+    }
+    rows = db_query(&session->db, sql_restrictions, values, 1, why);
+    if (rows == NULL)
+        goto done;
+    if (json)
+        answer = command_print_json(json_status(&load, rows));
+    else {
+        print_head(&load);
+        print_standings(load.tenant);
+        print_restrictions(rows, load.tenant->zone);
+    }
+done:
+    PQclear(rows);
+    tenant_free(load.tenant);
+    return answer;
+}
