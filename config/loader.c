@@ -64,8 +64,9 @@ loader_text(struct loader *loader, const struct yaml *node, const char *what, st
     if (!node_text(loader->findings, node, what, out))
         return false;
     start = strstr(out->at, "${");
-    if (start == NULL)
-        return true;
+    if (start == NULL) /* the tree goes when the configuration is read */
+        return arena_keep(loader->config->arena, out) ||
+               finding_error(loader->findings, node->at, "out of memory");
     if (start == out->at && strchr(start, '}') == out->at + out->size - 1 && out->size > 3)
         return from_environment(loader, node, what, out);
     return finding_error(loader->findings, node->at,
