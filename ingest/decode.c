@@ -298,7 +298,7 @@ keep_body(struct decoder *decoder, struct event *event)
     return true;
 }
 
-/* Each of the three as far as it can be read; *first is what is wrong with the first that cannot. */
+/* Each of the three as far as it can be read; *first: what is wrong with the first that cannot. */
 static bool
 read_identity(struct decoder *decoder, struct event *event, struct dead *first)
 {
@@ -420,7 +420,7 @@ read_event(struct decoder *decoder, struct event *event)
     return !event_kind_is_kept(event->kind) || keep_body(decoder, event);
 }
 
-/* The event whose envelope has been read: first who it is, then whether it is ours, then the rest. */
+/* The event whose envelope has been read: who it is, whether it is ours, then the rest. */
 static enum decoded
 decode_envelope(struct decoder *decoder, struct event *event)
 {

@@ -99,6 +99,12 @@ fill(dom::element from, json_value *to)
     }
 }
 
+bool
+is_absent(const json_value *value)
+{
+    return value->type == JSON_NULL || (value->type == JSON_TEXT && value->is.text.size == 0);
+}
+
 json_fault
 fault_of(simdjson::error_code error)
 {
@@ -212,6 +218,7 @@ json_sort_members(json_members *members, const json_value *object, const vocabul
 {
     uint32_t order = 0;
 
+    members->given = 0;
     members->seen = 0;
     members->twice = -1;
     members->unknown = 0;
@@ -225,9 +232,12 @@ json_sort_members(json_members *members, const json_value *object, const vocabul
         } else if ((members->seen >> slot & 1) != 0) {
             members->twice = slot;
         } else {
-            members->seen |= uint64_t{1} << slot;
+            json_value *found = &members->found[slot];
+
             members->order[slot] = order;
-            fill(member.value, &members->found[slot]);
+            fill(member.value, found);
+            members->seen |= uint64_t{1} << slot;
+            members->given |= uint64_t{!is_absent(found)} << slot;
         }
         order++;
     }

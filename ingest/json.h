@@ -70,6 +70,7 @@ bool json_next_element(struct json_walk *walk, struct json_value *value);
 
 /* The members of an object, sorted by a vocabulary in one pass. */
 struct json_members {
+    uint64_t given;      /* bit i: found[i] is neither null nor the empty text */
     uint64_t seen;       /* bit i: the member of name i is there, in found[i] */
     int twice;           /* a name that is there twice, the first one in found[]; -1: none */
     uint32_t unknown;    /* members of other names */

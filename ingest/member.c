@@ -123,12 +123,6 @@ value_is_unique(const struct json_value *value, const struct reading *reading, s
     return true;
 }
 
-static bool
-is_absent(const struct json_value *value)
-{
-    return value->type == JSON_NULL || (value->type == JSON_TEXT && value->is.text.size == 0);
-}
-
 /* What the vocabulary does not name may still not be there twice, here or further inside. */
 static bool
 check_unknown(const struct vocabulary *vocabulary, const struct json_value *object,
@@ -156,10 +150,7 @@ object_read(struct object *object, const struct vocabulary *vocabulary,
     object->vocabulary = vocabulary;
     object->dead = dead;
     json_sort_members(members, value, vocabulary);
-    object->given = members->seen;
-    for (int slot = 0; members->seen >> slot != 0; slot++)
-        if ((members->seen >> slot & 1) != 0 && is_absent(&members->found[slot]))
-            object->given &= ~(UINT64_C(1) << slot);
+    object->given = members->given;
     if (members->twice >= 0)
         return refuse_double(dead, vocabulary->names[members->twice]);
     return (members->unknown <= 1 && !members->unknown_nested) ||
@@ -205,8 +196,8 @@ odd_bytes(uint64_t word)
     const uint64_t blank = UINT64_C(0x2020202020202020);
     const uint64_t one = UINT64_C(0x0101010101010101);
 
-    /* At least 0x80, or 0x7f, or less than 0x20. */
-    return (word | (word + one) | ~((word | high) - blank)) & high;
+    /* At least 0x80, or 0x7f, or less than 0x20: only such bytes carry or borrow. */
+    return (word | (word + one) | (word - blank)) & high;
 }
 
 /* Nothing but printable ASCII, in words that may overlap. False: it takes a closer look. */

@@ -1,9 +1,9 @@
 /*
  * The members of a JSON object that the engine knows, found in one pass over it.
  *
- * object_read sorts an object's values into the slots of a vocabulary and refuses a member that is named twice,
- * known or not, here or in anything below that the engine does not look into.  null and the empty
- * text are absent: it is what gateways write for what they do not have.
+ * object_read sorts an object's values into the slots of a vocabulary and refuses a member that
+ * is named twice, known or not, here or in anything below that the engine does not look into.
+ * null and the empty text are absent: it is what gateways write for what they do not have.
  *
  * The object_... readers turn one slot into a value.  They answer false after having said in
  * object->dead what is wrong; an absent member is true and leaves *out alone.
