@@ -59,6 +59,11 @@ check_mail(struct loader *loader)
     struct config *config = loader->config;
     static const int ports[] = {[SMTP_STARTTLS] = 587, [SMTP_IMPLICIT] = 465, [SMTP_OFF] = 25};
 
+    /* What stands in the file, be it right or wrong. */
+    const bool user = loader_find(loader, "smtp.user") != NULL;
+    const bool password = loader_find(loader, "smtp.password") != NULL ||
+                          loader_find(loader, "smtp.password_file") != NULL;
+
     config->smtp.starttls = config->smtp.tls == SMTP_STARTTLS;
     config->smtp.implicit_tls = config->smtp.tls == SMTP_IMPLICIT;
     if (config->smtp.port == 0)
@@ -66,15 +71,13 @@ check_mail(struct loader *loader)
     if (config->smtp.host != NULL && loader_find(loader, "smtp.from") == NULL)
         (void)finding_error(loader->findings, loader_mark(loader, "smtp.host"),
                             "smtp.from is missing: the sender of e-mails");
-    if ((config->smtp.user == NULL) != (config->smtp.password == NULL))
-        (void)finding_error(
-            loader->findings,
-            loader_mark(loader, config->smtp.user == NULL ? "smtp.password" : "smtp.user"),
-            "smtp.user and smtp.password go together: give both or none");
+    if (user != password)
+        (void)finding_error(loader->findings,
+                            loader_mark(loader, user ? "smtp.user" : "smtp.password"),
+                            "smtp.user and smtp.password go together: give both or none");
     if (config->smtp.host != NULL && config->smtp.tls == SMTP_OFF)
         finding_warning(loader->findings, loader_mark(loader, "smtp.tls"),
-                        "smtp.tls: e-mails%s leave unencrypted",
-                        config->smtp.user == NULL ? "" : " and the password");
+                        "smtp.tls: e-mails%s leave unencrypted", user ? " and the password" : "");
 }
 
 static void
@@ -105,6 +108,8 @@ check_receivers(struct loader *loader)
                         "page only, nobody is told");
         return;
     }
+    if (receivers->kind != YAML_MAP)
+        return;
     check_receiver(loader, "alerts.tenant_alerts", config->alerts.tenant_alerts);
     check_receiver(loader, "alerts.engine_alerts", config->alerts.engine_alerts);
 }

@@ -1,45 +1,15 @@
-/* Protects: each error that a user can make is found, all of them at once, where they stand. */
-#include "config/config.h"
-#include "config/keys.h"
-#include "rules/policy.h"
-#include "tests/findings_check.h"
+/* Protects: each error that a user can make is checked.found, all of them at once, where they stand. */
+#include "tests/config_check.h"
 
 #include <librdkafka/rdkafka.h>
 
-/* The smallest whole file; rows put more before or behind it. Its policy stands in the folder. */
-#define KAFKA    "kafka: {brokers: [k:9092], topics: [usage]}\n"
-#define POSTGRES "postgres: {url: 'postgresql://t@db/usage'}\n"
-#define POLICY   "policy: policy.example.yaml\n"
-#define MAIL     "smtp: {host: mx, from: a@b.example}\n"
-#define MINIMAL  POLICY KAFKA POSTGRES
-/* Four lines; what a row adds begins in line 5. */
-#define QUIET                                                                              \
-    "alerts: {tenant_alerts: all, engine_alerts: all, receivers: {all: {webhooks: [{url: " \
-    "'https://h', secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}]}}}\n"
-#define BASE MINIMAL QUIET
-
-static struct config *config;
-static struct policy *policy;
-static struct findings findings;
-static char found[FINDINGS_TEXT_SIZE];
+static struct checked checked;
 
 static int
 forget(void)
 {
-    config_free(config);
-    policy_free(policy);
-    findings_free(&findings);
-    config = NULL;
-    policy = NULL;
+    checked_free(&checked);
     return 0;
-}
-
-static void
-parse(const char *body)
-{
-    (void)forget();
-    config = config_parse("config/test.yaml", text_of(body), &policy, &findings);
-    findings_text(&findings, found);
 }
 
 /* ---- what is taken --------------------------------------------------------------------------- */
@@ -47,57 +17,58 @@ parse(const char *body)
 static void
 test_defaults(void)
 {
-    parse(MINIMAL);
-    CHECK_TEXT("minimal", found,
+    checked_parse(&checked, MINIMAL);
+    CHECK_TEXT("minimal", checked.found,
                "1:1: warning: alerts.receivers is missing: alerts stand in Postgres and on the "
                "status page only, nobody is told");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
-    CU_ASSERT_PTR_NULL(config->instance);
-    CU_ASSERT_STRING_EQUAL(config->state_dir, "/var/lib/tripmeter");
-    CHECK_INT("workers", config->workers, 0);
-    CHECK_INT("retry", config->engine.retry_ms, 250);
-    CU_ASSERT_STRING_EQUAL(config->kafka.brokers, "k:9092");
-    CU_ASSERT_STRING_EQUAL(config->kafka.group, "tripmeter");
-    CU_ASSERT_STRING_EQUAL(config->kafka.topics[0], "usage");
-    CHECK_INT("topics", config->kafka.topic_count, 1);
-    CU_ASSERT_STRING_EQUAL(config->kafka.control_topic, "tripmeter.control");
-    CU_ASSERT_STRING_EQUAL(config->kafka.dead_letter_topic, "tripmeter.dead");
-    CHECK_INT("create topics", config->kafka.create_topics, true);
-    CHECK_INT("replication", config->kafka.replication, -1);
-    CHECK_INT("time", config->kafka.time, TIME_APPEND);
-    CHECK_INT("gap", config->kafka.gap_max, 100000);
-    CHECK_INT("properties", config->kafka.property_count, 0);
-    CU_ASSERT_STRING_EQUAL(config->postgres.url, "postgresql://t@db/usage");
-    CU_ASSERT_STRING_EQUAL(config->postgres.schema, "tripmeter");
-    CHECK_INT("interval", config->settle.interval_ms, 500);
-    CHECK_INT("memory", config->settle.memory, 64 << 20);
-    CHECK_INT("dedupe", config->dedupe.on, true);
-    CHECK_INT("window", config->dedupe.window_ms, 15 * 60000);
-    CHECK_INT("records", config->dedupe.records, 1000000);
-    CHECK_INT("park", config->ingest.park_memory, 64 << 20);
-    CHECK_INT("keep", config->ingest.keep_dead_payload, false);
-    CHECK_INT("halt", config->ingest.halt_on_dead, true);
-    CU_ASSERT_PTR_NULL(config->smtp.host);
-    CHECK_INT("receivers", config->alerts.receiver_count, 0);
-    CU_ASSERT_STRING_EQUAL(config->alerts.tenant_alerts, "billing");
-    CU_ASSERT_STRING_EQUAL(config->alerts.engine_alerts, "engineering");
-    CHECK_INT("group wait", config->alerts.group_wait_ms, 15000);
-    CHECK_INT("http", config->alerts.allow_http, false);
-    CHECK_INT("private", config->alerts.allow_private, false);
-    CU_ASSERT_STRING_EQUAL(config->status.listen, "127.0.0.1");
-    CHECK_INT("port", config->status.port, 9464);
-    CHECK_INT("json", config->log.json, false);
-    CHECK_INT("level", config->log.level, 2);
-    CHECK_INT("offset", config->clock_offset_ms, 0);
-    CU_ASSERT_STRING_EQUAL(config->policy_path, "config/policy.example.yaml");
-    CHECK_INT("policy", policy->plan_count, 4);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.policy);
+    CU_ASSERT_PTR_NULL(checked.config->instance);
+    CU_ASSERT_STRING_EQUAL(checked.config->state_dir, "/var/lib/tripmeter");
+    CHECK_INT("workers", checked.config->workers, 0);
+    CHECK_INT("retry", checked.config->engine.retry_ms, 250);
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.brokers, "k:9092");
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.group, "tripmeter");
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.topics[0], "usage");
+    CHECK_INT("topics", checked.config->kafka.topic_count, 1);
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.control_topic, "tripmeter.control");
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.dead_letter_topic, "tripmeter.dead");
+    CHECK_INT("create topics", checked.config->kafka.create_topics, true);
+    CHECK_INT("replication", checked.config->kafka.replication, -1);
+    CHECK_INT("time", checked.config->kafka.time, TIME_APPEND);
+    CHECK_INT("gap", checked.config->kafka.gap_max, 100000);
+    CHECK_INT("properties", checked.config->kafka.property_count, 0);
+    CU_ASSERT_STRING_EQUAL(checked.config->postgres.url, "postgresql://t@db/usage");
+    CU_ASSERT_STRING_EQUAL(checked.config->postgres.schema, "tripmeter");
+    CHECK_INT("interval", checked.config->settle.interval_ms, 500);
+    CHECK_INT("memory", checked.config->settle.memory, 64 << 20);
+    CHECK_INT("dedupe", checked.config->dedupe.on, true);
+    CHECK_INT("window", checked.config->dedupe.window_ms, 15 * 60000);
+    CHECK_INT("records", checked.config->dedupe.records, 1000000);
+    CHECK_INT("park", checked.config->ingest.park_memory, 64 << 20);
+    CHECK_INT("keep", checked.config->ingest.keep_dead_payload, false);
+    CHECK_INT("halt", checked.config->ingest.halt_on_dead, true);
+    CU_ASSERT_PTR_NULL(checked.config->smtp.host);
+    CHECK_INT("receivers", checked.config->alerts.receiver_count, 0);
+    CU_ASSERT_STRING_EQUAL(checked.config->alerts.tenant_alerts, "billing");
+    CU_ASSERT_STRING_EQUAL(checked.config->alerts.engine_alerts, "engineering");
+    CHECK_INT("group wait", checked.config->alerts.group_wait_ms, 15000);
+    CHECK_INT("http", checked.config->alerts.allow_http, false);
+    CHECK_INT("private", checked.config->alerts.allow_private, false);
+    CU_ASSERT_STRING_EQUAL(checked.config->status.listen, "127.0.0.1");
+    CHECK_INT("port", checked.config->status.port, 9464);
+    CHECK_INT("json", checked.config->log.json, false);
+    CHECK_INT("level", checked.config->log.level, 2);
+    CHECK_INT("offset", checked.config->clock_offset_ms, 0);
+    CU_ASSERT_STRING_EQUAL(checked.config->policy_path, "config/policy.example.yaml");
+    CHECK_INT("policy", checked.policy->plan_count, 4);
 }
 
 static void
 test_values(void)
 {
-    parse(MINIMAL "smtp: {host: mx, port: 2525, tls: implicit, from: Ops <a@b.example>, user: u, "
+    checked_parse(&checked, MINIMAL
+                  "smtp: {host: mx, port: 2525, tls: implicit, from: Ops <a@b.example>, user: u, "
                   "password: p, ca_file: ca.pem}\n"
                   "alerts:\n"
                   "  receivers:\n"
@@ -111,18 +82,18 @@ test_values(void)
                   "workers: 2\n"
                   "state_dir: var\n"
                   "status: {listen: '::1', port: 0}\n");
-    CHECK_TEXT("values", found, "");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CHECK_INT("port", config->smtp.port, 2525);
-    CHECK_INT("starttls", config->smtp.starttls, false);
-    CHECK_INT("implicit", config->smtp.implicit_tls, true);
-    CU_ASSERT_STRING_EQUAL(config->smtp.from, "Ops <a@b.example>");
-    CU_ASSERT_STRING_EQUAL(config->smtp.password, "p");
-    CU_ASSERT_STRING_EQUAL(config->smtp.ca_file, "config/ca.pem");
-    CU_ASSERT_STRING_EQUAL(config->state_dir, "config/var");
-    CHECK_INT("receivers", config->alerts.receiver_count, 2);
+    CHECK_TEXT("values", checked.found, "");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    CHECK_INT("port", checked.config->smtp.port, 2525);
+    CHECK_INT("starttls", checked.config->smtp.starttls, false);
+    CHECK_INT("implicit", checked.config->smtp.implicit_tls, true);
+    CU_ASSERT_STRING_EQUAL(checked.config->smtp.from, "Ops <a@b.example>");
+    CU_ASSERT_STRING_EQUAL(checked.config->smtp.password, "p");
+    CU_ASSERT_STRING_EQUAL(checked.config->smtp.ca_file, "config/ca.pem");
+    CU_ASSERT_STRING_EQUAL(checked.config->state_dir, "config/var");
+    CHECK_INT("receivers", checked.config->alerts.receiver_count, 2);
 
-    const struct receiver *billing = &config->alerts.receivers[0];
+    const struct receiver *billing = &checked.config->alerts.receivers[0];
 
     CU_ASSERT_STRING_EQUAL(billing->name, "billing");
     CHECK_INT("endpoints", billing->endpoint_count, 3);
@@ -133,76 +104,58 @@ test_values(void)
     CU_ASSERT_STRING_EQUAL(billing->endpoints[2].name, "billing/webhook/0");
     CU_ASSERT_STRING_EQUAL(billing->endpoints[2].secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     CU_ASSERT_PTR_NULL(billing->endpoints[2].old_secret);
-    CHECK_INT("json", config->log.json, true);
-    CHECK_INT("level", config->log.level, 3);
-    CHECK_INT("interval", config->settle.interval_ms, 60000);
-    CHECK_INT("memory", config->settle.memory, 1 << 30);
-    CHECK_INT("workers", config->workers, 2);
+    CHECK_INT("json", checked.config->log.json, true);
+    CHECK_INT("level", checked.config->log.level, 3);
+    CHECK_INT("interval", checked.config->settle.interval_ms, 60000);
+    CHECK_INT("memory", checked.config->settle.memory, 1 << 30);
+    CHECK_INT("workers", checked.config->workers, 2);
 }
 
 static void
 test_kafka_values(void)
 {
-    parse(POLICY POSTGRES QUIET
-          "kafka: {brokers: 'a:1,[::1]:2', topics: [b, c], dead_letter_topic: none, time: "
-          "trust_producers, properties: {security.protocol: SASL_SSL, sasl.username: t}}\n"
-          "clock: {offset: -2h}\n");
-    CHECK_TEXT("kafka", found,
+    checked_parse(&checked, POLICY POSTGRES QUIET
+                  "kafka: {brokers: 'a:1,[::1]:2', topics: [b, c], dead_letter_topic: none, time: "
+                  "trust_producers, properties: {security.protocol: SASL_SSL, sasl.username: t}}\n"
+                  "clock: {offset: -2h}\n");
+    CHECK_TEXT("kafka", checked.found,
                "4:74: warning: kafka.time: the clocks of producers decide when limits reset; for "
                "imports, tests and the demo only");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_STRING_EQUAL(config->kafka.brokers, "a:1,[::1]:2");
-    CHECK_INT("topics", config->kafka.topic_count, 2);
-    CU_ASSERT_PTR_NULL(config->kafka.dead_letter_topic);
-    CHECK_INT("time", config->kafka.time, TIME_TRUST_PRODUCERS);
-    CHECK_INT("offset", config->clock_offset_ms, -7200000);
-    CHECK_INT("properties", config->kafka.property_count, 2);
-    CU_ASSERT_STRING_EQUAL(config->kafka.properties[1].name, "sasl.username");
-    CU_ASSERT_STRING_EQUAL(config->kafka.properties[1].value, "t");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.brokers, "a:1,[::1]:2");
+    CHECK_INT("topics", checked.config->kafka.topic_count, 2);
+    CU_ASSERT_PTR_NULL(checked.config->kafka.dead_letter_topic);
+    CHECK_INT("time", checked.config->kafka.time, TIME_TRUST_PRODUCERS);
+    CHECK_INT("offset", checked.config->clock_offset_ms, -7200000);
+    CHECK_INT("properties", checked.config->kafka.property_count, 2);
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.properties[1].name, "sasl.username");
+    CU_ASSERT_STRING_EQUAL(checked.config->kafka.properties[1].value, "t");
 }
 
 /* SHA-256 of the body, so that two engines agree on what is the same policy. */
 static void
 test_policy_hash(void)
 {
-    unsigned char first[sizeof config->policy_hash];
+    unsigned char first[sizeof checked.config->policy_hash];
     static const unsigned char zero[sizeof first];
 
-    parse(MINIMAL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    memcpy(first, config->policy_hash, sizeof first);
-    parse(MINIMAL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_TRUE(memcmp(first, config->policy_hash, sizeof first) == 0);
+    checked_parse(&checked, MINIMAL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    memcpy(first, checked.config->policy_hash, sizeof first);
+    checked_parse(&checked, MINIMAL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    CU_ASSERT_TRUE(memcmp(first, checked.config->policy_hash, sizeof first) == 0);
     CU_ASSERT_TRUE(memcmp(first, zero, sizeof first) != 0);
-    CU_ASSERT_TRUE(strncmp(config->policy_body, "# tripmeter's policy", 20) == 0);
-    CHECK_INT("size", config->policy_size, strlen(config->policy_body));
+    CU_ASSERT_TRUE(strncmp(checked.config->policy_body, "# tripmeter's policy", 20) == 0);
+    CHECK_INT("size", checked.config->policy_size, strlen(checked.config->policy_body));
 }
 
 /* ---- what is found ---------------------------------------------------------------------------- */
 
-struct row {
-    const char *row;
-    const char *body;
-    const char *found;
-};
-
-static void
-check_rows(const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        parse(rows[i].body);
-        CHECK_TEXT(rows[i].row, found, rows[i].found);
-        CHECK_INT(rows[i].row, config == NULL, findings.error_count > 0);
-        CHECK_INT(rows[i].row, policy == NULL, config == NULL);
-    }
-}
-#define CHECK_ROWS(rows) check_rows((rows), sizeof(rows) / sizeof(rows)[0])
-
 static void
 test_structure(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"whole", BASE, ""},
         {"empty file", "# nothing\n",
          "1:1: policy is missing: File with plans and quotas, as seen from this file.\n"
@@ -253,13 +206,13 @@ test_structure(void)
          "7:31: status.listen: must be an IP address, like 127.0.0.1, 0.0.0.0 or ::"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_ROWS(&checked, rows);
 }
 
 static void
 test_numbers(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"above", BASE "workers: 257\n", "5:10: workers: 257 is outside 0..256"},
         {"below", BASE "workers: -1\n", "5:10: workers: -1 is outside 0..256"},
         {"edge", BASE "workers: 256\n", ""},
@@ -286,13 +239,13 @@ test_numbers(void)
          "6:14: log.level: wanring is none of error|warning|info|debug; did you mean warning?"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_ROWS(&checked, rows);
 }
 
 static void
 test_kafka(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"broker without port", POLICY POSTGRES QUIET "kafka: {brokers: [k], topics: [usage]}\n",
          "4:19: kafka.brokers: must be host:port, like kafka-1:9092"},
         {"one of several", POLICY POSTGRES QUIET "kafka: {brokers: 'k:1,,l:2', topics: [usage]}\n",
@@ -320,7 +273,7 @@ test_kafka(void)
         {"no offset", BASE "clock: {offset: 0s}\n", ""},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_ROWS(&checked, rows);
 }
 
 #define WITH(properties) \
@@ -329,7 +282,7 @@ test_kafka(void)
 static void
 test_properties(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"TLS", WITH("security.protocol: SSL"), ""},
         {"value not taken", WITH("security.protocol: TLS"),
          "4:70: kafka.properties: librdkafka does not take this value for security.protocol"},
@@ -360,7 +313,7 @@ test_properties(void)
          "4:50: kafka.properties: must be written like {security.protocol: SASL_SSL}"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_ROWS(&checked, rows);
 }
 
 /* The text names the library's version: what newer documentation has may not be there. */
@@ -369,11 +322,11 @@ test_unknown_property(void)
 {
     char expected[FINDINGS_TEXT_SIZE];
 
-    parse(WITH("securty.protocol: SSL"));
+    checked_parse(&checked, WITH("securty.protocol: SSL"));
     (void)snprintf(expected, sizeof expected,
                    "4:51: kafka.properties: librdkafka %s has no property securty.protocol",
                    rd_kafka_version_str());
-    CHECK_TEXT("unknown", found, expected);
+    CHECK_TEXT("unknown", checked.found, expected);
 }
 
 static CU_TestInfo tests[] = {
