@@ -1,8 +1,8 @@
 /* What is written to the control topic, and when. */
-#include "sinks/control_internal.h"
-#include "sinks/control_message.h"
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "sinks/control_internal.h"
+#include "sinks/control_message.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -290,6 +290,9 @@ on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaqu
         } else {
             metric_add(control->metrics, METRIC_DECISION_ERRORS, 1);
             entry->force = true;
+            /* Taken back with those of a disowned shard: it was not written, so nothing spaces it. */
+            if (message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE)
+                entry->written_ms -= CONTROL_SPACING_MS;
             scopes_due(&control->scopes, entry, control_steady_ms(control));
         }
     }

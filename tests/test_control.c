@@ -1,9 +1,9 @@
 /* Protects: what gateways are told leaves at once, is written no oftener than promised, survives
  * lost brokers and late records of others, and stops when the shard is somebody else's. */
+#include "config/log.h"
 #include "sinks/control.h"
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
-#include "config/log.h"
 #include "tests/check.h"
 
 #include <jansson.h>
@@ -512,6 +512,67 @@ test_disown(void)
     bench_close(bench);
 }
 
+static bool
+both_are_produced(struct bench *bench)
+{
+    bool both;
+
+    (void)pthread_mutex_lock(&bench->control->lock);
+    both = rd_kafka_outq_len(bench->control->producer) >= 2;
+    (void)pthread_mutex_unlock(&bench->control->lock);
+    return both;
+}
+
+/* What waits in the producer's queue when a shard goes must not be written later; what waits there
+ * for other shards must. */
+static void
+test_disown_takes_back(void)
+{
+    struct bench *bench = bench_open();
+    struct scope_state other = blocked("tenant/other", 1000);
+
+    bench_control(bench);
+    control_own(bench->control, SHARD + 1, EPOCH + 1);
+    want(bench, blocked("tenant/acme", 1000));
+    (void)await(bench, "tenant/acme", 1);
+    (void)await(bench, "engine/4", 1);
+    (void)rd_kafka_mock_broker_set_down(mock, 1);
+    pass(bench, CONTROL_SPACING_MS);
+    other.shard = SHARD + 1;
+    other.epoch = EPOCH + 1;
+    want(bench, state_of("tenant/acme"));
+    want(bench, other);
+    CU_ASSERT(await_true(bench, both_are_produced));
+    control_disown(bench->control, SHARD);
+    (void)rd_kafka_mock_broker_set_up(mock, 1);
+    (void)await(bench, "tenant/other", 1);
+    other.scope = TEXT("tenant/s1");
+    want(bench, other);
+    (void)await(bench, "tenant/s1", 1);
+    (void)await(bench, "tenant/acme", 1);
+    bench_close(bench);
+}
+
+static void
+test_close_without_broker(void)
+{
+    struct bench *bench = bench_open();
+    const time_t began = time(NULL);
+
+    bench_control(bench);
+    want(bench, blocked("tenant/acme", 1000));
+    (void)await(bench, "tenant/acme", 1);
+    (void)rd_kafka_mock_broker_set_down(mock, 1);
+    pass(bench, CONTROL_SPACING_MS);
+    want(bench, state_of("tenant/acme"));
+    pass(bench, 100); /* the deadline is of the same clock */
+    control_close(bench->control, 0);
+    bench->control = NULL;
+    CU_ASSERT(time(NULL) - began < DEADLINE_S);
+    (void)rd_kafka_mock_broker_set_up(mock, 1);
+    bench_close(bench);
+}
+
 static void
 test_retire(void)
 {
@@ -672,6 +733,8 @@ static CU_TestInfo tests[] = {
     {"a restriction nobody wants is shown to the worker", test_stranger},
     {"a later claim on the topic silences us", test_later_claim},
     {"nothing is published for a shard that is gone", test_disown},
+    {"what still waits for the broker is taken back with the shard", test_disown_takes_back},
+    {"closing does not wait for a broker that is gone", test_close_without_broker},
     {"allowed for a day: tombstone", test_retire},
     {"what has no end is renewed at half", test_renew},
     {"what is over is not told", test_expired_is_not_told},
