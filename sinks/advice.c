@@ -1,0 +1,142 @@
+#include "sinks/advice.h"
+
+#include "core/decision.h"
+
+enum when {
+    WHEN_WARNED,  /* firing, traffic flows */
+    WHEN_BLOCKED, /* firing, traffic is restricted */
+    WHEN_FIRING,  /* either */
+};
+
+struct row {
+    const char *rule; /* kind of rule, or the whole rule where its kind has several */
+    enum when when;
+    const char *words;
+    const char *command;
+};
+
+/* {tenant} and {limit} (an option of `tenant set`) are quoted for a shell, {scope} is
+ * percent-encoded. */
+static const struct row rows[] = {
+    {"quota", WHEN_BLOCKED, "Raise the limit; requests pass again within 2 seconds:",
+     "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
+    {"quota", WHEN_BLOCKED, "Or let the customer through while you decide:",
+     "tripmeter allow {scope} --for 2h --reason 'WHY'"},
+    {"quota", WHEN_BLOCKED, "Or do nothing: the block ends when the period resets.", ""},
+    {"quota", WHEN_WARNED, "Look at all limits of the customer:", "tripmeter status {tenant}"},
+    {"quota", WHEN_WARNED, "If the use is wanted, raise the limit before it is reached:",
+     "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
+    {"delivery/dead", WHEN_FIRING,
+     "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
+    {"delivery/dead", WHEN_FIRING,
+     "What was not delivered is in table tripmeter.outbox, state dead.", ""},
+    {"delivery/disabled", WHEN_FIRING,
+     "Change its address in the configuration and reload, or set disabled_at and disabled_why of "
+     "its row in tripmeter.endpoint_state to NULL.",
+     ""},
+    {"ingest/dead_events", WHEN_FIRING, "See what was refused, and why:", "tripmeter dead list"},
+    {"ingest/partition_halted", WHEN_FIRING,
+     "See what was refused, and why:", "tripmeter dead list"},
+    {"ingest/unknown_tenant", WHEN_FIRING, "See who they are:", "tripmeter tenant list --unknown"},
+    {"ingest/unknown_project", WHEN_FIRING,
+     "See which projects the tenant has:", "tripmeter tenant show {tenant}"},
+};
+
+static bool
+applies(const struct row *row, const struct transition *transition)
+{
+    const struct text rule = text_of(row->rule);
+
+    return (text_eq(rule, transition->rule) || text_eq(rule, words_rule_kind(transition->rule))) &&
+           (row->when == WHEN_FIRING || (row->when == WHEN_BLOCKED) == transition->restricts);
+}
+
+/* People copy commands out of mails: a tenant's name must stay one argument. */
+static void
+write_argument(struct writer *to, struct text name)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-";
+    bool needs_quotes = name.size == 0 || name.at[0] == '-';
+
+    for (size_t i = 0; i < name.size; i++)
+        needs_quotes = needs_quotes || memchr(plain, name.at[i], sizeof plain - 1) == NULL;
+    if (!needs_quotes) {
+        writer_text(to, name);
+        return;
+    }
+    writer_string(to, "'");
+    for (size_t i = 0; i < name.size; i++)
+        if (name.at[i] == '\'')
+            writer_string(to, "'\\''");
+        else
+            writer_add(to, name.at + i, 1);
+    writer_string(to, "'");
+}
+
+static void
+write_scope(struct writer *to, const struct transition *transition)
+{
+    const struct text project = transition->labels[LABEL_PROJECT];
+    char scope[SCOPE_SIZE];
+
+    if (scope_build(scope, project.at == NULL ? "tenant" : "project",
+                    transition->labels[LABEL_TENANT], project) > 0)
+        writer_string(to, scope);
+}
+
+/* "--limit api_calls", "--project web:api_calls" */
+static void
+write_limit(struct writer *to, const struct transition *transition)
+{
+    const struct text project = transition->labels[LABEL_PROJECT];
+    struct writer name = writer_new(ADVICE_SIZE);
+
+    if (project.at != NULL) {
+        writer_text(&name, project);
+        writer_string(&name, ":");
+    }
+    writer_text(&name, words_rule_name(transition->rule));
+    writer_string(to, project.at == NULL ? "--limit " : "--project ");
+    write_argument(to, (struct text){writer_get(&name), name.size});
+    writer_free(&name);
+}
+
+static void
+expand(const char *template, const struct transition *transition, char out[ADVICE_SIZE])
+{
+    struct writer text = writer_new(ADVICE_SIZE);
+
+    while (*template != '\0') {
+        if (strncmp(template, "{tenant}", 8) == 0) {
+            write_argument(&text, transition->labels[LABEL_TENANT]);
+            template += 8;
+        } else if (strncmp(template, "{scope}", 7) == 0) {
+            write_scope(&text, transition);
+            template += 7;
+        } else if (strncmp(template, "{limit}", 7) == 0) {
+            write_limit(&text, transition);
+            template += 7;
+        } else {
+            writer_add(&text, template ++, 1);
+        }
+    }
+    /* Half a command is worse than none. */
+    (void)text_copy(out, ADVICE_SIZE,
+                    text.full ? TEXT("") : (struct text){writer_get(&text), text.size});
+    writer_free(&text);
+}
+
+size_t
+advice_for(const struct alert_view *view, struct advice out[ADVICE_LIMIT])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && count < ADVICE_LIMIT; i++)
+        if (view->kind == MESSAGE_FIRING && applies(&rows[i], &view->transition)) {
+            expand(rows[i].words, &view->transition, out[count].words);
+            expand(rows[i].command, &view->transition, out[count].command);
+            count++;
+        }
+    return count;
+}
