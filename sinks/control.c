@@ -1,10 +1,10 @@
 #include "sinks/control.h"
 
+#include "config/kafka_client.h"
+#include "config/log.h"
 #include "core/identity.h"
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
-#include "config/kafka_client.h"
-#include "config/log.h"
 
 #include <assert.h>
 #include <poll.h>

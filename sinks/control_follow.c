@@ -5,10 +5,10 @@
  * shard.  So the owner reads every record; one of its scopes that stands behind its own latest is
  * answered with the current state, and one of a scope it does not know is shown to the worker.
  */
-#include "sinks/control_internal.h"
-#include "sinks/control_message.h"
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "sinks/control_internal.h"
+#include "sinks/control_message.h"
 
 #include "core/identity.h"
 
@@ -98,7 +98,6 @@ adopt(struct control *control, struct text scope, const struct control_record *r
     entry->written_ms = now_ms - CONTROL_SPACING_MS;
     entry->allowed_ms = age_ms > 0 ? now_ms - age_ms : now_ms;
     entry->seen = true;
-    entry->measured = true;
     entry->partition = place.partition;
     entry->offset = place.offset;
     scopes_due(&control->scopes, entry, entry->allowed_ms + CONTROL_RETIRE_MS);

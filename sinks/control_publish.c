@@ -81,7 +81,6 @@ write_tombstone(struct control *control, struct scope_entry *entry, int64_t seq,
     }
     mark_written(entry, seq, now_ms);
     entry->tombstone = true;
-    entry->measured = true;
     scopes_due(&control->scopes, entry, SCOPE_NEVER);
 }
 
@@ -101,8 +100,6 @@ write_state(struct control *control, struct scope_entry *entry, const struct sco
         return;
     }
     free(value);
-    entry->measured =
-        entry->seq != 0 && print.low == entry->print.low && print.high == entry->print.high;
     mark_written(entry, seq, now_ms);
     entry->print = print;
     entry->outcome = scope_outcome(state);
@@ -262,13 +259,6 @@ delivered(struct control *control, struct scope_entry *entry, const rd_kafka_mes
     if (!entry->seen) {
         entry->partition = message->partition;
         entry->offset = message->offset;
-    }
-    if (!entry->measured) {
-        struct scope_state state;
-
-        scope_entry_state(entry, &state);
-        metric_delay(control->metrics, control_wall_ms(control) - state.at_ms);
-        entry->measured = true;
     }
 }
 

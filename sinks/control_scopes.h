@@ -34,7 +34,6 @@ struct scope_entry {
     int64_t offset; /* -1: not acknowledged yet, or not told */
     bool seen;      /* read back from the topic */
     bool tombstone; /* it was one: the entry goes when that is acknowledged */
-    bool measured;  /* its delay has been counted */
     /* What is to be done. */
     bool dirty;   /* the state may differ from what was written */
     bool force;   /* write although nothing changed */
