@@ -10,7 +10,7 @@ BEGIN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
             EXCEPTION
                 WHEN insufficient_privilege THEN
-                    RAISE NOTICE 'role % is missing and may not be created by %', wanted, current_user;
+                    RAISE WARNING 'role % is missing and may not be created by %', wanted, current_user;
                 WHEN duplicate_object OR unique_violation THEN
                     NULL; -- roles belong to the whole server: another database was quicker
             END;

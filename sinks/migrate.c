@@ -202,13 +202,31 @@ not_newer(struct pg *pg, struct err *why)
                    pg->where, number, known);
 }
 
+struct listener {
+    migrate_on_progress *on_progress;
+    void *context;
+};
+
+/* Warnings of the migrations are for people too. */
+static void
+pass_notice(void *context, const char *message)
+{
+    const struct listener *const listener = context;
+    char line[512];
+
+    (void)snprintf(line, sizeof line, "%.*s", (int)strcspn(message, "\n"), message);
+    listener->on_progress(listener->context, line);
+}
+
 bool
 migrate_run(const char *url, migrate_on_progress *on_progress, void *context, struct err *why)
 {
+    struct listener listener = {on_progress, context};
     struct pg pg;
 
     if (!pg_open(&pg, url, "tripmeter migrate", why))
         return false;
+    (void)PQsetNoticeProcessor(pg.conn, pass_notice, &listener);
     /* Waits for another one that migrates, and gives big tables the time they need. */
     pg.answer_ms = MIGRATE_MS;
     const bool done = pg_run(&pg, "SET lock_timeout = 0; SET statement_timeout = 0", why) &&

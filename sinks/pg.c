@@ -12,6 +12,8 @@ static const char session_settings[] =
     "SET statement_timeout = '30s'; SET synchronous_commit = 'on'; SET timezone = 'UTC';"
     "SET datestyle = 'ISO'; SET client_min_messages = 'warning'";
 
+#define PG_OLDEST 140000
+
 int64_t
 pg_now_ms(void)
 {
@@ -125,6 +127,24 @@ connect_within(struct pg *pg, int64_t deadline_ms, struct err *why)
     return true;
 }
 
+/* What functions say in passing goes nowhere: libpq would print it into the log. */
+static void
+ignore_notice(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
+static bool
+new_enough(const struct pg *pg, struct err *why)
+{
+    const int version = PQserverVersion(pg->conn);
+
+    return version >= PG_OLDEST ||
+           err_set(why, ERR_FATAL, "%s runs Postgres %d; tripmeter needs %d or newer", pg->where,
+                   version / 10000, PG_OLDEST / 10000);
+}
+
 /* libpq quotes a connection string it cannot read, password and all: say less. */
 static bool
 readable(const char *url, struct err *why)
@@ -155,8 +175,9 @@ pg_open(struct pg *pg, const char *url, const char *name, struct err *why)
     pg->conn = PQconnectStartParams(keys, values, 1);
     if (pg->conn == NULL)
         return err_set(why, ERR_RETRY, "no memory for a connection");
+    (void)PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
     name_place(pg);
-    if (!connect_within(pg, pg_now_ms() + PG_CONNECT_MS, why) ||
+    if (!connect_within(pg, pg_now_ms() + PG_CONNECT_MS, why) || !new_enough(pg, why) ||
         PQsetnonblocking(pg->conn, 1) != 0 || !pg_run(pg, session_settings, why)) {
         pg_close(pg);
         return false;

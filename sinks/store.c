@@ -215,3 +215,19 @@ store_policy_body(struct store *store, int64_t serial, struct arena *arena, stru
     return body->at != NULL ||
            err_set(why, ERR_RETRY, "no memory for policy %lld", (long long)serial);
 }
+
+/* ---- partitions ---------------------------------------------------------------------------------- */
+
+bool
+store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    pgarray_time(pgparams_scalar(params, PG_TIME), now_ms);
+    pgarray_int4(pgparams_scalar(params, PG_INT4), keep_months);
+    PGresult *const done = store_query(
+        store, "SELECT count(*) FROM tripmeter.maintain(2, nullif($2, 0), false, $1)", why);
+
+    PQclear(done);
+    return done != NULL;
+}

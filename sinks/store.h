@@ -138,6 +138,7 @@ bool store_attempting(struct store *store, const struct settlement *refused, str
 bool store_raise(struct store *store, const struct transition *transition, struct err *why);
 
 /* ---- dead letters committed but not yet on the dead-letter topic -------------------------------- */
+/* The letter's texts live until it returns. */
 typedef void store_on_dead(void *context, const struct dead_letter *dead, int32_t shard);
 /* At most 1,000 of the shard, in order of offset; `topic` indexes config's topics. After a claim, and
  * after the producer was full: store_dead_published says which arrived. */
@@ -145,5 +146,10 @@ bool store_dead_unpublished(struct store *store, int32_t shard, store_on_dead *o
                             void *context, struct err *why);
 bool store_dead_published(struct store *store, int32_t shard, const struct dead_letter *dead,
                           size_t count, struct err *why);
+
+/* ---- partitions ---------------------------------------------------------------------------------- */
+/* Makes the partitions of this month and the next two, and detaches those more than keep_months old
+ * (0: keeps all). To be called once a day, on a connection that settles nothing. */
+bool store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why);
 
 #endif

@@ -4,9 +4,9 @@
  */
 #include "sinks/store_private.h"
 
+#include "config/log.h"
 #include "config/tenant_spec.h"
 #include "config/zones.h"
-#include "config/log.h"
 
 #include <stdio.h>
 

@@ -358,7 +358,7 @@ store_settle(struct store *store, const struct config *config, const struct sett
         !send_all(store, &input, &answers, result, why)) {
         /* Half a pipeline cannot be taken back: the server rolls back with the connection. */
         store->pg.broken = true;
-        return SETTLE_UNKNOWN;
+        return why->class == ERR_INPUT ? SETTLE_REFUSED : SETTLE_UNKNOWN;
     }
     take_answers(store, &answers, result);
     const enum settled outcome = judge(store, settlement, &answers, result, why);

@@ -193,6 +193,8 @@ test_murmur2(void)
 static void
 test_partitions(void)
 {
+    struct err why;
+
     db_begin(&db);
     db_run(&db, FACT("2026-01-31 23:00Z", "1.5"));
     db_run(&db, FACT("2026-02-01 00:00Z", "0.25"));
@@ -213,6 +215,9 @@ test_partitions(void)
               "made tenant_fact_2026_05 dropped tenant_fact_2026_02 made key_fact_2026_05"
               " dropped key_fact_2026_02");
     CHECK_SQL(&db, "SELECT sum(cost) FROM tripmeter.tenant_fact", "3.000000000");
+    CU_ASSERT(store_maintain(db.store, DB_HOUR_MS, 0, &why));
+    CHECK_SQL(&db, "SELECT to_regclass('tripmeter.key_fact_2026_03') IS NOT NULL", "t");
+    CU_ASSERT(!store_maintain(db.store, DB_HOUR_MS, 1, &why));
     db_end(&db);
 }
 

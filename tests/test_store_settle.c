@@ -2,6 +2,8 @@
 #include "tests/check.h"
 #include "tests/store_db.h"
 
+#include <pthread.h>
+
 static struct db db;
 static struct arena *arena;
 
@@ -22,12 +24,9 @@ end(void)
 static enum settled
 settle(const struct settlement *settlement, struct settle_result *result)
 {
-    struct err why = {.class = ERR_NONE};
-    const enum settled outcome = store_settle(db.store, &db.config, settlement, result, &why);
+    struct err why;
 
-    if (outcome != SETTLED)
-        printf("\n    %s\n", why.text);
-    return outcome;
+    return store_settle(db.store, &db.config, settlement, result, &why);
 }
 
 static void
@@ -223,6 +222,65 @@ test_connection_lost(void)
     db_end(&db);
 }
 
+struct settling {
+    const struct settlement *settlement;
+    enum settled outcome;
+};
+
+static void *
+settle_aside(void *context)
+{
+    struct settling *const one = context;
+    struct settle_result result;
+    struct err why;
+
+    one->outcome = store_settle(db.store, &db.config, one->settlement, &result, &why);
+    return NULL;
+}
+
+/* Everything is sent, COMMIT too, and waits in the server when the connection dies. */
+static void
+test_killed_in_flight(void)
+{
+    struct settle_result result;
+    pthread_t thread;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+    struct settling aside = {one, SETTLED};
+    char state[2] = "";
+
+    settlement_book(one, "acme", 5, 1);
+    db_run(&db, "BEGIN");
+    db_run(&db, "SELECT FROM tripmeter.shard FOR UPDATE");
+    CHECK_INT("thread", pthread_create(&thread, NULL, settle_aside, &aside), 0);
+    PGconn *const watcher = PQconnectdb(db.url);
+
+    for (int i = 0; i < 5000 && state[0] != 't'; i++) {
+        PGresult *const killed =
+            PQexec(watcher, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                            " WHERE wait_event_type = 'Lock' AND application_name = 'test'"
+                            " AND datname = current_database()");
+
+        if (PQntuples(killed) == 1)
+            state[0] = *PQgetvalue(killed, 0, 0);
+        PQclear(killed);
+    }
+    PQfinish(watcher);
+    CHECK_INT("killed", state[0], 't');
+    CHECK_INT("thread", pthread_join(thread, NULL), 0);
+    CHECK_INT("in flight", aside.outcome, SETTLE_UNKNOWN);
+    db_run(&db, "COMMIT");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
+    db_reopen(&db);
+    CHECK_INT("resent", settle(one, &result), SETTLED);
+    CHECK_INT("resent", result.resent, false);
+    check_one_booking(1);
+    settlement_free(one);
+    db_end(&db);
+}
+
 static void
 test_lock_timeout(void)
 {
@@ -336,6 +394,7 @@ static CU_TestInfo tests[] = {
     {"positions and sums are checked in the server", test_positions_and_sums},
     {"refused rows are named as such", test_refused},
     {"a lost connection loses nothing and books nothing twice", test_connection_lost},
+    {"killed with COMMIT under way", test_killed_in_flight},
     {"a lock that is held long is no error", test_lock_timeout},
     {"amounts are exact to the nano", test_to_the_nano},
     {"a settlement without offsets is fenced too", test_no_offset},
