@@ -85,7 +85,7 @@ applied_commit(struct db *db, bool no_wait, struct err *why)
 {
     struct applied applied = {.ids = NULL};
     struct err lost = {.class = ERR_NONE};
-    const bool good = applied_begin(db, &applied, why) && db_run(db, "COMMIT", why);
+    const bool good = applied_begin(db, &applied, why) && db_execute(db, "COMMIT", why);
 
     if (good && !no_wait) {
         if (applied_wait(db, &applied, APPLIED_WAIT_MS, &lost))

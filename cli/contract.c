@@ -136,11 +136,10 @@ limit_value(const char *word, const char *value, json_t **out, struct err *why)
     struct money money;
     int64_t count = 0;
 
-    if (strcmp(value, "unlimited") == 0)
-        *out = json_string(value);
-    else if (text_to_int(text_of(value), 0, INT64_MAX, &count))
+    if (text_to_int(text_of(value), 0, INT64_MAX, &count))
         *out = json_integer(count);
-    else if (money_parse(text_of(value), &money, why) && money.nano >= 0)
+    else if (strcmp(value, "unlimited") == 0 ||
+             (money_parse(text_of(value), &money, why) && money.nano >= 0))
         *out = json_string(value);
     else
         return err_set(why, ERR_INPUT,

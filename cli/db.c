@@ -33,6 +33,18 @@ failed(const PGresult *result)
     return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK;
 }
 
+/* The server was reached and says no: bad values, broken rules, what our functions refuse. */
+static bool
+is_refusal(const char *state)
+{
+    static const char *const classes[] = {"02", "22", "23", "42", "55000"};
+
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (strncmp(state, classes[i], strlen(classes[i])) == 0)
+            return true;
+    return false;
+}
+
 PGresult *
 db_query(struct db *db, const char *sql, const char *const *values, int count, struct err *why)
 {
@@ -52,12 +64,14 @@ db_query(struct db *db, const char *sql, const char *const *values, int count, s
     if (!failed(answer))
         return answer;
     (void)pg_error(&db->pg, answer, why);
+    if (is_refusal(pg_state(answer)))
+        why->class = ERR_INPUT;
     PQclear(answer);
     return NULL;
 }
 
 bool
-db_run(struct db *db, const char *sql, struct err *why)
+db_execute(struct db *db, const char *sql, struct err *why)
 {
     PGresult *answer = db_query(db, sql, NULL, 0, why);
 
@@ -70,7 +84,7 @@ db_rollback(struct db *db)
 {
     struct err ignored = {.class = ERR_NONE};
 
-    (void)db_run(db, "ROLLBACK", &ignored);
+    (void)db_execute(db, "ROLLBACK", &ignored);
 }
 
 const char *

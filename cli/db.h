@@ -17,7 +17,7 @@ void db_close(struct db *db);
 PGresult *db_query(struct db *db, const char *sql, const char *const *values, int count,
                    struct err *why);
 /* A statement whose answer does not matter. */
-bool db_run(struct db *db, const char *sql, struct err *why);
+bool db_execute(struct db *db, const char *sql, struct err *why);
 /* ROLLBACK, whatever the state; nothing can be done when that fails. */
 void db_rollback(struct db *db);
 

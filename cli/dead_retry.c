@@ -162,10 +162,10 @@ hand_over(struct session *session, const struct letter *letter, const struct arg
     struct reader_record record = {.time_ms = 0};
     const bool good = arena == NULL ? err_set(why, ERR_FATAL, "out of memory")
                                     : fetch(session, letter, arena, &record, why) &&
-                                          db_run(&session->db, "BEGIN", why) &&
+                                          db_execute(&session->db, "BEGIN", why) &&
                                           issue(session, letter, arguments, &record, arena, why) &&
                                           applied_begin(&session->db, applied, why) &&
-                                          db_run(&session->db, "COMMIT", why);
+                                          db_execute(&session->db, "COMMIT", why);
 
     if (!good)
         db_rollback(&session->db);

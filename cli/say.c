@@ -114,8 +114,8 @@ run_word(const struct arguments *arguments, const char *kind)
     }
     if (!session_open(&session, arguments, &answer))
         return answer;
-    if (note_unknown_tenant(&session.db, word.scope, &why) && db_run(&session.db, "BEGIN", &why) &&
-        say(&session.db, session.config, &word, &why))
+    if (note_unknown_tenant(&session.db, word.scope, &why) &&
+        db_execute(&session.db, "BEGIN", &why) && say(&session.db, session.config, &word, &why))
         (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
     return session_close(&session, ANSWER_FINE, &why);
 }
@@ -207,7 +207,7 @@ run_enforce(const struct arguments *arguments)
     }
     if (!session_open(&session, arguments, &answer))
         return answer;
-    if (db_run(&session.db, "BEGIN", &why) && enforce(&session.db, arguments, &why))
+    if (db_execute(&session.db, "BEGIN", &why) && enforce(&session.db, arguments, &why))
         (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
     return session_close(&session, ANSWER_FINE, &why);
 }

@@ -90,7 +90,7 @@ run_set(const struct arguments *arguments)
 
     if (!session_open(&session, arguments, &answer))
         return answer;
-    if (db_run(&session.db, "BEGIN", &why) && set(&session, arguments, &why))
+    if (db_execute(&session.db, "BEGIN", &why) && set(&session, arguments, &why))
         (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
     return session_close(&session, ANSWER_FINE, &why);
 }

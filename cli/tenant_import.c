@@ -165,7 +165,7 @@ import_file(struct import *import, FILE *file, struct err *why)
                          import->errors);
         return ANSWER_NO;
     }
-    if (db_run(&import->session->db, "BEGIN", why) && write_lines(import, why))
+    if (db_execute(&import->session->db, "BEGIN", why) && write_lines(import, why))
         (void)applied_commit(&import->session->db, option_given(import->arguments, "no-wait"), why);
     return ANSWER_FINE;
 }
