@@ -71,7 +71,7 @@ bool message_webhook(const struct alert_view *view, struct arena *arena, struct 
 
 /* ---- shared by the two formats (words.c) ------------------------------------------------------- */
 
-#define AMOUNT_SIZE 64
+#define AMOUNT_SIZE 160
 /* "45,000" or "31.64": digits grouped; money cut, never rounded up, to cents. Returns out. */
 const char *words_amount(tally amount, bool is_money, char out[AMOUNT_SIZE]);
 /* The kind of a rule: "quota" of "quota/api_calls"; and the name behind it. */

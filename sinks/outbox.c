@@ -7,6 +7,15 @@
 #define ARENA_LIMIT (4 << 20)
 #define ANSWER_MS   4000
 
+/* A limit as a piece of a statement. */
+#define DIGITS(limit) #limit
+#define NUMBER(limit) DIGITS(limit)
+#define FAILURES      NUMBER(ENDPOINT_FAILURE_LIMIT)
+#define FLIGHT        NUMBER(ENDPOINT_FLIGHT_LIMIT)
+#define LEASE         NUMBER(LEASE_MS)
+#define PROBE         NUMBER(ENDPOINT_PROBE_MS)
+#define FAILING       NUMBER(ENDPOINT_FAILING_HOURS)
+
 /* ---- the connection -------------------------------------------------------------------------- */
 
 struct outbox *
@@ -211,19 +220,19 @@ static const char claim_sql[] =
     " JOIN tripmeter.endpoint_state s ON s.endpoint = o.endpoint AND s.disabled_at IS NULL"
     " WHERE o.endpoint = ANY ($2::text[])"
     " AND (o.state IN ('queued', 'retry') OR (o.state = 'leased' AND o.lease_until <= " NOW "))"
-    " AND CASE WHEN s.failures < 5 THEN o.next_at <= " NOW "     ELSE s.probe_at <= " NOW
+    " AND CASE WHEN s.failures < " FAILURES " THEN o.next_at <= " NOW "     ELSE s.probe_at <= " NOW
     " AND (o.refusals = 0 OR o.next_at <= " NOW ") END"
     " AND NOT EXISTS (SELECT FROM tripmeter.outbox b WHERE b.endpoint = o.endpoint"
     "     AND b.group_key = o.group_key AND b.group_seq < o.group_seq"
     "     AND b.state IN ('queued', 'leased', 'retry'))"
     " AND (SELECT count(*) FROM tripmeter.outbox f WHERE f.endpoint = o.endpoint"
-    "     AND f.state = 'leased' AND f.lease_until > " NOW ") < 4"
+    "     AND f.state = 'leased' AND f.lease_until > " NOW ") < " FLIGHT
     " ORDER BY o.next_at, o.id LIMIT 1 FOR UPDATE OF o SKIP LOCKED"
     "), probe AS ("
-    " UPDATE tripmeter.endpoint_state s SET probe_at = " NOW " + interval '60 s'"
-    " FROM due WHERE s.endpoint = due.endpoint AND s.failures >= 5)"
+    " UPDATE tripmeter.endpoint_state s SET probe_at = " NOW " + interval '" PROBE " ms'"
+    " FROM due WHERE s.endpoint = due.endpoint AND s.failures >= " FAILURES ")"
     " UPDATE tripmeter.outbox o SET state = 'leased', attempts = attempts + 1,"
-    " tried_at = " NOW ", lease_until = " NOW " + interval '60 s',"
+    " tried_at = " NOW ", lease_until = " NOW " + interval '" LEASE " ms',"
     " lease_token = nextval('tripmeter.outbox_lease')"
     " FROM due WHERE o.id = due.id"
     " RETURNING o.id, coalesce(o.thread, ''), o.endpoint, o.lease_token, o.attempts, o.refusals,"
@@ -335,11 +344,12 @@ static const char delivered_sql[] =
     ", lease_until = NULL, last_error = NULL " HELD " RETURNING o.id, o.endpoint"
     "), waiting AS ("
     " UPDATE tripmeter.outbox o SET next_at = " NOW " FROM done, tripmeter.endpoint_state s"
-    " WHERE o.endpoint = done.endpoint AND s.endpoint = done.endpoint AND s.failures >= 5"
+    " WHERE o.endpoint = done.endpoint AND s.endpoint = done.endpoint AND s.failures >= " FAILURES
     " AND o.state = 'retry' AND o.refusals = 0 AND o.id <> done.id"
     "), healthy AS ("
-    " UPDATE tripmeter.endpoint_state s SET failures = 0, failing_since = NULL, probe_at = NULL,"
-    " last_error = NULL, delivered_at = " NOW " FROM done WHERE s.endpoint = done.endpoint)"
+    " UPDATE tripmeter.endpoint_state s SET failures = 0, failing_since = NULL,"
+    " probe_at = NULL, last_error = NULL, delivered_at = " NOW
+    " FROM done WHERE s.endpoint = done.endpoint)"
     " SELECT id FROM done";
 
 /* $1 now, $2 id, $3 token, $4 next attempt or NULL: dead, $5 error, $6 refusals,
@@ -354,9 +364,10 @@ static const char failed_sql[] =
     " UPDATE tripmeter.endpoint_state s SET failures = s.failures + $7::integer,"
     " failing_since = CASE WHEN $7::integer = 1 THEN coalesce(s.failing_since, " NOW ")"
     " ELSE s.failing_since END,"
-    " probe_at = CASE WHEN s.failures + $7::integer >= 5 THEN " NOW " + interval '60 s' END,"
+    " probe_at = CASE WHEN s.failures + $7::integer >= " FAILURES " THEN " NOW " + interval '" PROBE
+    " ms' END,"
     " last_error = $5 FROM done WHERE s.endpoint = done.endpoint"
-    " RETURNING coalesce(" NOW " - s.failing_since > interval '120 h', false)";
+    " RETURNING coalesce(" NOW " - s.failing_since > interval '" FAILING " h', false)";
 
 /* $1 now, $2 endpoint, $3 why */
 static const char disable_sql[] =
@@ -452,7 +463,8 @@ finish_failed(struct outbox *outbox, const struct delivery *delivery, const stru
                    attempt->text);
     if (!again && !raise_alert(outbox, "delivery/dead", "error", delivery, words, why))
         return false;
-    return !failing_too_long || disable(outbox, delivery, "it has been failing for 120 hours", why);
+    return !failing_too_long ||
+           disable(outbox, delivery, "it has been failing for " FAILING " hours", why);
 }
 
 bool

@@ -22,11 +22,12 @@
 
 #include "sinks/delivery.h"
 
-#define LEASE_MS                  60000
-#define ENDPOINT_FLIGHT_LIMIT     4 /* messages under way to one endpoint */
-#define ENDPOINT_FAILURE_LIMIT    5 /* failures in a row from which on an endpoint is only probed */
-#define ENDPOINT_PROBE_MS         60000
-#define ENDPOINT_FAILING_LIMIT_MS (INT64_C(120) * 3600 * 1000)
+/* Numbers without operators: they are part of SQL statements. */
+#define LEASE_MS               60000
+#define ENDPOINT_FLIGHT_LIMIT  4 /* messages under way to one endpoint */
+#define ENDPOINT_FAILURE_LIMIT 5 /* failures in a row from which on an endpoint is only probed */
+#define ENDPOINT_PROBE_MS      60000
+#define ENDPOINT_FAILING_HOURS 120 /* failing for so long, it is switched off */
 
 struct outbox;
 

@@ -47,7 +47,7 @@ const char *
 words_amount(tally amount, bool is_money, char out[AMOUNT_SIZE])
 {
     char exact[TALLY_TEXT_SIZE];
-    char whole[AMOUNT_SIZE] = "";
+    char whole[2 * TALLY_TEXT_SIZE] = "";
     const char *fraction = "";
     size_t size;
 
@@ -59,7 +59,7 @@ words_amount(tally amount, bool is_money, char out[AMOUNT_SIZE])
     const char *point = strchr(exact, '.');
 
     size = point == NULL ? strlen(exact) : (size_t)(point - exact);
-    (void)text_copy(whole, AMOUNT_SIZE / 2, (struct text){exact + negative, size - negative});
+    (void)text_copy(whole, TALLY_TEXT_SIZE, (struct text){exact + negative, size - negative});
     group_digits(whole);
     /* Cents are enough for people, but a tenth of a cent is not nothing. */
     if (point != NULL) {

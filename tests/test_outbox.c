@@ -360,6 +360,70 @@ test_two_routers(void)
     close_desk(&desk);
 }
 
+/* What is not urgent waits for group_wait; what is takes along what waits before it. */
+static void
+test_group_wait(void)
+{
+    struct desk desk;
+    struct delivery delivery;
+
+    open_desk(&desk);
+    one_endpoint(&desk);
+    desk.env.config.alerts.group_wait_ms = 15000;
+    alerts_env_step(&desk.env, "acme", "fire", "warning", 75);
+    (void)route_all(&desk);
+    outbox_set_now(desk.outbox, T0 + 14999);
+    CHECK_INT("waits", claim_one(&desk, &delivery), 0);
+    alerts_env_step(&desk.env, "acme", "step", "critical", 90);
+    (void)route_all(&desk);
+    CHECK_INT("hurried", claim_one(&desk, &delivery), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(delivery.body.at, "\"step\":75"));
+    (void)finish(&desk, &delivery, VERDICT_DELIVERED, "");
+    CHECK_INT("critical", claim_one(&desk, &delivery), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(delivery.body.at, "\"step\":90"));
+    alerts_env_step(&desk.env, "beta", "fire", "warning", 75);
+    (void)route_all(&desk);
+    outbox_set_now(desk.outbox, T0 + 29999);
+    CHECK_INT("beta", claim_one(&desk, &delivery), 1);
+    close_desk(&desk);
+}
+
+/* Mail of one episode is a thread; 120 hours of failing switch an endpoint off. */
+static void
+test_thread_and_failing(void)
+{
+    struct desk desk;
+    struct delivery first;
+    struct delivery second;
+
+    open_desk(&desk);
+    desk.env.config.alerts.receivers[1].endpoints++; /* mail only */
+    desk.env.config.alerts.receivers[1].endpoint_count = 1;
+    alerts_env_step(&desk.env, "acme", "fire", "warning", 75);
+    alerts_env_step(&desk.env, "acme", "step", "critical", 90);
+    (void)route_all(&desk);
+    CHECK_INT("first", claim_one(&desk, &first), 1);
+    CU_ASSERT_STRING_EQUAL(first.thread, "");
+    (void)finish(&desk, &first, VERDICT_DELIVERED, "");
+    CHECK_INT("second", claim_one(&desk, &second), 1);
+    CU_ASSERT_STRING_EQUAL(second.thread, first.id);
+    (void)finish(&desk, &second, VERDICT_RETRY, "no route");
+
+    alerts_env_do(&desk.env, "UPDATE tripmeter.endpoint_state SET failing_since = failing_since - "
+                             "interval '120 h' WHERE failing_since IS NOT NULL");
+    outbox_set_now(desk.outbox, T0 + 7000);
+    CHECK_INT("second again", claim_one(&desk, &second), 1);
+    (void)finish(&desk, &second, VERDICT_RETRY, "no route");
+    CU_ASSERT_STRING_EQUAL(alerts_env_ask(&desk.env,
+                                          "SELECT endpoint || ': ' || disabled_why FROM "
+                                          "tripmeter.endpoint_state WHERE disabled_at IS NOT NULL"),
+                           "billing/email/0: it has been failing for 120 hours");
+    CU_ASSERT_STRING_EQUAL(alerts_env_ask(&desk.env, "SELECT severity FROM tripmeter.episode WHERE "
+                                                     "rule = 'delivery/disabled'"),
+                           "critical");
+    close_desk(&desk);
+}
+
 static CU_TestInfo tests[] = {
     {"routing", test_routing},
     {"order and fencing", test_order_and_fencing},
@@ -368,6 +432,8 @@ static CU_TestInfo tests[] = {
     {"gone", test_gone},
     {"over", test_over},
     {"two routers", test_two_routers},
+    {"group wait", test_group_wait},
+    {"thread and failing", test_thread_and_failing},
     CU_TEST_INFO_NULL,
 };
 
