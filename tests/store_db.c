@@ -121,8 +121,13 @@ db_begin_empty(struct db *db)
 void
 db_begin(struct db *db)
 {
+    char sql[128];
+
     make_template();
     make(db, template_name);
+    /* The store has no more rights than the engine needs; db->sql was opened before. */
+    (void)snprintf(sql, sizeof sql, "ALTER DATABASE %s SET role = 'tripmeter_engine'", db->name);
+    CU_ASSERT_FATAL(on_server(sql));
     db_reopen(db);
 }
 
@@ -147,6 +152,15 @@ db_end(struct db *db)
     PQfinish(db->sql);
     (void)snprintf(sql, sizeof sql, "DROP DATABASE %s WITH (FORCE)", db->name);
     CU_ASSERT_FATAL(on_server(sql));
+}
+
+PGconn *
+db_connect(const struct db *db)
+{
+    PGconn *const conn = PQconnectdb(db->url);
+
+    PQclear(PQexec(conn, "SET ROLE NONE"));
+    return conn;
 }
 
 void

@@ -24,6 +24,8 @@ void db_reopen(struct db *db);
 /* An empty database without the schema; the store stays NULL. */
 void db_begin_empty(struct db *db);
 
+/* Another connection with all rights; PQfinish ends it. */
+PGconn *db_connect(const struct db *db);
 /* Runs a statement that must succeed. */
 void db_run(struct db *db, const char *sql);
 /* Fails the test unless the first value of the answer is this text; rows are joined by blanks, NULL

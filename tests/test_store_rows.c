@@ -428,7 +428,7 @@ test_claim_waits(void)
     db_run(&db, "BEGIN");
     db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, '2026-03-05Z', 0)");
     CHECK_INT("thread", pthread_create(&thread, NULL, claim_late, &late), 0);
-    PGconn *const watcher = PQconnectdb(db.url);
+    PGconn *const watcher = db_connect(&db);
     bool waiting = false;
 
     for (int i = 0; i < 5000 && !waiting; i++) {

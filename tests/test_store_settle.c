@@ -255,7 +255,7 @@ test_killed_in_flight(void)
     db_run(&db, "BEGIN");
     db_run(&db, "SELECT FROM tripmeter.shard FOR UPDATE");
     CHECK_INT("thread", pthread_create(&thread, NULL, settle_aside, &aside), 0);
-    PGconn *const watcher = PQconnectdb(db.url);
+    PGconn *const watcher = db_connect(&db);
 
     for (int i = 0; i < 5000 && state[0] != 't'; i++) {
         PGresult *const killed =
