@@ -121,7 +121,7 @@ add_step(struct reading *reading, const struct yaml *item)
     if (!read_percent(reading, item, &step))
         return false;
     if (quota->step_count > 0 && step <= quota->steps[quota->step_count - 1])
-        return finding_error(reading->findings, item->at, "%s: steps must rise: %d comes after %d",
+        return finding_error(reading->findings, item->at, "%s: must rise: %d comes after %d",
                              reading->what, (int)step, (int)quota->steps[quota->step_count - 1]);
     quota->steps[quota->step_count++] = step;
     return true;

@@ -1,0 +1,378 @@
+/* Protects: a policy means what its file says, and what cannot be meant is refused where it stands. */
+#include "config/config.h"
+#include "rules/policy.h"
+#include "tests/findings_check.h"
+
+#define NANO INT64_C(1000000000)
+
+static struct policy *policy;
+static struct findings findings;
+static char found[FINDINGS_TEXT_SIZE];
+
+static int
+forget(void)
+{
+    policy_free(policy);
+    findings_free(&findings);
+    policy = NULL;
+    return 0;
+}
+
+static void
+load(const char *body)
+{
+    (void)forget();
+    policy = policy_load("policy.yaml", body, strlen(body), &findings);
+    findings_text(&findings, found);
+}
+
+static const struct quota *
+quota_of(const char *plan_name, const char *quota_name)
+{
+    const struct plan *plan = policy == NULL ? NULL : policy_plan(policy, text_of(plan_name));
+
+    for (size_t i = 0; plan != NULL && i < plan->quota_count; i++)
+        if (text_eq(plan->quotas[i].name, text_of(quota_name)))
+            return &plan->quotas[i];
+    CU_FAIL_FATAL("no such quota");
+    return NULL;
+}
+
+/* ---- what is taken ---------------------------------------------------------------------------- */
+
+static void
+test_whole(void)
+{
+    load("fallback_plan: free\n"
+         "defaults: {zone: Asia/Kathmandu, currency: EUR}\n"
+         "count_failed: true\n"
+         "unknown_project: block\n"
+         "plans:\n"
+         "  free:\n"
+         "    quotas:\n"
+         "      calls: {meter: requests, limit: 1_000}\n"
+         "      spend:\n"
+         "        meter: charge\n"
+         "        limit: 250.50 EUR\n"
+         "        soft: 70\n"
+         "        steps: [10, 99, 100]\n"
+         "        scope: project\n"
+         "        period: month\n"
+         "        on_exceed: alert\n"
+         "        mode: shadow\n"
+         "  big-1: {quotas: {calls: {meter: requests, unlimited: true}}}\n"
+         "  bare:\n"
+         "  none: {quotas: {}}\n");
+    CHECK_TEXT("whole", found, "");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("Asia/Kathmandu")));
+    CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("EUR")));
+    CHECK_INT("failed", policy->count_failed, true);
+    CHECK_INT("unknown project", policy->block_unknown_project, true);
+    CHECK_INT("plans", policy->plan_count, 4);
+    CU_ASSERT_PTR_EQUAL(policy->fallback_plan, &policy->plans[0]);
+    CHECK_INT("bare", policy_plan(policy, TEXT("bare"))->quota_count, 0);
+
+    const struct quota *calls = quota_of("free", "calls");
+
+    CU_ASSERT_TRUE(text_eq(calls->full_name, TEXT("quota/calls")));
+    CHECK_INT("meter", calls->meter, METER_REQUESTS);
+    CHECK_INT("limit", calls->limit, 1000);
+    CHECK_INT("soft", calls->soft_pct, 80);
+    CHECK_INT("steps", calls->step_count, 3);
+    CHECK_INT("step", calls->steps[0], 50);
+    CHECK_INT("step", calls->steps[1], 75);
+    CHECK_INT("step", calls->steps[2], 90);
+    CHECK_INT("scope", calls->scope, QUOTA_TENANT);
+    CHECK_INT("exceed", calls->on_exceed, ON_EXCEED_BLOCK);
+    CHECK_INT("mode", calls->mode, MODE_ENFORCE);
+
+    const struct quota *spend = quota_of("free", "spend");
+
+    CHECK_INT("meter", spend->meter, METER_CHARGE);
+    CHECK_INT("limit", spend->limit, 250 * NANO + NANO / 2);
+    CHECK_INT("soft", spend->soft_pct, 70);
+    CHECK_INT("steps", spend->step_count, 3);
+    CHECK_INT("step", spend->steps[2], 100);
+    CHECK_INT("scope", spend->scope, QUOTA_PROJECT);
+    CHECK_INT("exceed", spend->on_exceed, ON_EXCEED_ALERT);
+    CHECK_INT("mode", spend->mode, MODE_SHADOW);
+    CHECK_INT("unlimited", quota_of("big-1", "calls")->unlimited, true);
+}
+
+static void
+test_defaults(void)
+{
+    load("fallback_plan: a\nplans: {a: {quotas: {q: {meter: tokens, limit: 1}}}}\n");
+    CHECK_TEXT("defaults", found, "");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("UTC")));
+    CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("USD")));
+    CHECK_INT("failed", policy->count_failed, false);
+    CHECK_INT("unknown project", policy->block_unknown_project, false);
+    CHECK_INT("serial", policy->serial, 0);
+}
+
+static void
+test_limits(void)
+{
+    static const struct {
+        const char *meter;
+        const char *limit;
+        int64_t value;
+    } rows[] = {
+        {"requests", "0", 0},
+        {"requests", "50k", 50000},
+        {"tokens", "10M", 10000000},
+        {"tokens", "2G", 2000000000},
+        {"input_tokens", "1_000_000", 1000000},
+        {"output_tokens", "\"5\"", 5},
+        {"attempts", "1000000000000000", 1000000000000000},
+        {"cost", "250.00", 250 * NANO},
+        {"cost", "\"250.00\"", 250 * NANO},
+        {"cost", "250.00 USD", 250 * NANO},
+        {"charge", "0.000000001", 1},
+        {"cost", "1k", 1000 * NANO},
+        {"cost", "7 USD", 7 * NANO},
+    };
+    char body[256];
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)snprintf(body, sizeof body,
+                       "fallback_plan: a\nplans: {a: {quotas: {q: {meter: %s, limit: %s}, w: "
+                       "{meter: tokens, limit: 1}}}}\n",
+                       rows[i].meter, rows[i].limit);
+        load(body);
+        CHECK_INT(rows[i].limit, findings.error_count, 0);
+        CHECK_INT(rows[i].limit, quota_of("a", "q")->limit, rows[i].value);
+    }
+}
+
+/* ---- what is found ---------------------------------------------------------------------------- */
+
+struct row {
+    const char *row;
+    const char *body;
+    const char *found;
+};
+
+static void
+check_rows(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        load(rows[i].body);
+        CHECK_TEXT(rows[i].row, found, rows[i].found);
+        CHECK_INT(rows[i].row, policy == NULL, findings.error_count > 0);
+    }
+}
+#define CHECK_ROWS(rows) check_rows((rows), sizeof(rows) / sizeof(rows)[0])
+
+/* Line 1 is well; what a row adds begins in line 2. */
+#define PLANS "plans: {free: {quotas: {calls: {meter: requests, limit: 5}}}}\n"
+
+static void
+test_file(void)
+{
+    static const struct row rows[] = {
+        {"whole", PLANS "fallback_plan: free\n", ""},
+        {"empty", "",
+         "1:1: policy: has no value; write it like groups of keys, see policy.example.yaml"},
+        {"a list", "- free\n",
+         "1:1: policy: must be written like groups of keys, see policy.example.yaml"},
+        {"nothing in it", "count_failed: true\n",
+         "1:1: plans is missing: the plans and their quotas\n"
+         "1:1: fallback_plan is missing: the plan of tenants that are not known"},
+        {"no plans", "plans: {}\nfallback_plan: free\n",
+         "1:8: plans: there must be at least one\n"
+         "2:16: fallback_plan: there is no plan free"},
+        {"list of plans", "plans: [free]\nfallback_plan: free\n",
+         "1:8: plans: must be written like {free: {quotas: {...}}}\n"
+         "2:16: fallback_plan: there is no plan free"},
+        {"unknown key", PLANS "fallback_plan: free\ncount_fails: true\n",
+         "3:1: policy: unknown key count_fails; did you mean `count_failed`?"},
+        {"fallback misspelt", PLANS "fallback_plan: fre\n",
+         "2:16: fallback_plan: there is no plan fre; did you mean free?"},
+        {"fallback unknown", PLANS "fallback_plan: gold\n",
+         "2:16: fallback_plan: there is no plan gold"},
+        {"fallback without limits",
+         "plans: {free: {quotas: {calls: {meter: requests, limit: 5, on_exceed: alert}}}}\n"
+         "fallback_plan: free\n",
+         "2:16: warning: fallback_plan: plan free blocks nothing: whoever is not known is not "
+         "limited"},
+        {"zone", PLANS "fallback_plan: free\ndefaults: {zone: Europe/Berln}\n",
+         "3:18: defaults.zone: no time zone \"Europe/Berln\" in the system's database: use an IANA "
+         "name, like Europe/Berlin or UTC"},
+        {"currency", PLANS "fallback_plan: free\ndefaults: {currency: usd}\n",
+         "3:22: defaults.currency: must be a currency code of three capital letters, like USD"},
+        {"defaults' keys", PLANS "fallback_plan: free\ndefaults: {timezone: UTC}\n",
+         "3:12: defaults: unknown key timezone"},
+        {"choices", PLANS "fallback_plan: free\ncount_failed: yes\nunknown_project: blok\n",
+         "3:15: count_failed: yes is none of false|true\n"
+         "4:18: unknown_project: blok is none of unassigned|block; did you mean block?"},
+        {"plan's name", "plans: {Free: {}}\nfallback_plan: Free\n",
+         "1:9: plans: the name of a plan must be small letters, digits, '_' and '-', at most 63, a "
+         "letter first\n"
+         "2:16: fallback_plan: there is no plan Free"},
+        {"plan twice", "plans:\n  free: {}\n  free: {}\nfallback_plan: free\n",
+         "3:3: free is given twice, first in line 2: keep one of them\n"
+         "4:16: warning: fallback_plan: plan free blocks nothing: whoever is not known is not "
+         "limited"},
+        {"plan's members", "plans: {free: {qoutas: {}}}\nfallback_plan: free\n",
+         "1:16: plan free: unknown key qoutas; did you mean `quotas`?\n"
+         "2:16: warning: fallback_plan: plan free blocks nothing: whoever is not known is not "
+         "limited"},
+        {"environment is not replaced", PLANS "fallback_plan: ${PLAN}\n",
+         "2:16: fallback_plan: there is no plan ${PLAN}"},
+    };
+
+    CHECK_ROWS(rows);
+}
+
+/* Column 1 of line 3 is the quota's name. */
+#define QUOTA(members)                                       \
+    "plans: {free: {quotas: {ok: {meter: cost, limit: 1},\n" \
+    "# the row's quota\n"                                    \
+    "q: {" members "}}}}\n"                                  \
+    "fallback_plan: free\n"
+
+static void
+test_quotas(void)
+{
+    static const struct row rows[] = {
+        {"whole", QUOTA("meter: requests, limit: 5"), ""},
+        {"no meter", QUOTA("limit: 5"),
+         "3:1: plan free, quota q has no meter: what is counted, like requests, tokens or cost"},
+        {"unknown meter", QUOTA("meter: reqests, limit: 5"),
+         "3:12: plan free, quota q: meter: reqests is none of "
+         "requests|attempts|input_tokens|output_tokens|tokens|cost|charge; did you mean requests?"},
+        {"no limit", QUOTA("meter: requests"),
+         "3:1: plan free, quota q has neither limit nor unlimited: true"},
+        {"not unlimited either", QUOTA("meter: requests, unlimited: false"),
+         "3:1: plan free, quota q has neither limit nor unlimited: true"},
+        {"both", QUOTA("meter: requests, limit: 5, unlimited: true"),
+         "3:22: plan free, quota q: limit contradicts unlimited: true; remove one of them"},
+        {"steps of nothing",
+         QUOTA("meter: requests, unlimited: true, steps: [50], soft: 70, "
+               "on_exceed: alert"),
+         "3:39: plan free, quota q: steps contradicts unlimited: true; remove one of them\n"
+         "3:52: plan free, quota q: soft contradicts unlimited: true; remove one of them\n"
+         "3:62: plan free, quota q: on_exceed contradicts unlimited: true; remove one of them"},
+        {"negative", QUOTA("meter: requests, limit: -5"),
+         "3:29: plan free, quota q: limit: must not be negative; 0 blocks from the start"},
+        {"zero", QUOTA("meter: requests, limit: 0"),
+         "3:29: warning: plan free, quota q: limit 0 blocks from the start"},
+        {"zero, alert", QUOTA("meter: requests, limit: 0, on_exceed: alert"), ""},
+        {"no number", QUOTA("meter: requests, limit: many"),
+         "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+         "250.00"},
+        {"commas", QUOTA("meter: requests, limit: \"1,000\""),
+         "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+         "250.00"},
+        {"half a request", QUOTA("meter: requests, limit: 1.5"),
+         "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
+         "counts"},
+        {"currency of requests", QUOTA("meter: requests, limit: 5 USD"),
+         "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
+         "counts"},
+        {"another currency", QUOTA("meter: cost, limit: 5 EUR"),
+         "3:25: plan free, quota q: limit: must not be in another currency: there are no exchange "
+         "rates"},
+        {"ten decimals", QUOTA("meter: cost, limit: 0.1234567891"),
+         "3:25: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+         "250.00"},
+        {"too large", QUOTA("meter: requests, limit: 1000000000000001"),
+         "3:29: plan free, quota q: limit: must be at most 1e15"},
+        {"step above 100", QUOTA("meter: requests, limit: 5, steps: [50, 101]"),
+         "3:44: plan free, quota q: steps: 101 is outside 1..100 (percent)"},
+        {"step of 0", QUOTA("meter: requests, limit: 5, steps: [0]"),
+         "3:40: plan free, quota q: steps: 0 is outside 1..100 (percent)"},
+        {"steps not rising", QUOTA("meter: requests, limit: 5, steps: [50, 50, 40]"),
+         "3:44: plan free, quota q: steps: must rise: 50 comes after 50\n"
+         "3:48: plan free, quota q: steps: must rise: 40 comes after 50"},
+        {"steps as a text", QUOTA("meter: requests, limit: 5, steps: 50"),
+         "3:39: plan free, quota q: steps: must be written like [50, 75, 90]"},
+        {"too many steps",
+         QUOTA("meter: requests, limit: 5, steps: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"),
+         "3:39: plan free, quota q: steps: more than 15 steps"},
+        {"no steps", QUOTA("meter: requests, limit: 5, steps: []"), ""},
+        {"soft in decimals", QUOTA("meter: requests, limit: 5, soft: 0.8"),
+         "3:38: plan free, quota q: soft: 0.8 is not a whole number of percent, like 80"},
+        {"soft above", QUOTA("meter: requests, limit: 5, soft: 101"),
+         "3:38: plan free, quota q: soft: 101 is outside 1..100 (percent)"},
+        {"choices",
+         QUOTA("meter: requests, limit: 5, scope: key, period: day, on_exceed: stop, mode: "
+               "shadw"),
+         "3:39: plan free, quota q: scope: key is none of tenant|project\n"
+         "3:52: plan free, quota q: period: day is none of month\n"
+         "3:68: plan free, quota q: on_exceed: stop is none of block|alert\n"
+         "3:80: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
+        {"unknown member", QUOTA("meter: requests, limti: 5"),
+         "3:1: plan free, quota q has neither limit nor unlimited: true\n"
+         "3:22: plan free, quota q: unknown key limti; did you mean `limit`?"},
+        {"twice in a plan", QUOTA("meter: requests, limit: 5}, q: {meter: tokens, limit: 5"),
+         "3:33: q is given twice, first in line 3: keep one of them"},
+        {"name",
+         "plans: {free: {quotas: {Api-Calls: {meter: requests, limit: 5}, ok: {meter: "
+         "cost, limit: 1}}}}\nfallback_plan: free\n",
+         "1:25: plan free: the name of a quota must be small letters, digits and '_', at most 63, "
+         "a letter first"},
+        {"a number for a quota",
+         "plans: {free: {quotas: {q: 5, ok: {meter: cost, limit: 1}}}}\nfallback_plan: free\n",
+         "1:28: plan free, quota q: must be written like {meter: requests, limit: 50k}"},
+    };
+
+    CHECK_ROWS(rows);
+}
+
+static void
+test_contradictions(void)
+{
+    static const struct row rows[] = {
+        {"another meter",
+         "plans:\n"
+         "  free: {quotas: {calls: {meter: requests, limit: 5}}}\n"
+         "  paid: {quotas: {calls: {meter: attempts, limit: 9}}}\n"
+         "fallback_plan: free\n",
+         "3:19: plan paid, quota calls counts attempts by tenant, but plan free has it count "
+         "requests by tenant: a quota of one name must mean the same in all plans"},
+        {"another scope",
+         "plans:\n"
+         "  free: {quotas: {calls: {meter: requests, limit: 5}}}\n"
+         "  paid: {quotas: {calls: {meter: requests, limit: 9, scope: project}}}\n"
+         "fallback_plan: free\n",
+         "3:19: plan paid, quota calls counts requests by project, but plan free has it count "
+         "requests by tenant: a quota of one name must mean the same in all plans"},
+        {"project above its tenant",
+         "plans:\n"
+         "  free:\n"
+         "    quotas:\n"
+         "      calls: {meter: requests, limit: 5}\n"
+         "      calls_each: {meter: requests, limit: 6, scope: project}\n"
+         "fallback_plan: free\n",
+         "5:7: warning: plan free: quota calls_each of a project is above quota calls of its "
+         "tenant, which is reached first"},
+        {"project as much as its tenant",
+         "plans:\n"
+         "  free:\n"
+         "    quotas:\n"
+         "      calls: {meter: requests, limit: 5}\n"
+         "      calls_each: {meter: requests, limit: 5, scope: project}\n"
+         "fallback_plan: free\n",
+         ""},
+    };
+
+    CHECK_ROWS(rows);
+}
+
+static CU_TestInfo tests[] = {
+    {"a whole policy", test_whole},
+    {"defaults", test_defaults},
+    {"limits", test_limits},
+    {"errors of the file", test_file},
+    {"errors of quotas", test_quotas},
+    {"contradictions", test_contradictions},
+    CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo suite_policy_load = {
+    .pName = "policy_load", .pTests = tests, .pCleanupFunc = forget};
