@@ -64,8 +64,6 @@ check_mail(struct loader *loader)
     const bool password = loader_find(loader, "smtp.password") != NULL ||
                           loader_find(loader, "smtp.password_file") != NULL;
 
-    config->smtp.starttls = config->smtp.tls == SMTP_STARTTLS;
-    config->smtp.implicit_tls = config->smtp.tls == SMTP_IMPLICIT;
     if (config->smtp.port == 0)
         config->smtp.port = ports[config->smtp.tls];
     if (config->smtp.host != NULL && loader_find(loader, "smtp.from") == NULL)

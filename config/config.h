@@ -23,7 +23,7 @@ struct property { /* passed through to librdkafka: "security.protocol": "SASL_SS
 
 enum time_source { TIME_APPEND, TIME_TRUST_PRODUCERS };
 
-enum smtp_tls { SMTP_STARTTLS, SMTP_IMPLICIT, SMTP_OFF };
+enum smtp_tls { SMTP_OFF, SMTP_STARTTLS, SMTP_IMPLICIT }; /* none falls back to clear text */
 
 enum endpoint_kind { ENDPOINT_WEBHOOK, ENDPOINT_EMAIL };
 
@@ -97,9 +97,7 @@ struct config {
         int port;
         const char *from;
         enum smtp_tls tls;
-        bool starttls;     /* demanded */
-        bool implicit_tls; /* smtps */
-        const char *user;  /* NULL: no AUTH */
+        const char *user; /* NULL: no AUTH */
         const char *password;
         const char *ca_file; /* NULL: the system's */
     } smtp;

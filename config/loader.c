@@ -90,9 +90,6 @@ loader_string(struct loader *loader, const struct yaml *node, const char *what, 
 
     if (!loader_text(loader, node, what, &text) || !checked(loader, node, what, check, text))
         return false;
-    text = arena_text(loader->config->arena, text); /* the tree does not outlive the reading */
-    if (text.at == NULL)
-        return finding_error(loader->findings, node->at, "out of memory");
     *out = text.at;
     return true;
 }

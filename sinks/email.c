@@ -216,7 +216,7 @@ add_recipient(struct transfer *transfer, const char *address)
 static void
 set_security(CURL *easy, const struct config *config)
 {
-    const bool tls = config->smtp.starttls || config->smtp.implicit_tls;
+    const bool tls = config->smtp.tls != SMTP_OFF;
 
     (void)curl_easy_setopt(easy, CURLOPT_USE_SSL, (long)(tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
     if (config->smtp.ca_file != NULL)
@@ -246,10 +246,10 @@ email_prepare(struct transfer *transfer, const struct config *config,
         !bare_address(endpoint->target, recipient, why))
         return false;
     const bool v6 = strchr(config->smtp.host, ':') != NULL;
-    const int size =
-        snprintf(url, sizeof url, "%s://%s%s%s:%d/%s", config->smtp.implicit_tls ? "smtps" : "smtp",
-                 v6 ? "[" : "", config->smtp.host, v6 ? "]" : "", config->smtp.port,
-                 strrchr(sender, '@') + 1 /* said in EHLO */);
+    const int size = snprintf(url, sizeof url, "%s://%s%s%s:%d/%s",
+                              config->smtp.tls == SMTP_IMPLICIT ? "smtps" : "smtp", v6 ? "[" : "",
+                              config->smtp.host, v6 ? "]" : "", config->smtp.port,
+                              strrchr(sender, '@') + 1 /* said in EHLO */);
 
     if (size < 0 || (size_t)size >= sizeof url)
         return err_set(why, ERR_INPUT, "smtp.host is too long");

@@ -26,6 +26,15 @@ findings_text(const struct findings *findings, char out[FINDINGS_TEXT_SIZE])
     }
 }
 
+/* A test that cannot go on without it ends here. The return is for analysers: CUnit jumps. */
+#define REQUIRE(pointer)                        \
+    do {                                        \
+        if ((pointer) == NULL) {                \
+            CU_FAIL_FATAL(#pointer " is NULL"); \
+            return;                             \
+        }                                       \
+    } while (0)
+
 #define CHECK_TEXT(row, actual, expected) \
     check_text((row), (actual), (expected), __FILE__, __LINE__)
 

@@ -21,7 +21,7 @@ read_example(char out[EXAMPLE_SIZE])
     FILE *file = fopen("config/tripmeter.example.yaml", "r");
     size_t size;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    REQUIRE(file);
     size = fread(out, 1, EXAMPLE_SIZE - 1, file);
     out[size] = '\0';
     CU_ASSERT_EQUAL(fclose(file), 0);
@@ -44,7 +44,7 @@ test_as_it_is(void)
 {
     checked_load(&checked, "config/tripmeter.example.yaml");
     CHECK_TEXT("example", checked.found, "");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
+    REQUIRE(checked.config);
     CHECK_INT("receivers", checked.config->alerts.receiver_count, 2);
 }
 
@@ -58,15 +58,15 @@ test_switched_on(void)
     const struct config *on;
     const struct config *off;
 
-    CU_ASSERT_EQUAL_FATAL(setenv("KAFKA_PASSWORD", "k", 1), 0);
-    CU_ASSERT_EQUAL_FATAL(setenv("SMTP_PASSWORD", "s", 1), 0);
+    CU_ASSERT_EQUAL_FATAL(setenv("KAFKA_PASSWORD", "k", 1), 0); /* NOLINT(concurrency-mt-unsafe) */
+    CU_ASSERT_EQUAL_FATAL(setenv("SMTP_PASSWORD", "s", 1), 0);  /* NOLINT(concurrency-mt-unsafe) */
     read_example(body);
     checked_parse(&as_is, body);
     switch_all_on(body);
     checked_parse(&checked, body);
     CHECK_TEXT("switched on", checked.found, "");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.config);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(as_is.config);
+    REQUIRE(checked.config);
+    REQUIRE(as_is.config);
     on = checked.config;
     off = as_is.config;
     CU_ASSERT_STRING_EQUAL(on->state_dir, off->state_dir);
@@ -110,12 +110,12 @@ test_every_key(void)
     struct findings findings = {0};
     struct loader loader = {.findings = &findings};
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(arena);
+    REQUIRE(arena);
     read_example(body);
     switch_all_on(body);
     findings_file(&findings, "example");
     loader.root = yaml_parse(text_of(body), arena, &findings);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(loader.root);
+    REQUIRE(loader.root);
     for (size_t i = 0; keys_path(i) != NULL; i++)
         CHECK_INT(keys_path(i), loader_find(&loader, keys_path(i)) != NULL, true);
     findings_free(&findings);
@@ -143,13 +143,13 @@ test_policy(void)
     };
 
     checked_load(&checked, "config/tripmeter.example.yaml");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(checked.policy);
+    REQUIRE(checked.policy);
     CU_ASSERT_TRUE(text_eq(checked.policy->fallback_plan->name, TEXT("free")));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct plan *plan = policy_plan(checked.policy, text_of(rows[i].plan));
         bool there = false;
 
-        CU_ASSERT_PTR_NOT_NULL_FATAL(plan);
+        REQUIRE(plan);
         for (size_t q = 0; q < plan->quota_count; q++) {
             const struct quota *quota = &plan->quotas[q];
 
@@ -170,7 +170,7 @@ test_reference(void)
     FILE *file = tmpfile();
     size_t size;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    REQUIRE(file);
     keys_print(file);
     rewind(file);
     size = fread(text, 1, sizeof text - 1, file);

@@ -363,7 +363,7 @@ test_settings_named(void)
 
     open_scene(&scene);
     scene.env.config.alerts.allow_private = false;
-    scene.env.config.smtp.starttls = true;
+    scene.env.config.smtp.tls = SMTP_STARTTLS;
     alerts_env_step(&scene.env, "acme", "fire", "warning", 75);
     start(&scene);
     (void)until(&scene, state_sql, "retry,retry");

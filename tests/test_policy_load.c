@@ -64,7 +64,7 @@ test_whole(void)
          "  bare:\n"
          "  none: {quotas: {}}\n");
     CHECK_TEXT("whole", found, "");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    REQUIRE(policy);
     CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("Asia/Kathmandu")));
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("EUR")));
     CHECK_INT("failed", policy->count_failed, true);
@@ -105,7 +105,7 @@ test_defaults(void)
 {
     load("fallback_plan: a\nplans: {a: {quotas: {q: {meter: tokens, limit: 1}}}}\n");
     CHECK_TEXT("defaults", found, "");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    REQUIRE(policy);
     CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("UTC")));
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("USD")));
     CHECK_INT("failed", policy->count_failed, false);
@@ -235,93 +235,93 @@ test_file(void)
     "q: {" members "}}}}\n"                                  \
     "fallback_plan: free\n"
 
+static const struct row quota_rows[] = {
+    {"whole", QUOTA("meter: requests, limit: 5"), ""},
+    {"no meter", QUOTA("limit: 5"),
+     "3:1: plan free, quota q has no meter: what is counted, like requests, tokens or cost"},
+    {"unknown meter", QUOTA("meter: reqests, limit: 5"),
+     "3:12: plan free, quota q: meter: reqests is none of "
+     "requests|attempts|input_tokens|output_tokens|tokens|cost|charge; did you mean requests?"},
+    {"no limit", QUOTA("meter: requests"),
+     "3:1: plan free, quota q has neither limit nor unlimited: true"},
+    {"not unlimited either", QUOTA("meter: requests, unlimited: false"),
+     "3:1: plan free, quota q has neither limit nor unlimited: true"},
+    {"both", QUOTA("meter: requests, limit: 5, unlimited: true"),
+     "3:22: plan free, quota q: limit contradicts unlimited: true; remove one of them"},
+    {"steps of nothing",
+     QUOTA("meter: requests, unlimited: true, steps: [50], soft: 70, "
+           "on_exceed: alert"),
+     "3:39: plan free, quota q: steps contradicts unlimited: true; remove one of them\n"
+     "3:52: plan free, quota q: soft contradicts unlimited: true; remove one of them\n"
+     "3:62: plan free, quota q: on_exceed contradicts unlimited: true; remove one of them"},
+    {"negative", QUOTA("meter: requests, limit: -5"),
+     "3:29: plan free, quota q: limit: must not be negative; 0 blocks from the start"},
+    {"zero", QUOTA("meter: requests, limit: 0"),
+     "3:29: warning: plan free, quota q: limit 0 blocks from the start"},
+    {"zero, alert", QUOTA("meter: requests, limit: 0, on_exceed: alert"), ""},
+    {"no number", QUOTA("meter: requests, limit: many"),
+     "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+     "250.00"},
+    {"commas", QUOTA("meter: requests, limit: \"1,000\""),
+     "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+     "250.00"},
+    {"half a request", QUOTA("meter: requests, limit: 1.5"),
+     "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
+     "counts"},
+    {"currency of requests", QUOTA("meter: requests, limit: 5 USD"),
+     "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
+     "counts"},
+    {"another currency", QUOTA("meter: cost, limit: 5 EUR"),
+     "3:25: plan free, quota q: limit: must not be in another currency: there are no exchange "
+     "rates"},
+    {"ten decimals", QUOTA("meter: cost, limit: 0.1234567891"),
+     "3:25: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
+     "250.00"},
+    {"too large", QUOTA("meter: requests, limit: 1000000000000001"),
+     "3:29: plan free, quota q: limit: must be at most 1e15"},
+    {"step above 100", QUOTA("meter: requests, limit: 5, steps: [50, 101]"),
+     "3:44: plan free, quota q: steps: 101 is outside 1..100 (percent)"},
+    {"step of 0", QUOTA("meter: requests, limit: 5, steps: [0]"),
+     "3:40: plan free, quota q: steps: 0 is outside 1..100 (percent)"},
+    {"steps not rising", QUOTA("meter: requests, limit: 5, steps: [50, 50, 40]"),
+     "3:44: plan free, quota q: steps: must rise: 50 comes after 50\n"
+     "3:48: plan free, quota q: steps: must rise: 40 comes after 50"},
+    {"steps as a text", QUOTA("meter: requests, limit: 5, steps: 50"),
+     "3:39: plan free, quota q: steps: must be written like [50, 75, 90]"},
+    {"too many steps",
+     QUOTA("meter: requests, limit: 5, steps: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"),
+     "3:39: plan free, quota q: steps: more than 15 steps"},
+    {"no steps", QUOTA("meter: requests, limit: 5, steps: []"), ""},
+    {"soft in decimals", QUOTA("meter: requests, limit: 5, soft: 0.8"),
+     "3:38: plan free, quota q: soft: 0.8 is not a whole number of percent, like 80"},
+    {"soft above", QUOTA("meter: requests, limit: 5, soft: 101"),
+     "3:38: plan free, quota q: soft: 101 is outside 1..100 (percent)"},
+    {"choices",
+     QUOTA("meter: requests, limit: 5, scope: key, period: day, on_exceed: stop, mode: "
+           "shadw"),
+     "3:39: plan free, quota q: scope: key is none of tenant|project\n"
+     "3:52: plan free, quota q: period: day is none of month\n"
+     "3:68: plan free, quota q: on_exceed: stop is none of block|alert\n"
+     "3:80: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
+    {"unknown member", QUOTA("meter: requests, limti: 5"),
+     "3:1: plan free, quota q has neither limit nor unlimited: true\n"
+     "3:22: plan free, quota q: unknown key limti; did you mean `limit`?"},
+    {"twice in a plan", QUOTA("meter: requests, limit: 5}, q: {meter: tokens, limit: 5"),
+     "3:33: q is given twice, first in line 3: keep one of them"},
+    {"name",
+     "plans: {free: {quotas: {Api-Calls: {meter: requests, limit: 5}, ok: {meter: "
+     "cost, limit: 1}}}}\nfallback_plan: free\n",
+     "1:25: plan free: the name of a quota must be small letters, digits and '_', at most 63, "
+     "a letter first"},
+    {"a number for a quota",
+     "plans: {free: {quotas: {q: 5, ok: {meter: cost, limit: 1}}}}\nfallback_plan: free\n",
+     "1:28: plan free, quota q: must be written like {meter: requests, limit: 50k}"},
+};
+
 static void
 test_quotas(void)
 {
-    static const struct row rows[] = {
-        {"whole", QUOTA("meter: requests, limit: 5"), ""},
-        {"no meter", QUOTA("limit: 5"),
-         "3:1: plan free, quota q has no meter: what is counted, like requests, tokens or cost"},
-        {"unknown meter", QUOTA("meter: reqests, limit: 5"),
-         "3:12: plan free, quota q: meter: reqests is none of "
-         "requests|attempts|input_tokens|output_tokens|tokens|cost|charge; did you mean requests?"},
-        {"no limit", QUOTA("meter: requests"),
-         "3:1: plan free, quota q has neither limit nor unlimited: true"},
-        {"not unlimited either", QUOTA("meter: requests, unlimited: false"),
-         "3:1: plan free, quota q has neither limit nor unlimited: true"},
-        {"both", QUOTA("meter: requests, limit: 5, unlimited: true"),
-         "3:22: plan free, quota q: limit contradicts unlimited: true; remove one of them"},
-        {"steps of nothing",
-         QUOTA("meter: requests, unlimited: true, steps: [50], soft: 70, "
-               "on_exceed: alert"),
-         "3:39: plan free, quota q: steps contradicts unlimited: true; remove one of them\n"
-         "3:52: plan free, quota q: soft contradicts unlimited: true; remove one of them\n"
-         "3:62: plan free, quota q: on_exceed contradicts unlimited: true; remove one of them"},
-        {"negative", QUOTA("meter: requests, limit: -5"),
-         "3:29: plan free, quota q: limit: must not be negative; 0 blocks from the start"},
-        {"zero", QUOTA("meter: requests, limit: 0"),
-         "3:29: warning: plan free, quota q: limit 0 blocks from the start"},
-        {"zero, alert", QUOTA("meter: requests, limit: 0, on_exceed: alert"), ""},
-        {"no number", QUOTA("meter: requests, limit: many"),
-         "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
-         "250.00"},
-        {"commas", QUOTA("meter: requests, limit: \"1,000\""),
-         "3:29: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
-         "250.00"},
-        {"half a request", QUOTA("meter: requests, limit: 1.5"),
-         "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
-         "counts"},
-        {"currency of requests", QUOTA("meter: requests, limit: 5 USD"),
-         "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
-         "counts"},
-        {"another currency", QUOTA("meter: cost, limit: 5 EUR"),
-         "3:25: plan free, quota q: limit: must not be in another currency: there are no exchange "
-         "rates"},
-        {"ten decimals", QUOTA("meter: cost, limit: 0.1234567891"),
-         "3:25: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
-         "250.00"},
-        {"too large", QUOTA("meter: requests, limit: 1000000000000001"),
-         "3:29: plan free, quota q: limit: must be at most 1e15"},
-        {"step above 100", QUOTA("meter: requests, limit: 5, steps: [50, 101]"),
-         "3:44: plan free, quota q: steps: 101 is outside 1..100 (percent)"},
-        {"step of 0", QUOTA("meter: requests, limit: 5, steps: [0]"),
-         "3:40: plan free, quota q: steps: 0 is outside 1..100 (percent)"},
-        {"steps not rising", QUOTA("meter: requests, limit: 5, steps: [50, 50, 40]"),
-         "3:44: plan free, quota q: steps: must rise: 50 comes after 50\n"
-         "3:48: plan free, quota q: steps: must rise: 40 comes after 50"},
-        {"steps as a text", QUOTA("meter: requests, limit: 5, steps: 50"),
-         "3:39: plan free, quota q: steps: must be written like [50, 75, 90]"},
-        {"too many steps",
-         QUOTA("meter: requests, limit: 5, steps: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"),
-         "3:39: plan free, quota q: steps: more than 15 steps"},
-        {"no steps", QUOTA("meter: requests, limit: 5, steps: []"), ""},
-        {"soft in decimals", QUOTA("meter: requests, limit: 5, soft: 0.8"),
-         "3:38: plan free, quota q: soft: 0.8 is not a whole number of percent, like 80"},
-        {"soft above", QUOTA("meter: requests, limit: 5, soft: 101"),
-         "3:38: plan free, quota q: soft: 101 is outside 1..100 (percent)"},
-        {"choices",
-         QUOTA("meter: requests, limit: 5, scope: key, period: day, on_exceed: stop, mode: "
-               "shadw"),
-         "3:39: plan free, quota q: scope: key is none of tenant|project\n"
-         "3:52: plan free, quota q: period: day is none of month\n"
-         "3:68: plan free, quota q: on_exceed: stop is none of block|alert\n"
-         "3:80: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
-        {"unknown member", QUOTA("meter: requests, limti: 5"),
-         "3:1: plan free, quota q has neither limit nor unlimited: true\n"
-         "3:22: plan free, quota q: unknown key limti; did you mean `limit`?"},
-        {"twice in a plan", QUOTA("meter: requests, limit: 5}, q: {meter: tokens, limit: 5"),
-         "3:33: q is given twice, first in line 3: keep one of them"},
-        {"name",
-         "plans: {free: {quotas: {Api-Calls: {meter: requests, limit: 5}, ok: {meter: "
-         "cost, limit: 1}}}}\nfallback_plan: free\n",
-         "1:25: plan free: the name of a quota must be small letters, digits and '_', at most 63, "
-         "a letter first"},
-        {"a number for a quota",
-         "plans: {free: {quotas: {q: 5, ok: {meter: cost, limit: 1}}}}\nfallback_plan: free\n",
-         "1:28: plan free, quota q: must be written like {meter: requests, limit: 50k}"},
-    };
-
-    CHECK_ROWS(rows);
+    CHECK_ROWS(quota_rows);
 }
 
 static void

@@ -26,21 +26,21 @@ test_known(void)
 static void
 test_unknown(void)
 {
-    static const char *const rows[] = {"",
-                                       "Europe/Berln",
-                                       "europe/berlin/x",
-                                       "Europe",
-                                       "../../../etc/passwd",
-                                       "/etc/localtime",
-                                       "Europe/../Europe/Berlin",
-                                       "right/UTC",
-                                       "zone.tab",
-                                       "tzdata.zi",
-                                       "leapseconds",
-                                       "Europe/Berlin ",
-                                       "Europe//",
-                                       "a-name-that-is-much-longer-than-any-zone-of-"
-                                       "the-database-can-ever-be-Europe/Berlin"};
+    static const char *const rows[] = {
+        "",
+        "Europe/Berln",
+        "europe/berlin/x",
+        "Europe",
+        "../../../etc/passwd",
+        "/etc/localtime",
+        "Europe/../Europe/Berlin",
+        "right/UTC",
+        "zone.tab",
+        "tzdata.zi",
+        "leapseconds",
+        "Europe/Berlin ",
+        "Europe//",
+        "A-name/that-is-longer-than-any-zone-of-the-database/can-be-or-will"};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct err why = {0};
