@@ -220,7 +220,9 @@ claim(struct settler *settler, const struct job *job)
                                              .restricted = true},
                          on_due, &due, &reply.why);
     if (good) {
-        reply.policy = policies_get(settler->store, reply.claim.policy, &reply.why);
+        reply.policy = reply.claim.policy == 0
+                           ? settler->setup.policy
+                           : policies_get(settler->store, reply.claim.policy, &reply.why);
         good = reply.policy != NULL;
     }
     if (!good) {

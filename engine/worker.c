@@ -476,6 +476,7 @@ worker_start(const struct worker_setup *setup, struct err *why)
     worker->decoder = decoder_new();
     worker->settler = settler_start(&(struct settler_setup){.config = setup->config,
                                                             .owner = worker->owner,
+                                                            .policy = setup->policy,
                                                             .metrics = setup->metrics,
                                                             .notifier = setup->notifier,
                                                             .dead_topic = setup->dead_topic},

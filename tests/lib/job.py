@@ -43,7 +43,7 @@ class Job:
         self.config_path = env.path("tripmeter.yaml")
         self.directory = os.path.dirname(self.config_path)
         self.receivers = {}
-        self.engines = 0
+        self.engines = []
         for topic in self.topics:
             if time == "append":
                 env.kafka.create_topic(topic, partitions, message_timestamp_type="LogAppendTime")
@@ -79,10 +79,11 @@ class Job:
 
     def engine(self):
         """A further engine of the same group, with a state directory of its own."""
-        self.engines += 1
-        path = os.path.join(self.directory, f"engine-{self.engines}.yaml")
-        self.write_config(path, f"state-{self.engines}")
-        return Engine(path, os.path.join(self.directory, f"engine-{self.engines}.log"))
+        number = len(self.engines) + 1
+        path = os.path.join(self.directory, f"engine-{number}.yaml")
+        self.write_config(path, f"state-{number}")
+        self.engines.append(Engine(path, os.path.join(self.directory, f"engine-{number}.log")))
+        return self.engines[-1]
 
     # ---- in ---------------------------------------------------------------------------------
 
@@ -123,7 +124,12 @@ class Job:
                    for partition, (low, high) in self.env.kafka.watermarks(topic).items())
 
     def await_settled(self, deadline_s=60, what="everything is settled"):
-        wait_until(lambda: self.lag() == 0, deadline_s, what)
+        def settled():
+            running = [one for one in self.engines if one.running()]
+            assert running, f"no engine is running:\n{self.engines[-1].tail()}"
+            return self.lag() == 0
+
+        wait_until(settled, deadline_s, lambda: f"{what}; the log:\n{self.engines[-1].tail()}")
 
     def totals(self):
         """Tenant facts as the recount has them: key -> (events, requests, in, out, cost)."""
