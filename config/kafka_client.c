@@ -2,6 +2,7 @@
 
 #include "config/log.h"
 
+enum { CREATION_LIMIT_MS = 20000 };
 enum { SYSLOG_ERROR = 3, SYSLOG_WARNING = 4, SYSLOG_INFO = 6 };
 
 static void
@@ -72,4 +73,46 @@ kafka_client_knows(const char *property)
 
     rd_kafka_conf_destroy(conf);
     return known;
+}
+
+static rd_kafka_resp_err_t
+creation_result(rd_kafka_event_t *event, char *text, size_t room)
+{
+    size_t count = 0;
+    const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
+    const rd_kafka_topic_result_t **topics =
+        result == NULL ? NULL : rd_kafka_CreateTopics_result_topics(result, &count);
+    const char *said = rd_kafka_event_error_string(event);
+    rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR && count > 0) {
+        err = rd_kafka_topic_result_error(topics[0]);
+        said = rd_kafka_topic_result_error_string(topics[0]);
+    }
+    (void)text_copy(text, room, text_of(said == NULL ? rd_kafka_err2str(err) : said));
+    return err;
+}
+
+rd_kafka_resp_err_t
+kafka_client_create_topic(rd_kafka_t *client, const struct config *config, const char *name,
+                          const struct kafka_setting *settings, char *text, size_t room)
+{
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(name, 1, config->kafka.replication, text, room);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__INVALID_ARG;
+
+    if (topic != NULL) {
+        for (; settings->name != NULL; settings++)
+            (void)rd_kafka_NewTopic_set_config(topic, settings->name, settings->value);
+        rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+        rd_kafka_event_t *event = rd_kafka_queue_poll(queue, CREATION_LIMIT_MS);
+
+        err = event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : creation_result(event, text, room);
+        if (event != NULL)
+            rd_kafka_event_destroy(event);
+        rd_kafka_NewTopic_destroy(topic);
+    }
+    rd_kafka_queue_destroy(queue);
+    return err;
 }

@@ -23,4 +23,11 @@ rd_kafka_t *kafka_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct err
 /* The property exists in this version of the library. */
 bool kafka_client_knows(const char *property);
 
+/* Asks for a topic of one partition and waits up to 20 s; `settings` ends with a row whose name is
+ * NULL. The text says what the broker said. */
+rd_kafka_resp_err_t kafka_client_create_topic(rd_kafka_t *client, const struct config *config,
+                                              const char *name,
+                                              const struct kafka_setting *settings, char *text,
+                                              size_t room);
+
 #endif

@@ -1,6 +1,7 @@
 #include "engine/worker_state.h"
 
 #include "config/log.h"
+#include "sinks/dead_topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -319,6 +320,8 @@ claims_run(struct worker *worker, struct held *held)
     start_reading(worker, held);
     worker_want(worker, held, -1);
     serve(worker);
+    if (worker->setup.dead_topic != NULL)
+        dead_topic_wake(worker->setup.dead_topic, held->number);
     log_info("claimed", "shard=%d epoch=%" PRId64 " next=%" PRId64 " tail=%" PRId64, held->number,
              shard_epoch(held->shard), shard_next_offset(held->shard, 0),
              held->topics[0].tail_from);

@@ -373,7 +373,7 @@ stop(struct engine *engine, int status)
         control_close(engine->control, 500);
     if (engine->notifier != NULL)
         notifier_stop(engine->notifier, 500);
-    dead_topic_close(engine->dead_topic, 200);
+    dead_topic_close(engine->dead_topic);
     log_info("stopped", "clean=%s", clean ? "true" : "false");
     if (!clean)
         _exit(status);

@@ -287,7 +287,7 @@ settled(struct settler *settler, struct settlement *settlement,
     if (settlement->transitions.count > 0 && settler->setup.notifier != NULL)
         notifier_wake(settler->setup.notifier);
     if (settlement->dead.count > 0 && settler->setup.dead_topic != NULL)
-        dead_topic_publish(settler->setup.dead_topic, settler->store, settlement->shard);
+        dead_topic_wake(settler->setup.dead_topic, settlement->shard);
     forget_taken(settler, settlement);
     answer(settler, &reply);
 }

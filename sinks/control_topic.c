@@ -17,6 +17,7 @@ static const struct kafka_setting created_with[] = {
     {"segment.ms", "3600000"},
     {"segment.bytes", "67108864"},
     {"min.cleanable.dirty.ratio", "0.1"},
+    {NULL, NULL},
 };
 
 static bool
@@ -77,43 +78,6 @@ answer_of(rd_kafka_queue_t *queue)
     return rd_kafka_queue_poll(queue, 2 * ANSWER_LIMIT_MS);
 }
 
-static rd_kafka_resp_err_t
-send_creation(rd_kafka_t *client, const struct config *config, char *text, size_t room)
-{
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(config->kafka.control_topic, 1,
-                                                       config->kafka.replication, text, room);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    rd_kafka_event_t *event;
-
-    if (topic == NULL) {
-        rd_kafka_queue_destroy(queue);
-        return RD_KAFKA_RESP_ERR__INVALID_ARG;
-    }
-    for (size_t i = 0; i < sizeof created_with / sizeof created_with[0]; i++)
-        (void)rd_kafka_NewTopic_set_config(topic, created_with[i].name, created_with[i].value);
-    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
-    event = answer_of(queue);
-    if (event != NULL) {
-        size_t count = 0;
-        const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(event);
-        const rd_kafka_topic_result_t **topics =
-            result == NULL ? NULL : rd_kafka_CreateTopics_result_topics(result, &count);
-        const char *said = rd_kafka_event_error_string(event);
-
-        err = rd_kafka_event_error(event);
-        if (err == RD_KAFKA_RESP_ERR_NO_ERROR && count > 0) {
-            err = rd_kafka_topic_result_error(topics[0]);
-            said = rd_kafka_topic_result_error_string(topics[0]);
-        }
-        (void)text_copy(text, room, text_of(said == NULL ? rd_kafka_err2str(err) : said));
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_NewTopic_destroy(topic);
-    return err;
-}
-
 static bool
 missing(const struct config *config, const char *because, struct err *why)
 {
@@ -134,7 +98,8 @@ create(rd_kafka_t *client, const struct config *config, struct err *why)
 
     if (!config->kafka.create_topics)
         return missing(config, " and kafka.create_topics is off", why);
-    err = send_creation(client, config, text, sizeof text);
+    err = kafka_client_create_topic(client, config, config->kafka.control_topic, created_with, text,
+                                    sizeof text);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_info("control_topic", "action=created topic=%s", config->kafka.control_topic);
         return true;

@@ -7,21 +7,27 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define BATCH_LIMIT 1000
 #define FLUSH_MS 2000
+
+#define RETRY_MS 2000
 
 struct dead_topic {
     const struct config *config;
     rd_kafka_t *client;
     rd_kafka_topic_t *topic;
     struct metric_set *metrics;
+    pthread_t thread;
     pthread_mutex_t lock;
-    /* of the batch under way: */
-    struct dead_letter letters[BATCH_LIMIT]; /* positions only */
+    pthread_cond_t woken;
+    bool stopping;
+    struct list waiting; /* int32_t: shards with something to publish, each once */
+    struct store *store; /* only the thread's, as all below */
+    struct dead_letter letters[BATCH_LIMIT]; /* positions of the batch under way */
     bool arrived[BATCH_LIMIT];
     size_t count;
-    int32_t shard;
 };
 
 static void
@@ -31,49 +37,6 @@ on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
     (void)opaque;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
         *(bool *)message->_private = true;
-}
-
-struct dead_topic *
-dead_topic_open(const struct config *config, struct metric_set *metrics, struct err *why)
-{
-    static const struct kafka_setting settings[] = {
-        {"enable.idempotence", "true"}, {"message.timeout.ms", "10000"}, {NULL, NULL}};
-    struct dead_topic *topic;
-    rd_kafka_conf_t *conf;
-
-    why->class = ERR_NONE;
-    if (config->kafka.dead_letter_topic == NULL)
-        return NULL;
-    topic = calloc(1, sizeof *topic);
-    conf = topic == NULL ? NULL : kafka_client_conf(config, settings, why);
-    if (conf != NULL) {
-        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-        topic->client = kafka_client(RD_KAFKA_PRODUCER, conf, why);
-    }
-    if (topic == NULL || topic->client == NULL) {
-        if (topic == NULL)
-            (void)err_set(why, ERR_FATAL, "memory is short");
-        free(topic);
-        return NULL;
-    }
-    topic->config = config;
-    topic->metrics = metrics;
-    topic->topic = rd_kafka_topic_new(topic->client, config->kafka.dead_letter_topic, NULL);
-    (void)pthread_mutex_init(&topic->lock, NULL);
-    return topic;
-}
-
-void
-dead_topic_close(struct dead_topic *topic, int64_t deadline_ms)
-{
-    if (topic == NULL)
-        return;
-    (void)rd_kafka_flush(topic->client, (int)deadline_ms);
-    rd_kafka_topic_destroy(topic->topic);
-    (void)rd_kafka_purge(topic->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_destroy(topic->client);
-    (void)pthread_mutex_destroy(&topic->lock);
-    free(topic);
 }
 
 static json_t *
@@ -124,16 +87,15 @@ on_dead(void *opaque, const struct dead_letter *letter, int32_t shard)
     topic->count++;
 }
 
-void
-dead_topic_publish(struct dead_topic *topic, struct store *store, int32_t shard)
+/* One batch; false when it must be tried again. *more: there may be more than the batch. */
+static bool
+publish(struct dead_topic *topic, int32_t shard, bool *more, struct err *why)
 {
-    struct err why;
     size_t arrived = 0;
 
-    (void)pthread_mutex_lock(&topic->lock);
     topic->count = 0;
-    if (!store_dead_unpublished(store, shard, on_dead, topic, &why))
-        log_warning("dead_topic", "text=\"%s\"", why.text);
+    if (!store_dead_unpublished(topic->store, shard, on_dead, topic, why))
+        return false;
     (void)rd_kafka_flush(topic->client, FLUSH_MS);
     /* What has not been answered by now must not write into the next batch's marks. */
     (void)rd_kafka_purge(topic->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -141,8 +103,160 @@ dead_topic_publish(struct dead_topic *topic, struct store *store, int32_t shard)
     for (size_t i = 0; i < topic->count; i++)
         if (topic->arrived[i])
             topic->letters[arrived++] = topic->letters[i];
-    if (arrived > 0 && !store_dead_published(store, shard, topic->letters, arrived, &why))
-        log_warning("dead_topic", "text=\"%s\"", why.text);
     metric_add(topic->metrics, METRIC_DEAD_PUBLISHED, (int64_t)arrived);
+    *more = topic->count == BATCH_LIMIT;
+    if (arrived > 0 && !store_dead_published(topic->store, shard, topic->letters, arrived, why))
+        return false;
+    return arrived == topic->count || err_set(why, ERR_RETRY, "topic %s does not take records",
+                                              topic->config->kafka.dead_letter_topic);
+}
+
+static bool
+connected(struct dead_topic *topic, struct err *why)
+{
+    if (topic->store != NULL && !store_broken(topic->store))
+        return true;
+    store_close(topic->store);
+    topic->store = store_open(topic->config, "tripmeter/dead letters", why);
+    return topic->store != NULL;
+}
+
+/* Waits for a shard, takes it; false: stop. */
+static bool
+next_shard(struct dead_topic *topic, int32_t *shard)
+{
+    (void)pthread_mutex_lock(&topic->lock);
+    while (topic->waiting.count == 0 && !topic->stopping)
+        (void)pthread_cond_wait(&topic->woken, &topic->lock);
+    const bool go_on = !topic->stopping;
+
+    if (go_on)
+        *shard = *(int32_t *)list_at(&topic->waiting, --topic->waiting.count);
     (void)pthread_mutex_unlock(&topic->lock);
+    return go_on;
+}
+
+static void
+wait_before_retry(struct dead_topic *topic)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RETRY_MS / 1000;
+    (void)pthread_mutex_lock(&topic->lock);
+    while (!topic->stopping)
+        if (pthread_cond_timedwait(&topic->woken, &topic->lock, &until) != 0)
+            break;
+    (void)pthread_mutex_unlock(&topic->lock);
+}
+
+static void *
+run(void *opaque)
+{
+    struct dead_topic *topic = opaque;
+    int32_t shard;
+
+    while (next_shard(topic, &shard)) {
+        struct err why;
+        bool more = false;
+
+        if (connected(topic, &why) && publish(topic, shard, &more, &why)) {
+            if (more)
+                dead_topic_wake(topic, shard);
+            continue;
+        }
+        log_warning("dead_topic", "shard=%d text=\"%s\" action=retry", shard, why.text);
+        dead_topic_wake(topic, shard);
+        wait_before_retry(topic);
+    }
+    return NULL;
+}
+
+void
+dead_topic_wake(struct dead_topic *topic, int32_t shard)
+{
+    bool waiting = false;
+
+    (void)pthread_mutex_lock(&topic->lock);
+    for (size_t i = 0; i < topic->waiting.count && !waiting; i++)
+        waiting = *(int32_t *)list_at(&topic->waiting, i) == shard;
+    int32_t *one = waiting ? NULL : list_add(&topic->waiting);
+
+    if (one != NULL)
+        *one = shard;
+    (void)pthread_cond_signal(&topic->woken);
+    (void)pthread_mutex_unlock(&topic->lock);
+}
+
+/* A topic that cannot be created is a warning: dead letters stand in Postgres, and are written as
+ * soon as the topic is there. */
+static void
+create_topic(struct dead_topic *topic)
+{
+    static const struct kafka_setting settings[] = {{NULL, NULL}};
+    char text[ERR_TEXT_SIZE] = "no answer";
+    const rd_kafka_resp_err_t err = kafka_client_create_topic(
+        topic->client, topic->config, topic->config->kafka.dead_letter_topic, settings, text,
+        sizeof text);
+
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        log_warning("dead_topic", "topic=%s action=not_created text=\"%s\"",
+                    topic->config->kafka.dead_letter_topic, text);
+}
+
+struct dead_topic *
+dead_topic_open(const struct config *config, struct metric_set *metrics, struct err *why)
+{
+    static const struct kafka_setting settings[] = {
+        {"enable.idempotence", "true"}, {"message.timeout.ms", "10000"}, {NULL, NULL}};
+    struct dead_topic *topic;
+    rd_kafka_conf_t *conf;
+
+    why->class = ERR_NONE;
+    if (config->kafka.dead_letter_topic == NULL)
+        return NULL;
+    topic = calloc(1, sizeof *topic);
+    if (topic == NULL) {
+        (void)err_set(why, ERR_FATAL, "memory is short");
+        return NULL;
+    }
+    conf = kafka_client_conf(config, settings, why);
+    if (conf != NULL) {
+        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+        topic->client = kafka_client(RD_KAFKA_PRODUCER, conf, why);
+    }
+    if (topic->client == NULL) {
+        free(topic);
+        return NULL;
+    }
+    topic->config = config;
+    topic->metrics = metrics;
+    list_init(&topic->waiting, sizeof(int32_t), 100000);
+    (void)pthread_mutex_init(&topic->lock, NULL);
+    (void)pthread_cond_init(&topic->woken, NULL);
+    if (config->kafka.create_topics)
+        create_topic(topic);
+    topic->topic = rd_kafka_topic_new(topic->client, config->kafka.dead_letter_topic, NULL);
+    if (pthread_create(&topic->thread, NULL, run, topic) != 0)
+        abort();
+    return topic;
+}
+
+void
+dead_topic_close(struct dead_topic *topic)
+{
+    if (topic == NULL)
+        return;
+    (void)pthread_mutex_lock(&topic->lock);
+    topic->stopping = true;
+    (void)pthread_cond_broadcast(&topic->woken);
+    (void)pthread_mutex_unlock(&topic->lock);
+    (void)pthread_join(topic->thread, NULL);
+    store_close(topic->store);
+    rd_kafka_topic_destroy(topic->topic);
+    rd_kafka_destroy(topic->client);
+    list_free(&topic->waiting);
+    (void)pthread_mutex_destroy(&topic->lock);
+    (void)pthread_cond_destroy(&topic->woken);
+    free(topic);
 }

@@ -13,12 +13,13 @@
 
 struct dead_topic;
 
-/* NULL with ERR_NONE when no topic is configured. */
+/* Creates the topic when it is missing and that is permitted, and starts the thread that writes, with
+ * a connection of its own. NULL with ERR_NONE when no topic is configured. */
 struct dead_topic *dead_topic_open(const struct config *config, struct metric_set *metrics,
                                    struct err *why);
-void dead_topic_close(struct dead_topic *topic, int64_t deadline_ms);
-/* Writes what the shard has not published yet and marks what the broker acknowledged. Called from
- * several settlers, one at a time. Failures are logged; the next call tries again. */
-void dead_topic_publish(struct dead_topic *topic, struct store *store, int32_t shard);
+/* What is not published yet is published after the next start; may wait a few seconds. */
+void dead_topic_close(struct dead_topic *topic);
+/* The shard has dead letters that were not published yet. Any thread; never waits. */
+void dead_topic_wake(struct dead_topic *topic, int32_t shard);
 
 #endif
