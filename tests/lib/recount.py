@@ -61,16 +61,18 @@ class Recount:
         self.projects = projects or {}
         self.window = window
         self.seen = {}
+        self.now = datetime.datetime.min.replace(tzinfo=UTC)
         self.facts = collections.defaultdict(Row)
         self.keys = collections.defaultdict(Row)
         self.counted = self.duplicates = self.dead = 0
 
     def is_duplicate(self, event, at):
-        """The record's time is the event's own (`trust_producers`, or sent as it happens)."""
+        """The record's time is the event's own; what counts is the highest one so far."""
+        self.now = max(self.now, at)
         identity = (event["subject"], event["source"], event["id"])
         before = self.seen.get(identity)
-        self.seen[identity] = at
-        return before is not None and at - before < self.window
+        self.seen[identity] = self.now
+        return before is not None and self.now - before < self.window
 
     def add(self, event):
         data = event["data"]
