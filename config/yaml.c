@@ -283,10 +283,22 @@ read_stream(struct reader *reader)
     return alone ? root : NULL;
 }
 
+/* Some editors put a byte order mark before UTF-8; libyaml takes it for a document. */
+static struct text
+without_mark(struct text body)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t size = sizeof mark - 1;
+
+    if (body.size >= size && memcmp(body.at, mark, size) == 0)
+        return (struct text){body.at + size, body.size - size};
+    return body;
+}
+
 struct yaml *
 yaml_parse(struct text body, struct arena *arena, struct findings *findings)
 {
-    struct reader reader = {.body = body, .arena = arena, .findings = findings};
+    struct reader reader = {.body = without_mark(body), .arena = arena, .findings = findings};
     struct yaml *root = NULL;
 
     if (body.size > YAML_SIZE_LIMIT) {
@@ -298,7 +310,8 @@ yaml_parse(struct text body, struct arena *arena, struct findings *findings)
         return NULL;
     }
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)body.at, body.size);
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)reader.body.at,
+                                 reader.body.size);
     root = read_stream(&reader);
     yaml_parser_delete(&reader.parser);
     return root;

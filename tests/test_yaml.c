@@ -70,13 +70,23 @@ test_kinds(void)
         const char *body;
         enum yaml_kind kind;
     } rows[] = {
-        {"", YAML_EMPTY},          {"# nothing\n", YAML_EMPTY},
-        {"---\n", YAML_EMPTY},     {"~", YAML_EMPTY},
-        {"null", YAML_EMPTY},      {"\"\"", YAML_TEXT},
-        {"'~'", YAML_TEXT},        {"1.10", YAML_TEXT},
-        {"true", YAML_TEXT},       {"[]", YAML_LIST},
-        {"- a\n- b\n", YAML_LIST}, {"{}", YAML_MAP},
-        {"a: b", YAML_MAP},        {"%YAML 1.1\n---\na: b\n...\n", YAML_MAP},
+        {"", YAML_EMPTY},
+        {"# nothing\n", YAML_EMPTY},
+        {"---\n", YAML_EMPTY},
+        {"~", YAML_EMPTY},
+        {"null", YAML_EMPTY},
+        {"\"\"", YAML_TEXT},
+        {"'~'", YAML_TEXT},
+        {"1.10", YAML_TEXT},
+        {"true", YAML_TEXT},
+        {"[]", YAML_LIST},
+        {"- a\n- b\n", YAML_LIST},
+        {"{}", YAML_MAP},
+        {"a: b", YAML_MAP},
+        {"\xef\xbb\xbf"
+         "a: b\r\nc: d\r\n",
+         YAML_MAP},
+        {"%YAML 1.1\n---\na: b\n...\n", YAML_MAP},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
