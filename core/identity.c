@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <assert.h>
 #include <string.h>
 
 static uint64_t seed_of_process;
@@ -27,26 +28,28 @@ identity_one(struct text text)
     return hash(text.at, text.size);
 }
 
+/* A long text takes part by its own hash, behind a size that no short one has. */
+enum { SHORT_TEXT = 256, TEXTS_SIZE = 4096 };
+
 struct key128
 identity_texts(struct key128 base, const struct text *texts, size_t count)
 {
-    char buffer[1024];
+    char buffer[TEXTS_SIZE];
     size_t used = sizeof base;
 
+    assert(count <= (TEXTS_SIZE - sizeof base) / (sizeof(uint32_t) + SHORT_TEXT));
     memcpy(buffer, &base, sizeof base);
     for (size_t i = 0; i < count; i++) {
-        const uint16_t size = (uint16_t)texts[i].size;
+        const bool is_short = texts[i].size <= SHORT_TEXT;
+        const struct key128 own = is_short ? (struct key128){0} : identity_one(texts[i]);
+        const void *bytes = is_short ? (const void *)texts[i].at : (const void *)&own;
+        const uint32_t size = is_short ? (uint32_t)texts[i].size : (uint32_t)sizeof own;
+        const uint32_t mark = is_short ? size : UINT32_MAX;
 
-        if (used + sizeof size + size > sizeof buffer) {
-            /* Long names are rare: fold what there is and go on. */
-            base = hash(buffer, used);
-            memcpy(buffer, &base, sizeof base);
-            used = sizeof base;
-        }
-        memcpy(buffer + used, &size, sizeof size);
-        used += sizeof size;
+        memcpy(buffer + used, &mark, sizeof mark);
+        used += sizeof mark;
         if (size > 0)
-            memcpy(buffer + used, texts[i].at, size);
+            memcpy(buffer + used, bytes, size);
         used += size;
     }
     return hash(buffer, used);
@@ -60,6 +63,7 @@ identity_numbers(struct key128 base, const int64_t *numbers, size_t count)
         int64_t numbers[16];
     } all = {.base = base};
 
+    assert(count <= sizeof all.numbers / sizeof all.numbers[0]);
     memcpy(all.numbers, numbers, count * sizeof *numbers);
     return hash(&all, sizeof all.base + count * sizeof *numbers);
 }

@@ -15,7 +15,7 @@
 void identity_seed(uint64_t seed);
 
 struct key128 identity_one(struct text text);
-/* A key over a key and further texts and numbers. */
+/* A key over a key and further texts (at most 15) or numbers (at most 16). */
 struct key128 identity_texts(struct key128 base, const struct text *texts, size_t count);
 struct key128 identity_numbers(struct key128 base, const int64_t *numbers, size_t count);
 

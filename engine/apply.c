@@ -320,7 +320,7 @@ apply_order(struct worker *worker, struct order *order)
         break;
     case COMMAND_ENFORCE:
         shard_enforce(held->shard, command->on);
-        metric_set_to(worker->setup.metrics, METRIC_ENFORCING, command->on);
+        worker_enforcing(worker, command->on);
         shard_command_done(held->shard, command->id, NULL);
         break;
     case COMMAND_KIND_COUNT:

@@ -307,7 +307,7 @@ begin(struct worker *worker, struct held *held, struct reply *reply)
     }
     shard_begin(held->shard, reply->claim.epoch, reply->claim.seq, reply->claim.time_ms,
                 reply->claim.progress, reply->policy, reply->claim.enforcing);
-    metric_set_to(worker->setup.metrics, METRIC_ENFORCING, reply->claim.enforcing);
+    worker_enforcing(worker, reply->claim.enforcing);
     held->state = HELD_LOADING;
     held->why[0] = '\0';
 }

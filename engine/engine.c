@@ -219,10 +219,28 @@ enforcing(void *context)
     const struct engine *engine = context;
 
     for (size_t i = 0; i < engine->worker_count; i++)
-        if (metric_get(&engine->sets[i], METRIC_SHARDS) > 0 &&
-            metric_get(&engine->sets[i], METRIC_ENFORCING) == 0)
+        if (engine->workers[i] != NULL && !worker_is_enforcing(engine->workers[i]))
             return false;
     return true;
+}
+
+/* Gauges that say 0 or 1 of the whole engine stand in one set: sets are summed. */
+static void
+set_gauges(struct engine *engine)
+{
+    struct metric_set *set = &engine->sets[engine->worker_count];
+    bool postgres = true;
+    bool kafka = false;
+
+    for (size_t i = 0; i < engine->worker_count; i++) {
+        bool reached;
+
+        postgres = worker_up(engine->workers[i], &reached) && postgres;
+        kafka = kafka || reached;
+    }
+    metric_set_to(set, METRIC_POSTGRES_UP, postgres);
+    metric_set_to(set, METRIC_KAFKA_UP, kafka);
+    metric_set_to(set, METRIC_ENFORCING, enforcing(engine));
 }
 
 static void
@@ -348,6 +366,7 @@ serve(struct engine *engine, const sigset_t *taken)
             return 1;
         }
         offer_strangers(engine);
+        set_gauges(engine);
     }
 }
 

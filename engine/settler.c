@@ -128,7 +128,6 @@ set_up(struct settler *settler, bool up)
 {
     if (atomic_exchange(&settler->up, up) != up)
         log_info("postgres", "state=%s", up ? "up" : "down");
-    metric_set_to(settler->setup.metrics, METRIC_POSTGRES_UP, up);
 }
 
 static bool

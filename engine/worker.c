@@ -58,6 +58,18 @@ worker_held(struct worker *worker, int32_t number)
 }
 
 void
+worker_enforcing(struct worker *worker, bool on)
+{
+    atomic_store(&worker->enforcing, on);
+}
+
+bool
+worker_is_enforcing(const struct worker *worker)
+{
+    return atomic_load(&worker->enforcing);
+}
+
+void
 worker_fatal(struct worker *worker, const struct err *why)
 {
     worker->setup.on_fatal(why);
@@ -203,12 +215,14 @@ tick(struct worker *worker)
             lag_ms = worker_wall_ms(worker) - shard_time(held->shard);
         restricted += (int64_t)shard_restricted_count(held->shard);
         control_heartbeat(worker->setup.control, held->number, shard_time(held->shard), behind);
+        /* Its numbers are used up, or the topic shows a later claim: only a new epoch is heard. */
+        if (control_is_silent(worker->setup.control, held->number) && held->frozen == NULL)
+            claims_again(worker, held);
     }
     metric_set_to(worker->setup.metrics, METRIC_LAG_RECORDS, lag);
     metric_set_to(worker->setup.metrics, METRIC_LAG_MS, lag_ms);
     metric_set_to(worker->setup.metrics, METRIC_RESTRICTED, restricted);
     metric_set_to(worker->setup.metrics, METRIC_DROPPED, consumer_repeated(worker->consumer));
-    metric_set_to(worker->setup.metrics, METRIC_KAFKA_UP, consumer_up(worker->consumer));
 }
 
 void
@@ -459,6 +473,7 @@ worker_start(const struct worker_setup *setup, struct err *why)
     }
     worker->setup = *setup;
     worker->loading_shard = -1;
+    atomic_store(&worker->enforcing, true);
     (void)snprintf(worker->owner, sizeof worker->owner, "%s#%d.%" PRId64, setup->name,
                    (int)getpid(), wall_ms());
     (void)pthread_mutex_init(&worker->view_lock, NULL);
@@ -496,6 +511,13 @@ worker_start(const struct worker_setup *setup, struct err *why)
     (void)settler_stop(worker->settler, 1000);
     worker_free(worker);
     return NULL;
+}
+
+bool
+worker_up(const struct worker *worker, bool *kafka)
+{
+    *kafka = consumer_up(worker->consumer);
+    return settler_up(worker->settler);
 }
 
 void

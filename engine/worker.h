@@ -47,6 +47,10 @@ struct partition_view {
     bool halted;
 };
 typedef void worker_on_partition(void *context, const struct partition_view *view);
+/* Postgres answers its settler; *kafka: a broker answers its consumer. */
+bool worker_up(const struct worker *worker, bool *kafka);
+/* Restrictions are published; `enforce off` has not been said. */
+bool worker_is_enforcing(const struct worker *worker);
 /* From any thread: a copy that is at most a second old. */
 void worker_each(struct worker *worker, worker_on_partition *on_partition, void *context);
 /* True when every assigned shard is running and the group is joined; else why says what is missing. */

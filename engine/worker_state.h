@@ -111,12 +111,14 @@ struct worker {
     pthread_mutex_t view_lock;
     struct list views; /* struct partition_view, for other threads */
     struct err not_ready;
+    atomic_bool enforcing; /* as the shards were last told */
 };
 
 int64_t worker_mono_ms(void);
 int64_t worker_wall_ms(const struct worker *worker); /* shifted by clock.offset */
 struct held held_new(int32_t number);
 struct held *worker_held(struct worker *worker, int32_t number);
+void worker_enforcing(struct worker *worker, bool on);
 /* Serves the group while the worker waits for something else. */
 void worker_serve(struct worker *worker);
 void worker_fatal(struct worker *worker, const struct err *why);
