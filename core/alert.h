@@ -11,7 +11,13 @@
 #include "core/arena.h"
 #include "core/money.h"
 
-enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_CRITICAL, SEVERITY_COUNT };
+enum severity {
+    SEVERITY_INFO,
+    SEVERITY_WARNING,
+    SEVERITY_ERROR,
+    SEVERITY_CRITICAL,
+    SEVERITY_COUNT
+};
 extern const char *const severity_names[SEVERITY_COUNT];
 
 enum resolved {
@@ -51,23 +57,23 @@ extern const char *const label_names[LABEL_COUNT];
 
 struct transition {
     enum move move;
-    struct text rule;               /* "quota/api_calls": kind and unique name */
+    struct text rule;                /* "quota/api_calls": kind and unique name */
     struct text labels[LABEL_COUNT]; /* absent ones are left out */
     enum severity severity;
-    int64_t at_ms;                  /* shard time */
-    int32_t step;                   /* percent of the step reached; 0 where the rule has none */
+    int64_t at_ms;                     /* shard time */
+    int32_t step;                      /* percent of the step reached; 0 where the rule has none */
     int32_t crossed[ALERT_STEP_LIMIT]; /* all steps newly crossed, rising */
     size_t crossed_count;
     bool has_value;
-    bool is_money;                  /* value and threshold are nano-units of currency */
+    bool is_money; /* value and threshold are nano-units of currency */
     tally value;
     tally threshold;
-    struct text unit;               /* "requests", "tokens", "USD" */
-    struct text zone;               /* the tenant's, for times in the message */
-    int64_t resets_ms;              /* 0: does not apply */
-    bool restricts;                 /* a restriction on traffic comes with it */
-    enum resolved reason;           /* with MOVE_RESOLVE */
-    struct text summary;            /* one line for people; absent: made from the members above */
+    struct text unit;     /* "requests", "tokens", "USD" */
+    struct text zone;     /* the tenant's, for times in the message */
+    int64_t resets_ms;    /* 0: does not apply */
+    bool restricts;       /* a restriction on traffic comes with it */
+    enum resolved reason; /* with MOVE_RESOLVE */
+    struct text summary;  /* one line for people; absent: made from the members above */
 };
 
 #define FINGERPRINT_SIZE 17

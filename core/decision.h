@@ -35,18 +35,18 @@ extern const struct code_row code_table[CODE_COUNT];
 
 struct restriction {
     enum code code;
-    int rank;             /* code_table's, but for prepaid demanded outright (1) */
-    struct text rule;     /* "quota/api_calls", "operator" */
-    int64_t policy;       /* serial of the policy it was judged by */
-    int64_t since_ms;     /* shard time when it began */
-    int64_t ends_ms;      /* natural end (reset, deadline); INT64_MAX: none */
-    bool has_usage;       /* used, limit and unit below are meaningful */
-    bool is_money;        /* used and limit are nano-units of `currency`, else counts */
+    int rank;         /* code_table's, but for prepaid demanded outright (1) */
+    struct text rule; /* "quota/api_calls", "operator" */
+    int64_t policy;   /* serial of the policy it was judged by */
+    int64_t since_ms; /* shard time when it began */
+    int64_t ends_ms;  /* natural end (reset, deadline); INT64_MAX: none */
+    bool has_usage;   /* used, limit and unit below are meaningful */
+    bool is_money;    /* used and limit are nano-units of `currency`, else counts */
     tally used;
     tally limit;
-    int64_t resets_ms;    /* when the period turns; 0: does not apply */
+    int64_t resets_ms; /* when the period turns; 0: does not apply */
     struct text currency;
-    struct text reason;   /* operator's words; absent otherwise */
+    struct text reason; /* operator's words; absent otherwise */
     struct text actor;
 };
 
@@ -54,8 +54,8 @@ struct scope_state {
     struct text scope;  /* "tenant/acme", parts percent-encoded; the key on the control topic */
     struct text tenant; /* whose scope it is; absent for scopes of no tenant */
     int32_t shard;
-    int64_t epoch;      /* of the shard's owner; a claim later makes earlier ones stale */
-    int64_t at_ms;      /* shard time of the change */
+    int64_t epoch;       /* of the shard's owner; a claim later makes earlier ones stale */
+    int64_t at_ms;       /* shard time of the change */
     struct text trigger; /* id of the event that caused it; absent for commands and deadlines */
     struct restriction restrictions[RESTRICTION_LIMIT]; /* sorted by rank, then code, then rule */
     size_t count;

@@ -13,7 +13,7 @@ digest_hex(struct text bytes, char out[DIGEST_HEX_SIZE])
 
     if (EVP_Digest(bytes.at, bytes.size, sum, &size, EVP_sha256(), NULL) != 1)
         abort(); /* only for want of memory */
-    for (unsigned i = 0; i < 32; i++) {
+    for (size_t i = 0; i < 32; i++) {
         out[2 * i] = digits[sum[i] >> 4];
         out[2 * i + 1] = digits[sum[i] & 15];
     }

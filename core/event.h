@@ -49,9 +49,9 @@ enum usage {
 };
 extern const char *const usage_names[USAGE_COUNT];
 
-#define EVENT_ID_LIMIT 128     /* bytes: id, subject, and every name below */
+#define EVENT_ID_LIMIT     128 /* bytes: id, subject, and every name below */
 #define EVENT_SOURCE_LIMIT 256 /* bytes */
-#define EVENT_GAUGE_LIMIT 16
+#define EVENT_GAUGE_LIMIT  16
 
 /* Members of data that are texts used by the engine; in the order of event_name_members. */
 enum event_name {

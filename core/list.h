@@ -7,8 +7,8 @@
 #ifndef CORE_LIST_H
 #define CORE_LIST_H
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 struct list {
     void *at; /* `count` elements of `size` bytes */

@@ -9,8 +9,8 @@ partitioner_murmur2(struct text key)
     uint32_t h = 0x9747b28cU ^ (uint32_t)key.size;
 
     for (; left >= 4; left -= 4, at += 4) {
-        uint32_t k = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-                     (uint32_t)at[3] << 24;
+        uint32_t k =
+            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 
         k *= m;
         k ^= k >> 24;

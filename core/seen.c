@@ -2,13 +2,6 @@
 
 #include <stdlib.h>
 
-struct occurrence {
-    struct key128 identity;
-    int64_t offset;
-    int64_t time_ms;
-    uint32_t content;
-};
-
 struct seen {
     int64_t window_ms;
     int64_t records;
@@ -64,24 +57,20 @@ at(const struct seen *seen, size_t number)
 }
 
 static bool
-inside(const struct seen *seen, const struct occurrence *then, int64_t offset, int64_t time_ms)
+inside(const struct seen *seen, const struct occurrence *then, const struct occurrence *now)
 {
-    return time_ms - then->time_ms < seen->window_ms && offset - then->offset < seen->records;
+    return now->time_ms - then->time_ms < seen->window_ms &&
+           now->offset - then->offset < seen->records;
 }
 
 enum seen_answer
-seen_ask(struct seen *seen, struct key128 identity, uint32_t content, int64_t offset,
-         int64_t time_ms)
+seen_ask(const struct seen *seen, const struct occurrence *occurrence)
 {
-    const uint32_t slot = table_find(&seen->index, identity);
+    const uint32_t slot = table_find(&seen->index, occurrence->identity);
 
-    if (slot == TABLE_NONE)
+    if (slot == TABLE_NONE || !inside(seen, &seen->ring[slot], occurrence))
         return SEEN_NEW;
-    const struct occurrence *then = &seen->ring[slot];
-
-    if (!inside(seen, then, offset, time_ms))
-        return SEEN_NEW;
-    return then->content == content ? SEEN_DUPLICATE : SEEN_CONFLICT;
+    return seen->ring[slot].content == occurrence->content ? SEEN_DUPLICATE : SEEN_CONFLICT;
 }
 
 /* The oldest occurrence leaves; its identity too unless it occurred again since. */
@@ -121,11 +110,10 @@ grow(struct seen *seen)
 }
 
 bool
-seen_remember(struct seen *seen, struct key128 identity, uint32_t content, int64_t offset,
-              int64_t time_ms)
+seen_remember(struct seen *seen, const struct occurrence *occurrence)
 {
-    while (seen->tail < seen->head && !inside(seen, at(seen, seen->tail), offset, time_ms)) {
-        if (time_ms - at(seen, seen->tail)->time_ms < seen->window_ms)
+    while (seen->tail < seen->head && !inside(seen, at(seen, seen->tail), occurrence)) {
+        if (occurrence->time_ms - at(seen, seen->tail)->time_ms < seen->window_ms)
             seen->shortened++;
         drop_oldest(seen);
     }
@@ -133,10 +121,9 @@ seen_remember(struct seen *seen, struct key128 identity, uint32_t content, int64
         return false;
     const uint32_t slot = (uint32_t)(seen->head & (seen->room - 1));
 
-    if (!table_put(&seen->index, identity, slot))
+    if (!table_put(&seen->index, occurrence->identity, slot))
         return false;
-    seen->ring[slot] = (struct occurrence){
-        .identity = identity, .offset = offset, .time_ms = time_ms, .content = content};
+    seen->ring[slot] = *occurrence;
     seen->head++;
     return true;
 }

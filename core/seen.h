@@ -16,7 +16,14 @@
 
 struct seen;
 
-/* records: at most so many occurrences are remembered. NULL when memory is short. */
+struct occurrence {
+    struct key128 identity;
+    int64_t offset;
+    int64_t time_ms;  /* partition time */
+    uint32_t content; /* hash of what the event says */
+};
+
+/* records: how many offsets an occurrence is remembered for. NULL when memory is short. */
 struct seen *seen_new(int64_t window_ms, int64_t records);
 void seen_free(struct seen *seen);
 void seen_clear(struct seen *seen);
@@ -27,13 +34,12 @@ enum seen_answer {
     SEEN_CONFLICT,  /* the same identity with another content */
 };
 
-/* What would the event at this position be? `content` is a hash of what the event says. */
-enum seen_answer seen_ask(struct seen *seen, struct key128 identity, uint32_t content,
-                          int64_t offset, int64_t time_ms);
-/* Remembers an occurrence; offsets must not fall, time_ms is partition time. False when memory is
- * short (then nothing is remembered, and the caller must not count the event). */
-bool seen_remember(struct seen *seen, struct key128 identity, uint32_t content, int64_t offset,
-                   int64_t time_ms);
+/* What would this occurrence be? */
+enum seen_answer seen_ask(const struct seen *seen, const struct occurrence *occurrence);
+/* Remembers it as the last one of its identity.  Those that are not in the order of the log (an event
+ * read again at its old place) stay until what was remembered before them has left.  False when
+ * memory is short. */
+bool seen_remember(struct seen *seen, const struct occurrence *occurrence);
 /* Occurrences the `records` bound pushed out while still inside the time window. */
 int64_t seen_shortened(const struct seen *seen);
 size_t seen_bytes(const struct seen *seen);

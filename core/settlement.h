@@ -18,19 +18,19 @@
 
 /* One topic partition moves from one offset to another; records and events are accounted for. */
 struct progress {
-    int64_t from;        /* next_offset before */
-    int64_t next;        /* next_offset after; == from when it did not move */
-    int64_t processed;   /* records; next - from = processed + gaps */
+    int64_t from;      /* next_offset before */
+    int64_t next;      /* next_offset after; == from when it did not move */
+    int64_t processed; /* records; next - from = processed + gaps */
     int64_t gaps;
-    int64_t counted;     /* events, as the four below; those of retried dead letters too */
-    int64_t keyed;       /* of the counted ones: those that name an API key */
+    int64_t counted; /* events, as the four below; those of retried dead letters too */
+    int64_t keyed;   /* of the counted ones: those that name an API key */
     int64_t duplicates;
     int64_t dead;
     int64_t ignored;
     int64_t time_ms;     /* highest record time so far */
     int64_t last_offset; /* of the last record processed; -1: none yet */
     uint64_t last_fingerprint;
-    bool moved;          /* anything above changed */
+    bool moved; /* anything above changed */
 };
 
 /* Facts of a tenant: (tenant, project, feature, provider, model, hour, period). */
@@ -71,10 +71,10 @@ struct quota_memory {
     struct text quota;
     struct text project; /* absent is stored as '' */
     int64_t period_ms;
-    uint32_t spent;    /* percent of the highest step that has fired; 0: none (rules/quota.h) */
-    bool open;         /* an episode is open */
-    bool blocked;      /* a restriction is active */
-    int64_t since_ms;  /* when it began */
+    uint32_t spent;   /* percent of the highest step that has fired; 0: none (rules/quota.h) */
+    bool open;        /* an episode is open */
+    bool blocked;     /* a restriction is active */
+    int64_t since_ms; /* when it began */
 };
 
 /* When a tenant needs looking at without any event; INT64_MAX: never. */
@@ -93,8 +93,8 @@ struct dead_letter {
     struct text tenant; /* absent when it could not be read */
     struct text source;
     struct text id;
-    char hash[65];      /* SHA-256 of the value, hex */
-    struct text value;  /* the raw value; absent unless the configuration keeps it */
+    char hash[65];     /* SHA-256 of the value, hex */
+    struct text value; /* the raw value; absent unless the configuration keeps it */
     uint64_t fingerprint;
 };
 
@@ -109,11 +109,11 @@ struct kept_event {
     struct text project, feature, key, model, request_id;
     bool has_amount;
     struct money amount; /* reserve: cost; topup: amount; decision: estimated cost */
-    struct text word;    /* decision: outcome; topup: ref; gauge: name; value: name; release: reason;
+    struct text word;   /* decision: outcome; topup: ref; gauge: name; value: name; release: reason;
                             correct: id it supersedes; reserve and release: reservation id */
-    struct text reason;  /* decision: reason */
-    int64_t value;       /* gauge: value */
-    struct text body;    /* `data`, minified JSON */
+    struct text reason; /* decision: reason */
+    int64_t value;      /* gauge: value */
+    struct text body;   /* `data`, minified JSON */
 };
 
 struct unpriced_event {
@@ -128,32 +128,32 @@ struct unpriced_event {
 
 struct command_done {
     int64_t id;
-    int64_t at_ms;    /* shard time */
+    int64_t at_ms;     /* shard time */
     struct text error; /* absent: applied; RETRY that is refused again: the reason */
 };
 
 struct settlement {
     int32_t shard;
     int64_t epoch;
-    int64_t seq; /* settle_seq it moves from, to seq + 1 */
+    int64_t seq;     /* settle_seq it moves from, to seq + 1 */
     int64_t time_ms; /* shard.time afterwards */
     int64_t policy;  /* serial in force at the end */
     size_t topic_count;
     struct progress *progress; /* one a topic */
     struct arena *arena;
-    struct list facts;         /* struct fact */
-    struct list key_facts;     /* struct key_fact */
-    struct list periods;       /* struct period_total */
-    struct list quotas;        /* struct quota_memory; a later one of a key replaces earlier ones */
-    struct list due;           /* struct tenant_due; likewise */
-    struct list transitions;   /* struct transition, in order */
-    struct list decisions;     /* struct scope_state, in order */
-    struct list dead;          /* struct dead_letter */
-    struct list kept;          /* struct kept_event */
-    struct list unpriced;      /* struct unpriced_event */
-    struct list commands;      /* struct command_done */
-    struct list attempting;    /* int64_t offsets a topic: reserved for single steps; see store.h */
-    size_t memory_limit;       /* bytes; settlement_full() compares */
+    struct list facts;       /* struct fact */
+    struct list key_facts;   /* struct key_fact */
+    struct list periods;     /* struct period_total */
+    struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
+    struct list due;         /* struct tenant_due; likewise */
+    struct list transitions; /* struct transition, in order */
+    struct list decisions;   /* struct scope_state, in order */
+    struct list dead;        /* struct dead_letter */
+    struct list kept;        /* struct kept_event */
+    struct list unpriced;    /* struct unpriced_event */
+    struct list commands;    /* struct command_done */
+    struct list attempting;  /* int64_t offsets a topic: reserved for single steps; see store.h */
+    size_t memory_limit;     /* bytes; settlement_full() compares */
 };
 
 struct settlement *settlement_new(size_t topic_count, size_t memory_limit);

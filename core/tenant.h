@@ -10,14 +10,15 @@
 #include "core/settlement.h"
 
 #define TENANT_PROJECT_LIMIT 1000
-#define TENANT_LIMIT_LIMIT 64
+#define TENANT_LIMIT_LIMIT   64
 
 /* "api_calls: 2000" of a tenant or of one of its projects; overrides the plan's. */
 struct limit_override {
     struct text quota;
     bool unlimited;
-    bool is_decimal; /* value came as text with decimals: money in nano; counts are whole numbers * 1e9 */
-    tally nano;      /* the number written, times 1e9, whatever the quota's meter */
+    bool
+        is_decimal; /* value came as text with decimals: money in nano; counts are whole numbers * 1e9 */
+    tally nano; /* the number written, times 1e9, whatever the quota's meter */
 };
 
 struct project_spec {
@@ -51,11 +52,11 @@ struct operator_word {
 /* A tenant as loaded: everything its home shard needs to judge it. */
 struct tenant_load {
     struct text name;
-    int32_t home;      /* its shard */
-    bool known;        /* has a row in Postgres; else spec is empty and the fallback plan applies */
-    int64_t version;   /* 0 when not known */
+    int32_t home;    /* its shard */
+    bool known;      /* has a row in Postgres; else spec is empty and the fallback plan applies */
+    int64_t version; /* 0 when not known */
     struct tenant_spec spec;
-    const struct zone *zone; /* of spec.zone or the default, resolved by the loader */
+    const struct zone *zone;      /* of spec.zone or the default, resolved by the loader */
     struct period_total *periods; /* totals of periods that end after the time asked for */
     size_t period_count;          /* (delta holds the total) */
     struct quota_memory *quotas;  /* of the same periods, and every open or blocked one */
@@ -66,11 +67,11 @@ struct tenant_load {
 
 /* What an operator or another program changed; applied at a record boundary, in order of id. */
 enum command_kind {
-    COMMAND_TENANT,   /* a new version of the tenant: load holds all of it */
-    COMMAND_WORD,     /* words of a scope changed: load holds all words of the tenant */
-    COMMAND_POLICY,   /* a new policy serial */
-    COMMAND_ENFORCE,  /* enforcement on or off */
-    COMMAND_RETRY,    /* a dead letter's record, read again */
+    COMMAND_TENANT,  /* a new version of the tenant: load holds all of it */
+    COMMAND_WORD,    /* words of a scope changed: load holds all words of the tenant */
+    COMMAND_POLICY,  /* a new policy serial */
+    COMMAND_ENFORCE, /* enforcement on or off */
+    COMMAND_RETRY,   /* a dead letter's record, read again */
     COMMAND_KIND_COUNT
 };
 

@@ -209,8 +209,7 @@ apply_parked(struct worker *worker, struct held *held, const struct parked *park
     while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
         if (index++ != parked->index || found != DECODED_EVENT)
             continue;
-        if (shard_event(held->shard, &parked->record, parked->index, &event) != APPLIED)
-            abort();
+        shard_parked(held->shard, &parked->record, parked->index, &event);
         worker_want(worker, held, parked->record.time_ms);
     }
 }

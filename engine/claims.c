@@ -305,8 +305,12 @@ begin(struct worker *worker, struct held *held, struct reply *reply)
             return;
         }
     }
-    shard_begin(held->shard, reply->claim.epoch, reply->claim.seq, reply->claim.time_ms,
-                reply->claim.progress, reply->policy, reply->claim.enforcing);
+    shard_begin(held->shard, &(struct shard_start){.epoch = reply->claim.epoch,
+                                                   .seq = reply->claim.seq,
+                                                   .time_ms = reply->claim.time_ms,
+                                                   .progress = reply->claim.progress,
+                                                   .policy = reply->policy,
+                                                   .enforcing = reply->claim.enforcing});
     worker_enforcing(worker, reply->claim.enforcing);
     held->state = HELD_LOADING;
     held->why[0] = '\0';

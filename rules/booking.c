@@ -25,12 +25,12 @@ book_open(struct book *book, uint64_t number, const struct progress *from)
 {
     settlement_clear(book->settlement, NULL);
     for (size_t i = 0; i < book->settlement->topic_count; i++)
-        book->settlement->progress[i] = (struct progress){.from = from[i].next,
-                                                          .next = from[i].next,
-                                                          .time_ms = from[i].time_ms,
-                                                          .last_offset = from[i].last_offset,
-                                                          .last_fingerprint =
-                                                              from[i].last_fingerprint};
+        book->settlement->progress[i] =
+            (struct progress){.from = from[i].next,
+                              .next = from[i].next,
+                              .time_ms = from[i].time_ms,
+                              .last_offset = from[i].last_offset,
+                              .last_fingerprint = from[i].last_fingerprint};
     table_clear(&book->facts);
     table_clear(&book->key_facts);
     table_clear(&book->periods);
@@ -127,8 +127,7 @@ static bool
 keep_texts(struct arena *arena, struct text *const *texts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct text copy =
-            texts[i]->at == NULL ? TEXT("") : arena_text(arena, *texts[i]);
+        const struct text copy = texts[i]->at == NULL ? TEXT("") : arena_text(arena, *texts[i]);
 
         if (copy.at == NULL)
             return false;
@@ -144,8 +143,7 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
     const struct text names[] = {booking->project, event->names[NAME_FEATURE],
                                  event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
     const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
-    const struct key128 key =
-        identity_texts(identity_numbers(tenant->id, numbers, 2), names, 4);
+    const struct key128 key = identity_texts(identity_numbers(tenant->id, numbers, 2), names, 4);
     struct list *facts = &book->settlement->facts;
     const uint32_t found = table_find(&book->facts, key);
 
@@ -178,8 +176,8 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
         const struct booking *booking)
 {
     const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
-    const struct key128 key = identity_texts(identity_numbers(tenant->id, numbers, 2),
-                                             &event->names[NAME_API_KEY_ID], 1);
+    const struct key128 key =
+        identity_texts(identity_numbers(tenant->id, numbers, 2), &event->names[NAME_API_KEY_ID], 1);
     struct list *facts = &book->settlement->key_facts;
     const uint32_t found = table_find(&book->key_facts, key);
 
@@ -213,8 +211,8 @@ period_row(struct book *book, const struct tenant *tenant, struct totals *held,
 
     if (held != NULL && held->row_of == book->number)
         return &((struct period_total *)list_at(periods, held->row))->delta;
-    const struct key128 key = identity_texts(
-        identity_numbers(tenant->id, &booking->period.start_ms, 1), &project, 1);
+    const struct key128 key =
+        identity_texts(identity_numbers(tenant->id, &booking->period.start_ms, 1), &project, 1);
     uint32_t found = table_find(&book->periods, key);
 
     if (found == TABLE_NONE) {

@@ -63,19 +63,18 @@ allowances(const struct tenant *tenant, int32_t project, const struct evaluation
 
         if (state->project != project || !state->blocked || rule->mode == MODE_SHADOW)
             continue;
-        restrict_to(out,
-                    project < 0 ? CODE_plan_allowance_exhausted : CODE_project_budget_exhausted,
-                    (struct restriction){
-                        .rule = rule->full_name,
-                        .policy = evaluation->policy,
-                        .since_ms = state->since_ms,
-                        .ends_ms = present->period.end_ms,
-                        .resets_ms = present->period.end_ms,
-                        .has_usage = true,
-                        .is_money = meter_is_money(rule->meter),
-                        .used = meter_read(&present->totals[project + 1].sum, rule->meter),
-                        .limit = state->limit,
-                        .currency = tenant->currency});
+        restrict_to(
+            out, project < 0 ? CODE_plan_allowance_exhausted : CODE_project_budget_exhausted,
+            (struct restriction){.rule = rule->full_name,
+                                 .policy = evaluation->policy,
+                                 .since_ms = state->since_ms,
+                                 .ends_ms = present->period.end_ms,
+                                 .resets_ms = present->period.end_ms,
+                                 .has_usage = true,
+                                 .is_money = meter_is_money(rule->meter),
+                                 .used = meter_read(&present->totals[project + 1].sum, rule->meter),
+                                 .limit = state->limit,
+                                 .currency = tenant->currency});
     }
 }
 
@@ -85,8 +84,8 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
 {
     const struct operator_word *word = evaluate_word(tenant, scope, evaluation->now_ms);
 
-    *out = (struct scope_state){
-        .scope = scope, .tenant = tenant->name, .at_ms = evaluation->now_ms};
+    *out =
+        (struct scope_state){.scope = scope, .tenant = tenant->name, .at_ms = evaluation->now_ms};
     if (!evaluation->enforcing || tenant->split || (word != NULL && word->kind == WORD_ALLOW))
         return;
     hard_blocks(word, evaluation, out);

@@ -12,9 +12,9 @@
 #include "rules/tenant.h"
 
 struct evaluation {
-    int64_t now_ms;  /* shard time */
-    bool enforcing;  /* `enforce off` lists nothing */
-    int64_t policy;  /* serial */
+    int64_t now_ms; /* shard time */
+    bool enforcing; /* `enforce off` lists nothing */
+    int64_t policy; /* serial */
 };
 
 /* Fills the restrictions of one scope. `project`: index of the project the scope is of, -1: it is

@@ -59,7 +59,8 @@ tell(struct shard *shard, const struct tenant *tenant, const struct quota_state 
         .restricts = restricted && rule->mode == MODE_ENFORCE,
         .reason = verdict->move == MOVE_RESOLVE ? reason : RESOLVED_NOT};
 
-    memcpy(transition.crossed, verdict->crossed, sizeof verdict->crossed[0] * verdict->crossed_count);
+    memcpy(transition.crossed, verdict->crossed,
+           sizeof verdict->crossed[0] * verdict->crossed_count);
     transition.labels[LABEL_TENANT] = tenant->name;
     transition.labels[LABEL_PROJECT] = project_text(tenant, state->project);
     transition.labels[LABEL_PERIOD] = text_of(clock_format(period->start_ms, start));
@@ -75,8 +76,12 @@ content_of(const struct scope_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct restriction *one = &state->restrictions[i];
-        const int64_t numbers[] = {one->code,    one->rank,      one->since_ms,
-                                   one->ends_ms, one->resets_ms, (int64_t)one->limit,
+        const int64_t numbers[] = {one->code,
+                                   one->rank,
+                                   one->since_ms,
+                                   one->ends_ms,
+                                   one->resets_ms,
+                                   (int64_t)one->limit,
                                    (int64_t)(one->limit >> 64)};
         const struct text texts[] = {one->rule, one->reason, one->actor};
 
@@ -117,9 +122,8 @@ void
 judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
             struct text trigger)
 {
-    const struct evaluation evaluation = {.now_ms = shard->time_ms,
-                                          .enforcing = shard->enforcing,
-                                          .policy = shard->policy->serial};
+    const struct evaluation evaluation = {
+        .now_ms = shard->time_ms, .enforcing = shard->enforcing, .policy = shard->policy->serial};
     struct published *before = published_as(tenant, scope);
     struct scope_state state;
 
@@ -135,8 +139,8 @@ judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool 
         return;
     if (before == NULL) {
         before = shard_must(arena_take(tenant->memory, sizeof *before));
-        before->scope = arena_text(tenant->memory, scope);
-        (void)shard_must((void *)(uintptr_t)before->scope.at);
+        before->scope = scope;
+        (void)shard_must(arena_keep(tenant->memory, &before->scope) ? before : NULL);
         before->next = tenant->published;
         tenant->published = before;
     }

@@ -10,7 +10,7 @@ day_start(int64_t at_ms)
 }
 
 void
-notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct event *event)
+notice_unpriced(struct shard *shard, const struct event *event)
 {
     const int64_t day = day_start(shard->time_ms);
     const struct text names[] = {event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
@@ -31,9 +31,9 @@ notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct e
         .severity = SEVERITY_WARNING,
         .at_ms = shard->time_ms,
         .zone = TEXT("UTC"),
-        .summary = TEXT("events without a cost: kept with amount 0 in table unpriced until priced")};
+        .summary =
+            TEXT("events without a cost: kept with amount 0 in table unpriced until priced")};
 
-    (void)tenant;
     transition.labels[LABEL_PROVIDER] = names[0];
     transition.labels[LABEL_MODEL] = names[1];
     transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
@@ -41,31 +41,44 @@ notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct e
 }
 
 void
-notice_unknown(struct shard *shard, const struct tenant *tenant, const struct event *event,
-               bool project)
+notice_unknown_tenant(struct shard *shard)
 {
     const int64_t day = day_start(shard->time_ms);
     char start[CLOCK_TEXT_SIZE];
-    struct transition transition = {.move = MOVE_FIRE,
-                                    .severity = SEVERITY_INFO,
-                                    .at_ms = shard->time_ms,
-                                    .zone = TEXT("UTC")};
+    struct transition transition = {
+        .move = MOVE_FIRE,
+        .rule = TEXT("ingest/unknown_tenant"),
+        .severity = SEVERITY_INFO,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = TEXT("events of tenants that are not known: judged by the fallback plan; "
+                        "`tripmeter tenant list --unknown` names them")};
 
-    if (project) {
-        transition.rule = TEXT("ingest/unknown_project");
-        transition.labels[LABEL_TENANT] = tenant->name;
-        transition.summary = TEXT("events name a project the tenant does not have: booked as "
-                                  "\"unassigned\"");
-    } else {
-        if (shard->unknown_day == day)
-            return;
-        shard->unknown_day = day;
-        transition.rule = TEXT("ingest/unknown_tenant");
-        transition.summary = TEXT("events of tenants that are not known: judged by the fallback "
-                                  "plan; `tripmeter tenant list --unknown` names them");
-    }
-    (void)event;
+    if (shard->unknown_day == day)
+        return;
+    shard->unknown_day = day;
     transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
+    shard_transition(shard, &transition);
+}
+
+void
+notice_unknown_project(struct shard *shard, struct tenant *tenant)
+{
+    char start[CLOCK_TEXT_SIZE];
+    struct transition transition = {
+        .move = MOVE_FIRE,
+        .rule = TEXT("ingest/unknown_project"),
+        .severity = SEVERITY_INFO,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = TEXT("events name a project the tenant does not have: booked as "
+                        "\"unassigned\"")};
+
+    if (tenant->project_noticed)
+        return;
+    tenant->project_noticed = true;
+    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(day_start(shard->time_ms), start));
     shard_transition(shard, &transition);
 }
 

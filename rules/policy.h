@@ -17,13 +17,13 @@ enum on_exceed { ON_EXCEED_BLOCK, ON_EXCEED_ALERT };
 enum mode { MODE_ENFORCE, MODE_SHADOW };
 
 struct quota {
-    struct text name; /* unique in its plan: "api_calls" */
+    struct text name;      /* unique in its plan: "api_calls" */
     struct text full_name; /* the rule's name in alerts and decisions: "quota/api_calls" */
     enum meter meter;
     enum quota_scope scope; /* QUOTA_PROJECT: each declared project has this limit of its own */
     bool unlimited;
-    tally limit;       /* nano-units for money meters, else a count */
-    int32_t soft_pct;  /* `approaching` from here on, default 80 */
+    tally limit;                     /* nano-units for money meters, else a count */
+    int32_t soft_pct;                /* `approaching` from here on, default 80 */
     int32_t steps[QUOTA_STEP_LIMIT]; /* percent, rising, 1..100; amounts are not used yet */
     size_t step_count;
     enum on_exceed on_exceed;
@@ -41,7 +41,8 @@ struct policy {
     int64_t serial;      /* given by the store; 0 before it is stored */
     struct plan *plans;
     size_t plan_count;
-    const struct plan *fallback_plan; /* of tenants that are not known, and of plans that are gone */
+    const struct plan
+        *fallback_plan;   /* of tenants that are not known, and of plans that are gone */
     struct text zone;     /* default, IANA name */
     struct text currency; /* default, ISO 4217 */
     bool count_failed;    /* failed calls without cost use quota */

@@ -88,8 +88,8 @@ quota_trip_at(const struct quota_state *state)
 {
     if (state->unlimited)
         return TALLY_MAX;
-    tally next = state->rule->on_exceed == ON_EXCEED_BLOCK && !state->blocked ? state->limit
-                                                                               : TALLY_MAX;
+    tally next =
+        state->rule->on_exceed == ON_EXCEED_BLOCK && !state->blocked ? state->limit : TALLY_MAX;
     for (size_t i = 0; i < step_count(state->rule); i++) {
         const int32_t step = step_at(state->rule, i);
 

@@ -19,7 +19,7 @@
 
 struct quota_state {
     const struct quota *rule;
-    int32_t project;  /* index into the tenant's projects, -1: the tenant itself */
+    int32_t project; /* index into the tenant's projects, -1: the tenant itself */
     bool unlimited;
     tally limit;
     int32_t spent;    /* percent of the highest step that has fired; 0: none */

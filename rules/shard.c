@@ -1,13 +1,12 @@
 #include "rules/shard_state.h"
 
-#include "core/digest.h"
 #include "core/identity.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-#define WANTED_LIMIT ((size_t)1 << 20)
-#define WANTED_MEMORY ((size_t)1 << 30)
+#define WANTED_LIMIT    ((size_t)1 << 20)
+#define WANTED_MEMORY   ((size_t)1 << 30)
 #define UNPRICED_MODELS 10000
 
 void *
@@ -16,6 +15,15 @@ shard_must(void *memory)
     if (memory == NULL)
         abort();
     return memory;
+}
+
+struct text
+shard_keep(struct shard *shard, struct text text)
+{
+    const bool kept = arena_keep(shard->open->settlement->arena, &text);
+
+    (void)shard_must(kept ? shard : NULL);
+    return text;
 }
 
 /* ---- made, claimed, freed ------------------------------------------------------------------------ */
@@ -82,8 +90,7 @@ shard_free(struct shard *shard)
 }
 
 void
-shard_begin(struct shard *shard, int64_t epoch, int64_t seq, int64_t time_ms,
-            const struct progress *progress, const struct policy *policy, bool enforcing)
+shard_begin(struct shard *shard, const struct shard_start *start)
 {
     forget_tenants(shard);
     for (size_t t = 0; t < shard->setup.topic_count; t++) {
@@ -94,16 +101,16 @@ shard_begin(struct shard *shard, int64_t epoch, int64_t seq, int64_t time_ms,
         /* Partition time begins anew with the tail, which reaches back before all that matters. */
         *topic = (struct topic_state){.seen = topic->seen, .time_ms = INT64_MIN};
     }
-    shard->policy = policy;
-    shard->enforcing = enforcing;
-    shard->epoch = epoch;
-    shard->seq = seq;
-    shard->time_ms = time_ms;
+    shard->policy = start->policy;
+    shard->enforcing = start->enforcing;
+    shard->epoch = start->epoch;
+    shard->seq = start->seq;
+    shard->time_ms = start->time_ms;
     shard->wanted.count = 0;
     arena_clear(shard->wanted_memory);
     shard->frozen = NULL;
     shard->open = &shard->books[0];
-    book_open(shard->open, ++shard->number, progress);
+    book_open(shard->open, ++shard->number, start->progress);
 }
 
 int64_t
@@ -138,8 +145,8 @@ shard_halted(const struct shard *shard, int32_t topic)
 
 /* ---- tenants --------------------------------------------------------------------------------------- */
 
-static struct tenant *
-find(const struct shard *shard, struct text name, struct key128 *id)
+struct tenant *
+shard_find(const struct shard *shard, struct text name, struct key128 *id)
 {
     *id = identity_one(name);
     const uint32_t place = table_find(&shard->index, *id);
@@ -152,7 +159,7 @@ shard_knows(const struct shard *shard, struct text tenant)
 {
     struct key128 id;
 
-    return find(shard, tenant, &id) != NULL;
+    return shard_find(shard, tenant, &id) != NULL;
 }
 
 static bool
@@ -178,7 +185,7 @@ shard_load(struct shard *shard, const struct tenant_load *load)
 {
     struct key128 id;
 
-    if (find(shard, load->name, &id) != NULL)
+    if (shard_find(shard, load->name, &id) != NULL)
         return true;
     struct tenant *tenant = tenant_new(load, id, shard->setup.shard, shard->policy, shard->time_ms);
 
@@ -201,8 +208,8 @@ static void
 add_projects(struct shard *shard, const struct tenant *old, const struct tenant_load *change,
              struct tenant_load *load)
 {
-    struct period_total *rows = shard_must(arena_take(
-        shard->scratch, (load->period_count + change->period_count) * sizeof *rows));
+    struct period_total *rows = shard_must(
+        arena_take(shard->scratch, (load->period_count + change->period_count) * sizeof *rows));
 
     memcpy(rows, load->periods, load->period_count * sizeof *rows);
     for (size_t i = 0; i < change->period_count; i++)
@@ -253,327 +260,6 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
     judge_tenant(shard, next, &(struct occasion){.reason = RESOLVED_LIMIT_RAISED});
 }
 
-/* ---- records ----------------------------------------------------------------------------------------- */
-
-void
-shard_record(struct shard *shard, const struct record *record)
-{
-    struct topic_state *topic = &shard->topics[record->topic];
-
-    if (record->time_ms > topic->time_ms)
-        topic->time_ms = record->time_ms;
-}
-
-static struct progress *
-progress_of(struct shard *shard, const struct record *record)
-{
-    struct progress *progress = &shard->open->settlement->progress[record->topic];
-
-    progress->moved = true;
-    return progress;
-}
-
-/* What a repeat must say again to be a repeat. */
-static uint32_t
-content_of(const struct event *event)
-{
-    int64_t numbers[12] = {event->kind, event->flags & EVENT_HAS_COST, event->cost.nano};
-
-    static_assert(3 + USAGE_COUNT <= 12, "room for every count");
-    memcpy(numbers + 3, event->usage, sizeof event->usage);
-    const struct text texts[] = {event->refers.id, event->body};
-
-    return (uint32_t)identity_texts(identity_numbers((struct key128){0}, numbers, 12), texts, 2)
-        .low;
-}
-
-static struct key128
-identity_of(struct key128 tenant, const struct event *event)
-{
-    const struct text texts[] = {event->source, event->id};
-
-    return identity_texts(tenant, texts, 2);
-}
-
-static struct text
-keep(struct shard *shard, struct text text)
-{
-    if (text.at == NULL)
-        return text;
-    text = arena_text(shard->open->settlement->arena, text);
-    (void)shard_must((void *)(uintptr_t)text.at);
-    return text;
-}
-
-enum applied
-shard_dead(struct shard *shard, const struct record *record, int32_t index,
-           const struct event *event, const struct dead *dead)
-{
-    struct settlement *settlement = shard->open->settlement;
-
-    struct dead_letter *row = shard_must(list_add(&settlement->dead));
-
-    *row = (struct dead_letter){.topic = record->topic,
-                                .offset = record->offset,
-                                .index = index,
-                                .time_ms = record->time_ms,
-                                .why = *dead,
-                                .tenant = keep(shard, event->tenant),
-                                .source = keep(shard, event->source),
-                                .id = keep(shard, event->id),
-                                .fingerprint = record_fingerprint(record)};
-    digest_hex(record->value.at == NULL ? TEXT("") : record->value, row->hash);
-    if (shard->setup.keep_dead_payload)
-        row->value = keep(shard, record->value);
-    progress_of(shard, record)->dead++;
-    metric_add(shard->setup.metrics, METRIC_DEAD, 1);
-    notice_rate(shard, record->topic, record->time_ms, true);
-    return APPLIED;
-}
-
-void
-shard_ignored(struct shard *shard, const struct record *record)
-{
-    progress_of(shard, record)->ignored++;
-    metric_add(shard->setup.metrics, METRIC_IGNORED, 1);
-    notice_rate(shard, record->topic, record->time_ms, false);
-}
-
-void
-shard_record_end(struct shard *shard, const struct record *record)
-{
-    struct progress *progress = progress_of(shard, record);
-
-    progress->next = record->offset + 1;
-    progress->processed++;
-    if (shard->topics[record->topic].time_ms > progress->time_ms)
-        progress->time_ms = shard->topics[record->topic].time_ms;
-    progress->last_offset = record->offset;
-    metric_add(shard->setup.metrics, METRIC_RECORDS, 1);
-}
-
-void
-shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to)
-{
-    struct progress *progress = &shard->open->settlement->progress[topic];
-
-    assert(from == progress->next && to > from);
-    progress->moved = true;
-    progress->next = to;
-    progress->gaps += to - from;
-    metric_add(shard->setup.metrics, METRIC_GAPS, to - from);
-}
-
-void
-shard_fingerprint(struct shard *shard, int32_t topic, uint64_t fingerprint)
-{
-    shard->open->settlement->progress[topic].last_fingerprint = fingerprint;
-}
-
-bool
-shard_tail(struct shard *shard, const struct record *record, const struct event *event)
-{
-    struct topic_state *topic = &shard->topics[record->topic];
-
-    if (topic->seen == NULL)
-        return true;
-    return seen_remember(topic->seen, identity_of(identity_one(event->tenant), event),
-                         content_of(event), record->offset, topic->time_ms);
-}
-
-/* What is stored one by one beside being counted. */
-static void
-keep_event(struct shard *shard, const struct record *record, int32_t index,
-           const struct event *event)
-{
-    struct settlement *settlement = shard->open->settlement;
-    struct kept_event *row = shard_must(list_add(&settlement->kept));
-
-    *row = (struct kept_event){.kind = event->kind,
-                               .topic = record->topic,
-                               .offset = record->offset,
-                               .index = index,
-                               .at_ms = event->at_ms,
-                               .tenant = keep(shard, event->tenant),
-                               .source = keep(shard, event->source),
-                               .id = keep(shard, event->id),
-                               .project = keep(shard, event->names[NAME_PROJECT]),
-                               .feature = keep(shard, event->names[NAME_FEATURE]),
-                               .key = keep(shard, event->names[NAME_API_KEY_ID]),
-                               .model = keep(shard, event->names[NAME_MODEL]),
-                               .request_id = keep(shard, event->names[NAME_REQUEST_ID]),
-                               .body = keep(shard, event->body)};
-    switch (event->kind) {
-    case EVENT_RESERVE:
-        row->has_amount = (event->flags & EVENT_HAS_COST) != 0;
-        row->amount = event->cost;
-        row->word = keep(shard, event->reservation.id);
-        break;
-    case EVENT_RELEASE:
-        row->word = keep(shard, event->reservation.id);
-        row->reason = keep(shard, event->reservation.reason);
-        break;
-    case EVENT_CORRECT:
-        row->word = keep(shard, event->refers.id);
-        break;
-    case EVENT_DECISION:
-        row->has_amount = event->decision.has_estimate;
-        row->amount = event->decision.estimated_cost;
-        row->word = keep(shard, event->decision.outcome);
-        row->reason = keep(shard, event->decision.reason);
-        break;
-    case EVENT_TOPUP:
-        row->has_amount = true;
-        row->amount = event->topup.amount;
-        row->word = keep(shard, event->topup.ref);
-        break;
-    case EVENT_VALUE:
-        row->word = keep(shard, event->value_name);
-        break;
-    case EVENT_GAUGE:
-        for (size_t i = 0; i < event->gauge_count; i++) {
-            struct kept_event *gauge = i == 0 ? row : shard_must(list_add(&settlement->kept));
-
-            if (i > 0)
-                *gauge = *(struct kept_event *)list_at(&settlement->kept,
-                                                       settlement->kept.count - 2);
-            gauge->word = keep(shard, event->gauges[i].name);
-            gauge->value = event->gauges[i].value;
-        }
-        break;
-    case EVENT_RECORD:
-    case EVENT_SETTLE:
-    case EVENT_REFUND:
-    case EVENT_KIND_COUNT:
-        break;
-    }
-}
-
-static void
-keep_unpriced(struct shard *shard, const struct record *record, int32_t index,
-              const struct event *event, const struct tenant *tenant,
-              const struct booking *booking)
-{
-    struct unpriced_event *row = shard_must(list_add(&shard->open->settlement->unpriced));
-
-    *row = (struct unpriced_event){.topic = record->topic,
-                                   .offset = record->offset,
-                                   .index = index,
-                                   .at_ms = event->at_ms,
-                                   .tenant = keep(shard, event->tenant),
-                                   .source = keep(shard, event->source),
-                                   .id = keep(shard, event->id),
-                                   .project = keep(shard, booking->project),
-                                   .feature = keep(shard, event->names[NAME_FEATURE]),
-                                   .key = keep(shard, event->names[NAME_API_KEY_ID]),
-                                   .provider = keep(shard, event->names[NAME_PROVIDER]),
-                                   .model = keep(shard, event->names[NAME_MODEL]),
-                                   .currency = keep(shard, event->names[NAME_CURRENCY]),
-                                   .hour_ms = booking->hour_ms,
-                                   .period_ms = booking->period.start_ms};
-    memcpy(row->usage, event->usage, sizeof row->usage);
-    notice_unpriced(shard, tenant, event);
-}
-
-/* The wires: does a total stand at or above the value at which a rule could speak? */
-static bool
-tripped(const struct totals *totals)
-{
-    for (size_t m = 0; m < METER_COUNT; m++)
-        if (totals->trip_at[m] != TALLY_MAX &&
-            meter_read(&totals->sum, (enum meter)m) >= totals->trip_at[m])
-            return true;
-    return false;
-}
-
-static void
-judge_event(struct shard *shard, struct tenant *tenant, const struct event *event,
-            const struct booking *booking)
-{
-    const struct occasion occasion = {.trigger = event->id, .reason = RESOLVED_CLEARED};
-    const bool back = event->kind == EVENT_REFUND;
-
-    if (tenant->split || booking->period_index < 0)
-        return;
-    if (booking->period_index > 0) {
-        judge_due(shard, tenant);
-        return;
-    }
-    const struct totals *totals = tenant->periods[0].totals;
-
-    if (booking->project_index >= 0 && (back || tripped(&totals[booking->project_index + 1])))
-        judge_project(shard, tenant, booking->project_index, &occasion);
-    if (back || tripped(&totals[0]))
-        judge_project(shard, tenant, -1, &occasion);
-}
-
-enum applied
-shard_event(struct shard *shard, const struct record *record, int32_t index,
-            const struct event *event)
-{
-    struct topic_state *topic = &shard->topics[record->topic];
-    struct key128 id;
-    struct tenant *tenant = find(shard, event->tenant, &id);
-
-    if (tenant == NULL)
-        return APPLIED_UNKNOWN;
-    const struct key128 identity = identity_of(id, event);
-    const uint32_t content = content_of(event);
-    const enum seen_answer answer =
-        topic->seen == NULL
-            ? SEEN_NEW
-            : seen_ask(topic->seen, identity, content, record->offset, topic->time_ms);
-
-    if (answer == SEEN_CONFLICT)
-        return shard_dead(shard, record, index, event,
-                          &(struct dead){.reason = DEAD_id_conflict,
-                                         .detail = "seen before with other counts or cost"});
-    if (answer == SEEN_NEW) {
-        struct booking booking;
-
-        if (shard->time_ms >= tenant->periods[0].period.end_ms)
-            judge_turn(shard, tenant);
-        booking_of(&booking, event, tenant, shard->policy,
-                   topic->seen != NULL &&
-                       event->at_ms < record->time_ms - shard->setup.dedupe_window_ms);
-        switch (book_event(shard->open, tenant, event, &booking)) {
-        case BOOKED:
-            break;
-        case BOOKED_NO_MEMORY:
-            abort();
-        case BOOKED_OVERFLOW:
-            return shard_dead(shard, record, index, event,
-                              &(struct dead){.reason = DEAD_overflow,
-                                             .detail = "a total would leave its range"});
-        }
-        if (booking.unpriced)
-            keep_unpriced(shard, record, index, event, tenant, &booking);
-        if (event->body.at != NULL)
-            keep_event(shard, record, index, event);
-        if (!tenant->known)
-            notice_unknown(shard, tenant, event, false);
-        if (booking.project_unknown && !tenant->project_noticed) {
-            tenant->project_noticed = true;
-            notice_unknown(shard, tenant, event, true);
-        }
-        judge_event(shard, tenant, event, &booking);
-        progress_of(shard, record)->counted++;
-        progress_of(shard, record)->keyed += event->names[NAME_API_KEY_ID].size > 0;
-        metric_add(shard->setup.metrics, METRIC_COUNTED, 1);
-        if (tenant->split)
-            metric_add(shard->setup.metrics, METRIC_SPLIT_EVENTS, 1);
-    } else {
-        progress_of(shard, record)->duplicates++;
-        metric_add(shard->setup.metrics, METRIC_DUPLICATES, 1);
-    }
-    notice_rate(shard, record->topic, record->time_ms, false);
-    if (topic->seen != NULL)
-        (void)shard_must(
-            seen_remember(topic->seen, identity, content, record->offset, topic->time_ms) ? shard
-                                                                                          : NULL);
-    return APPLIED;
-}
-
 /* ---- time and commands --------------------------------------------------------------------------------- */
 
 bool
@@ -615,8 +301,7 @@ shard_enforce(struct shard *shard, bool on)
     shard->enforcing = on;
     for (size_t i = 0; i < shard->tenant_count; i++)
         if (shard->tenants[i]->restricted)
-            judge_tenant(shard, shard->tenants[i],
-                         &(struct occasion){.reason = RESOLVED_OPERATOR});
+            judge_tenant(shard, shard->tenants[i], &(struct occasion){.reason = RESOLVED_OPERATOR});
 }
 
 void
@@ -634,26 +319,8 @@ shard_command_done(struct shard *shard, int64_t id, const char *error)
     struct command_done *row = shard_must(list_add(&shard->open->settlement->commands));
 
     *row = (struct command_done){
-        .id = id, .at_ms = shard->time_ms, .error = keep(shard, text_of(error))};
+        .id = id, .at_ms = shard->time_ms, .error = shard_keep(shard, text_of(error))};
     metric_add(shard->setup.metrics, METRIC_COMMANDS, 1);
-}
-
-enum revived
-shard_revive(struct shard *shard, const struct record *record, int32_t index,
-             const struct event *event)
-{
-    struct topic_state *topic = &shard->topics[record->topic];
-    struct key128 id;
-
-    if (find(shard, event->tenant, &id) == NULL)
-        return REVIVED_UNKNOWN;
-    if (topic->seen != NULL &&
-        seen_ask(topic->seen, identity_of(id, event), content_of(event), record->offset,
-                 topic->time_ms) == SEEN_CONFLICT)
-        return REVIVED_REFUSED;
-    (void)shard_event(shard, record, index, event);
-    progress_of(shard, record)->dead--;
-    return REVIVED;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
@@ -690,7 +357,7 @@ void
 shard_declare(struct shard *shard, struct text scope, struct text tenant)
 {
     struct key128 id;
-    struct tenant *held = find(shard, tenant, &id);
+    struct tenant *held = shard_find(shard, tenant, &id);
 
     if (held != NULL && !held->split)
         judge_scope(shard, held, scope, true, (struct text){NULL, 0});
@@ -727,7 +394,7 @@ expect_totals(struct shard *shard, struct settlement *settlement)
     for (size_t i = 0; i < settlement->periods.count; i++) {
         struct period_total *row = list_at(&settlement->periods, i);
         struct key128 id;
-        const struct tenant *tenant = find(shard, row->tenant, &id);
+        const struct tenant *tenant = shard_find(shard, row->tenant, &id);
 
         if (tenant == NULL || tenant->split)
             continue;
@@ -773,7 +440,8 @@ evict(struct shard *shard)
             shard->sweep = 0;
         struct tenant *tenant = shard->tenants[shard->sweep];
 
-        if (tenant->restricted || tenant->due_place != 0 || tenant->touched >= shard->open->number) {
+        if (tenant->restricted || tenant->due_place != 0 ||
+            tenant->touched >= shard->open->number) {
             shard->sweep++;
             continue;
         }
@@ -793,7 +461,7 @@ shard_settled(struct shard *shard, const struct period_total *differing, size_t 
     for (size_t i = 0; i < count; i++) {
         const struct period_total *row = &differing[i];
         struct key128 id;
-        struct tenant *tenant = find(shard, row->tenant, &id);
+        struct tenant *tenant = shard_find(shard, row->tenant, &id);
         struct amounts correction;
 
         if (tenant == NULL)

@@ -39,9 +39,16 @@ struct shard *shard_new(const struct shard_setup *setup);
 void shard_free(struct shard *shard);
 
 /* ---- as claimed -------------------------------------------------------------------------------- */
-/* Begins with what Postgres says: nothing held, nothing open. progress: one a topic. */
-void shard_begin(struct shard *shard, int64_t epoch, int64_t seq, int64_t time_ms,
-                 const struct progress *progress, const struct policy *policy, bool enforcing);
+/* Begins with what Postgres says: nothing held, nothing open. */
+struct shard_start {
+    int64_t epoch;
+    int64_t seq; /* settle_seq of the first settlement */
+    int64_t time_ms;
+    const struct progress *progress; /* one a topic */
+    const struct policy *policy;
+    bool enforcing;
+};
+void shard_begin(struct shard *shard, const struct shard_start *start);
 int64_t shard_epoch(const struct shard *shard);
 /* settle_seq of the next settlement to be frozen. */
 int64_t shard_seq(const struct shard *shard);
@@ -56,17 +63,20 @@ bool shard_load(struct shard *shard, const struct tenant_load *load);
 /* ---- records ------------------------------------------------------------------------------------ */
 enum applied {
     APPLIED,         /* counted, duplicate, ignored or dead: accounted for */
-    APPLIED_UNKNOWN, /* its tenant is not held: park it, load the tenant, apply it again */
+    APPLIED_UNKNOWN, /* new, but its tenant is not held: park it, load the tenant, shard_parked */
 };
 /* The events of a record, one by one, in order, between shard_record and shard_record_end. Ask
- * shard_full before a record: within one there is always room. What is parked may be applied after
- * later records were, but before the next freeze. */
+ * shard_full before a record: within one there is always room. */
 void shard_record(struct shard *shard, const struct record *record);
 enum applied shard_event(struct shard *shard, const struct record *record, int32_t index,
                          const struct event *event);
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
                         const struct event *event, const struct dead *dead);
 void shard_ignored(struct shard *shard, const struct record *record);
+/* What was parked, now that its tenant is held: after later records, but before the next freeze.
+ * Whether it is a duplicate was answered when its record was read. */
+void shard_parked(struct shard *shard, const struct record *record, int32_t index,
+                  const struct event *event);
 /* The record is processed: progress moves behind it. */
 void shard_record_end(struct shard *shard, const struct record *record);
 /* What the last record of a batch is recognised by after a restart. */

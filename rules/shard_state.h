@@ -54,11 +54,15 @@ struct shard {
 /* What cannot be had when memory is short even beyond the limits: the process stops, and a restart
  * goes on from Postgres. */
 void *shard_must(void *memory);
+/* A copy that lives as long as the open settlement; absent stays absent. */
+struct text shard_keep(struct shard *shard, struct text text);
+/* NULL: not held. *id is its identity either way. */
+struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
 
 /* ---- rules/judge.c ------------------------------------------------------------------------------- */
 /* Why quotas are looked at: what ends an episode is told with this reason. */
 struct occasion {
-    struct text trigger;  /* id of the event; absent for commands and deadlines */
+    struct text trigger; /* id of the event; absent for commands and deadlines */
     enum resolved reason;
 };
 /* Quotas of one scope of the tenant (project -1: its own). */
@@ -78,9 +82,9 @@ void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, 
 void judge_due(struct shard *shard, struct tenant *tenant);
 
 /* ---- rules/notice.c: alerts about the input itself ----------------------------------------------- */
-void notice_unpriced(struct shard *shard, const struct tenant *tenant, const struct event *event);
-void notice_unknown(struct shard *shard, const struct tenant *tenant, const struct event *event,
-                    bool project);
+void notice_unpriced(struct shard *shard, const struct event *event);
+void notice_unknown_tenant(struct shard *shard);
+void notice_unknown_project(struct shard *shard, struct tenant *tenant);
 void notice_split(struct shard *shard, struct tenant *tenant);
 /* Counts an event of a topic as dead or not; raises the alert, halts the partition. */
 void notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead);

@@ -138,9 +138,8 @@ recall(struct tenant *tenant, const struct quota_memory *memory, size_t count)
             continue;
         for (size_t q = 0; q < tenant->quota_count; q++) {
             struct quota_state *state = &tenant->quotas[q];
-            const struct text project = state->project < 0
-                                            ? TEXT("")
-                                            : tenant->spec.projects[state->project].name;
+            const struct text project =
+                state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name;
 
             if (text_eq(memory[m].quota, state->rule->name) &&
                 text_eq(memory[m].project, project)) {

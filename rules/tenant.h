@@ -56,7 +56,7 @@ struct tenant {
     size_t quota_count;
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
-    struct period hour;     /* of the event before: the next one is nearly always in it */
+    struct period hour; /* of the event before: the next one is nearly always in it */
     struct published *published;
     uint64_t touched;       /* number of the settlement that last held anything of it */
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */

@@ -1,0 +1,375 @@
+#include "rules/shard_state.h"
+
+#include "core/digest.h"
+#include "core/identity.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* ---- records ----------------------------------------------------------------------------------------- */
+
+void
+shard_record(struct shard *shard, const struct record *record)
+{
+    struct topic_state *topic = &shard->topics[record->topic];
+
+    if (record->time_ms > topic->time_ms)
+        topic->time_ms = record->time_ms;
+}
+
+static struct progress *
+progress_of(struct shard *shard, const struct record *record)
+{
+    struct progress *progress = &shard->open->settlement->progress[record->topic];
+
+    progress->moved = true;
+    return progress;
+}
+
+/* What a repeat must say again to be a repeat. */
+static uint32_t
+content_of(const struct event *event)
+{
+    int64_t numbers[12] = {event->kind, event->flags & EVENT_HAS_COST, event->cost.nano};
+
+    static_assert(3 + USAGE_COUNT <= 12, "room for every count");
+    memcpy(numbers + 3, event->usage, sizeof event->usage);
+    const struct text texts[] = {event->refers.id, event->body};
+
+    return (uint32_t)identity_texts(identity_numbers((struct key128){0}, numbers, 12), texts, 2)
+        .low;
+}
+
+static struct key128
+identity_of(struct key128 tenant, const struct event *event)
+{
+    const struct text texts[] = {event->source, event->id};
+
+    return identity_texts(tenant, texts, 2);
+}
+
+enum applied
+shard_dead(struct shard *shard, const struct record *record, int32_t index,
+           const struct event *event, const struct dead *dead)
+{
+    struct settlement *settlement = shard->open->settlement;
+
+    struct dead_letter *row = shard_must(list_add(&settlement->dead));
+
+    *row = (struct dead_letter){.topic = record->topic,
+                                .offset = record->offset,
+                                .index = index,
+                                .time_ms = record->time_ms,
+                                .why = *dead,
+                                .tenant = shard_keep(shard, event->tenant),
+                                .source = shard_keep(shard, event->source),
+                                .id = shard_keep(shard, event->id),
+                                .fingerprint = record_fingerprint(record)};
+    digest_hex(record->value.at == NULL ? TEXT("") : record->value, row->hash);
+    if (shard->setup.keep_dead_payload)
+        row->value = shard_keep(shard, record->value);
+    progress_of(shard, record)->dead++;
+    metric_add(shard->setup.metrics, METRIC_DEAD, 1);
+    notice_rate(shard, record->topic, record->time_ms, true);
+    return APPLIED;
+}
+
+void
+shard_ignored(struct shard *shard, const struct record *record)
+{
+    progress_of(shard, record)->ignored++;
+    metric_add(shard->setup.metrics, METRIC_IGNORED, 1);
+    notice_rate(shard, record->topic, record->time_ms, false);
+}
+
+void
+shard_record_end(struct shard *shard, const struct record *record)
+{
+    struct progress *progress = progress_of(shard, record);
+
+    progress->next = record->offset + 1;
+    progress->processed++;
+    if (shard->topics[record->topic].time_ms > progress->time_ms)
+        progress->time_ms = shard->topics[record->topic].time_ms;
+    progress->last_offset = record->offset;
+    metric_add(shard->setup.metrics, METRIC_RECORDS, 1);
+}
+
+void
+shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to)
+{
+    struct progress *progress = &shard->open->settlement->progress[topic];
+
+    assert(from == progress->next && to > from);
+    progress->moved = true;
+    progress->next = to;
+    progress->gaps += to - from;
+    metric_add(shard->setup.metrics, METRIC_GAPS, to - from);
+}
+
+void
+shard_fingerprint(struct shard *shard, int32_t topic, uint64_t fingerprint)
+{
+    shard->open->settlement->progress[topic].last_fingerprint = fingerprint;
+}
+
+bool
+shard_tail(struct shard *shard, const struct record *record, const struct event *event)
+{
+    struct topic_state *topic = &shard->topics[record->topic];
+
+    if (topic->seen == NULL)
+        return true;
+    return seen_remember(topic->seen, &(struct occurrence){.identity = identity_of(
+                                                               identity_one(event->tenant), event),
+                                                           .content = content_of(event),
+                                                           .offset = record->offset,
+                                                           .time_ms = topic->time_ms});
+}
+
+/* What is stored one by one beside being counted. */
+static void
+keep_event(struct shard *shard, const struct record *record, int32_t index,
+           const struct event *event)
+{
+    struct settlement *settlement = shard->open->settlement;
+    struct kept_event *row = shard_must(list_add(&settlement->kept));
+
+    *row = (struct kept_event){.kind = event->kind,
+                               .topic = record->topic,
+                               .offset = record->offset,
+                               .index = index,
+                               .at_ms = event->at_ms,
+                               .tenant = shard_keep(shard, event->tenant),
+                               .source = shard_keep(shard, event->source),
+                               .id = shard_keep(shard, event->id),
+                               .project = shard_keep(shard, event->names[NAME_PROJECT]),
+                               .feature = shard_keep(shard, event->names[NAME_FEATURE]),
+                               .key = shard_keep(shard, event->names[NAME_API_KEY_ID]),
+                               .model = shard_keep(shard, event->names[NAME_MODEL]),
+                               .request_id = shard_keep(shard, event->names[NAME_REQUEST_ID]),
+                               .body = shard_keep(shard, event->body)};
+    switch (event->kind) {
+    case EVENT_RESERVE:
+        row->has_amount = (event->flags & EVENT_HAS_COST) != 0;
+        row->amount = event->cost;
+        row->word = shard_keep(shard, event->reservation.id);
+        break;
+    case EVENT_RELEASE:
+        row->word = shard_keep(shard, event->reservation.id);
+        row->reason = shard_keep(shard, event->reservation.reason);
+        break;
+    case EVENT_CORRECT:
+        row->word = shard_keep(shard, event->refers.id);
+        break;
+    case EVENT_DECISION:
+        row->has_amount = event->decision.has_estimate;
+        row->amount = event->decision.estimated_cost;
+        row->word = shard_keep(shard, event->decision.outcome);
+        row->reason = shard_keep(shard, event->decision.reason);
+        break;
+    case EVENT_TOPUP:
+        row->has_amount = true;
+        row->amount = event->topup.amount;
+        row->word = shard_keep(shard, event->topup.ref);
+        break;
+    case EVENT_VALUE:
+        row->word = shard_keep(shard, event->value_name);
+        break;
+    case EVENT_GAUGE:
+        for (size_t i = 0; i < event->gauge_count; i++) {
+            struct kept_event *gauge = i == 0 ? row : shard_must(list_add(&settlement->kept));
+
+            if (i > 0)
+                *gauge =
+                    *(struct kept_event *)list_at(&settlement->kept, settlement->kept.count - 2);
+            gauge->word = shard_keep(shard, event->gauges[i].name);
+            gauge->value = event->gauges[i].value;
+        }
+        break;
+    case EVENT_RECORD:
+    case EVENT_SETTLE:
+    case EVENT_REFUND:
+    case EVENT_KIND_COUNT:
+        break;
+    }
+}
+
+static void
+keep_unpriced(struct shard *shard, const struct record *record, int32_t index,
+              const struct event *event, const struct booking *booking)
+{
+    struct unpriced_event *row = shard_must(list_add(&shard->open->settlement->unpriced));
+
+    *row = (struct unpriced_event){.topic = record->topic,
+                                   .offset = record->offset,
+                                   .index = index,
+                                   .at_ms = event->at_ms,
+                                   .tenant = shard_keep(shard, event->tenant),
+                                   .source = shard_keep(shard, event->source),
+                                   .id = shard_keep(shard, event->id),
+                                   .project = shard_keep(shard, booking->project),
+                                   .feature = shard_keep(shard, event->names[NAME_FEATURE]),
+                                   .key = shard_keep(shard, event->names[NAME_API_KEY_ID]),
+                                   .provider = shard_keep(shard, event->names[NAME_PROVIDER]),
+                                   .model = shard_keep(shard, event->names[NAME_MODEL]),
+                                   .currency = shard_keep(shard, event->names[NAME_CURRENCY]),
+                                   .hour_ms = booking->hour_ms,
+                                   .period_ms = booking->period.start_ms};
+    memcpy(row->usage, event->usage, sizeof row->usage);
+    notice_unpriced(shard, event);
+}
+
+/* The wires: does a total stand at or above the value at which a rule could speak? */
+static bool
+tripped(const struct totals *totals)
+{
+    for (size_t m = 0; m < METER_COUNT; m++)
+        if (totals->trip_at[m] != TALLY_MAX &&
+            meter_read(&totals->sum, (enum meter)m) >= totals->trip_at[m])
+            return true;
+    return false;
+}
+
+static void
+judge_event(struct shard *shard, struct tenant *tenant, const struct event *event,
+            const struct booking *booking)
+{
+    const struct occasion occasion = {.trigger = event->id, .reason = RESOLVED_CLEARED};
+    const bool back = event->kind == EVENT_REFUND;
+
+    if (tenant->split || booking->period_index < 0)
+        return;
+    if (booking->period_index > 0) {
+        judge_due(shard, tenant);
+        return;
+    }
+    const struct totals *totals = tenant->periods[0].totals;
+
+    if (booking->project_index >= 0 && (back || tripped(&totals[booking->project_index + 1])))
+        judge_project(shard, tenant, booking->project_index, &occasion);
+    if (back || tripped(&totals[0]))
+        judge_project(shard, tenant, -1, &occasion);
+}
+
+/* Books an event that is seen for the first time and judges what it changed. False: a total would
+ * leave its range; nothing is booked then. */
+static bool
+count_event(struct shard *shard, const struct record *record, int32_t index,
+            const struct event *event, struct tenant *tenant)
+{
+    /* Without a duplicate window the producers' times say nothing about having been counted. */
+    const bool unverified = shard->topics[record->topic].seen != NULL &&
+                            event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
+    struct progress *progress = progress_of(shard, record);
+    struct booking booking;
+
+    if (shard->time_ms >= tenant->periods[0].period.end_ms)
+        judge_turn(shard, tenant);
+    booking_of(&booking, event, tenant, shard->policy, unverified);
+    const enum booked booked = book_event(shard->open, tenant, event, &booking);
+
+    if (booked == BOOKED_NO_MEMORY)
+        abort();
+    if (booked == BOOKED_OVERFLOW)
+        return false;
+    if (booking.unpriced)
+        keep_unpriced(shard, record, index, event, &booking);
+    if (event->body.at != NULL)
+        keep_event(shard, record, index, event);
+    if (!tenant->known)
+        notice_unknown_tenant(shard);
+    if (booking.project_unknown)
+        notice_unknown_project(shard, tenant);
+    judge_event(shard, tenant, event, &booking);
+    progress->counted++;
+    progress->keyed += event->names[NAME_API_KEY_ID].size > 0;
+    metric_add(shard->setup.metrics, METRIC_COUNTED, 1);
+    if (tenant->split)
+        metric_add(shard->setup.metrics, METRIC_SPLIT_EVENTS, 1);
+    return true;
+}
+
+static void
+count_duplicate(struct shard *shard, const struct record *record)
+{
+    progress_of(shard, record)->duplicates++;
+    metric_add(shard->setup.metrics, METRIC_DUPLICATES, 1);
+}
+
+static enum applied
+overflow(struct shard *shard, const struct record *record, int32_t index, const struct event *event)
+{
+    return shard_dead(
+        shard, record, index, event,
+        &(struct dead){.reason = DEAD_overflow, .detail = "a total would leave its range"});
+}
+
+enum applied
+shard_event(struct shard *shard, const struct record *record, int32_t index,
+            const struct event *event)
+{
+    struct topic_state *topic = &shard->topics[record->topic];
+    struct key128 id;
+    struct tenant *tenant = shard_find(shard, event->tenant, &id);
+    const struct occurrence occurrence = {.identity = identity_of(id, event),
+                                          .content = content_of(event),
+                                          .offset = record->offset,
+                                          .time_ms = topic->time_ms};
+    const enum seen_answer answer =
+        topic->seen == NULL ? SEEN_NEW : seen_ask(topic->seen, &occurrence);
+
+    if (answer == SEEN_CONFLICT)
+        return shard_dead(shard, record, index, event,
+                          &(struct dead){.reason = DEAD_id_conflict,
+                                         .detail = "seen before with other counts or cost"});
+    if (answer == SEEN_DUPLICATE)
+        count_duplicate(shard, record);
+    else if (tenant != NULL && !count_event(shard, record, index, event, tenant))
+        return overflow(shard, record, index, event);
+    notice_rate(shard, record->topic, record->time_ms, false);
+    /* What will be parked has its place in the log all the same: it is remembered now. */
+    if (topic->seen != NULL && !seen_remember(topic->seen, &occurrence))
+        abort();
+    return answer == SEEN_NEW && tenant == NULL ? APPLIED_UNKNOWN : APPLIED;
+}
+
+void
+shard_parked(struct shard *shard, const struct record *record, int32_t index,
+             const struct event *event)
+{
+    struct key128 id;
+    struct tenant *tenant = shard_find(shard, event->tenant, &id);
+
+    assert(tenant != NULL);
+    if (!count_event(shard, record, index, event, tenant))
+        (void)overflow(shard, record, index, event);
+}
+
+enum revived
+shard_revive(struct shard *shard, const struct record *record, int32_t index,
+             const struct event *event)
+{
+    struct seen *seen = shard->topics[record->topic].seen;
+    struct key128 id;
+    struct tenant *tenant = shard_find(shard, event->tenant, &id);
+    /* At its own place in the log, where a restart finds it: not at the end. */
+    const struct occurrence occurrence = {.identity = identity_of(id, event),
+                                          .content = content_of(event),
+                                          .offset = record->offset,
+                                          .time_ms = record->time_ms};
+    const enum seen_answer answer = seen == NULL ? SEEN_NEW : seen_ask(seen, &occurrence);
+
+    if (tenant == NULL)
+        return REVIVED_UNKNOWN;
+    if (answer == SEEN_CONFLICT)
+        return REVIVED_REFUSED;
+    if (answer == SEEN_DUPLICATE)
+        count_duplicate(shard, record);
+    else if (!count_event(shard, record, index, event, tenant))
+        return REVIVED_REFUSED;
+    else if (seen != NULL && !seen_remember(seen, &occurrence))
+        abort();
+    progress_of(shard, record)->dead--;
+    return REVIVED;
+}
