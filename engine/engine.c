@@ -29,6 +29,7 @@
 
 struct engine {
     const struct config *config;
+    struct config *reloaded; /* the notifier's, after a SIGHUP */
     struct instance instance;
     struct control *control;
     struct notifier *notifier;
@@ -329,8 +330,9 @@ reload(struct engine *engine)
     log_info("reload", "result=accepted policy=%" PRId64, policy->serial);
     policies_add(policy);
     notifier_reconfigure(engine->notifier, next);
-    /* The old one is still what the workers read: topics and servers need a restart. It stays for
-     * the life of the process, as every policy does. */
+    /* The workers still read the first one: topics and servers need a restart. */
+    config_free(engine->reloaded);
+    engine->reloaded = next;
 }
 
 static void
@@ -397,8 +399,6 @@ stop(struct engine *engine, int status)
     if (!clean)
         _exit(status);
     instance_close(&engine->instance);
-    policies_free();
-    free(engine->sets);
 }
 
 static size_t
@@ -412,7 +412,7 @@ worker_total(const struct config *config)
 }
 
 int
-engine_run(const struct config *config, struct policy *policy, bool activate)
+engine_run(struct config *config, struct policy *policy, bool activate)
 {
     const sigset_t taken = block_signals();
     struct engine engine = {.config = config, .worker_count = worker_total(config)};
@@ -426,17 +426,28 @@ engine_run(const struct config *config, struct policy *policy, bool activate)
         seed = (uint64_t)wall_ms();
     identity_seed(seed);
     engine.sets = calloc(engine.worker_count + 3, sizeof *engine.sets);
-    if (engine.sets == NULL || !instance_open(&engine.instance, config, &why)) {
-        log_error("start", "text=\"%s\"", engine.sets == NULL ? "memory is short" : why.text);
-        return 1;
+    if (engine.sets == NULL)
+        abort();
+    if (!instance_open(&engine.instance, config, &why)) {
+        log_error("start", "text=\"%s\"", why.text);
+        goto done;
     }
     for (size_t i = 0; i < engine.worker_count + 3; i++)
         engine.set_list[i] = &engine.sets[i];
     if (prepare(&engine, policy, activate, &taken, &partition_count)) {
+        const struct policy *first = policy;
+
         policies_add(policy);
-        if (start_workers(&engine, policy, partition_count) && start_status(&engine))
+        policy = NULL;
+        if (start_workers(&engine, first, partition_count) && start_status(&engine))
             status = serve(&engine, &taken);
     }
     stop(&engine, status);
+done:
+    policies_free();
+    policy_free(policy);
+    config_free(engine.reloaded);
+    config_free(config);
+    free(engine.sets);
     return status;
 }

@@ -5,6 +5,6 @@
 #include "config/config.h"
 
 /* Runs until SIGTERM or an error that waiting cannot help. Takes both over. */
-int engine_run(const struct config *config, struct policy *policy, bool activate);
+int engine_run(struct config *config, struct policy *policy, bool activate);
 
 #endif
