@@ -80,9 +80,6 @@ struct config {
         bool halt_on_dead; /* the 50 % rule */
     } ingest;
     struct {
-        int64_t retry_ms; /* first delay of engine's own retries */
-    } engine;
-    struct {
         struct receiver receivers[RECEIVER_LIMIT];
         size_t receiver_count;
         const char *tenant_alerts; /* receiver of quotas and balances: "billing" */

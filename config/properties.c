@@ -6,7 +6,7 @@
 
 enum { PROPERTY_LIMIT = 128, WHAT_ROOM = 320 };
 
-/* What the engine's promises stand on is not for the file to change. */
+/* What the engine sets itself is not for the file to change: it would be overruled in silence. */
 static const struct {
     const char *name;
     const char *reason;
@@ -31,6 +31,23 @@ static const struct {
     {"transactional.id", "the control topic is not written in transactions"},
     {"linger.ms", "decisions do not wait: it is 0"},
     {"queue.buffering.max.ms", "decisions do not wait: it is 0"},
+    {"message.timeout.ms", "a decision that waited longer is made anew from the present state"},
+    {"delivery.timeout.ms", "a decision that waited longer is made anew from the present state"},
+    {"compression.type", "decisions are small: it is none"},
+    {"compression.codec", "decisions are small: it is none"},
+    {"partitioner", "any tool must find a scope in the same place: it is murmur2_random"},
+    {"client.id", "it is made of instance and the worker's number"},
+    {"session.timeout.ms", "how soon another engine takes over is part of the design: it is 10 s"},
+    {"max.poll.interval.ms", "the engine watches its workers itself"},
+    {"allow.auto.create.topics", "a misspelt topic must not come into being: it is false"},
+    {"fetch.wait.max.ms", "it is the engine's, chosen by measurement"},
+    {"fetch.message.max.bytes", "it is the engine's, chosen by measurement"},
+    {"max.partition.fetch.bytes", "it is the engine's, chosen by measurement"},
+    {"fetch.queue.backoff.ms", "it is the engine's, chosen by measurement"},
+    {"queued.min.messages", "it is the engine's, chosen by measurement"},
+    {"queued.max.messages.kbytes", "it is the engine's, chosen by measurement"},
+    {"socket.nagle.disable", "decisions do not wait: it is true"},
+    {"statistics.interval.ms", "/metrics has what is of use"},
     {"plugin.library.paths", "the engine loads no code by configuration"},
     {"log_level", "set log.level instead"},
 };

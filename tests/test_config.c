@@ -26,7 +26,6 @@ test_defaults(void)
     CU_ASSERT_PTR_NULL(checked.config->instance);
     CU_ASSERT_STRING_EQUAL(checked.config->state_dir, "/var/lib/tripmeter");
     CHECK_INT("workers", checked.config->workers, 0);
-    CHECK_INT("retry", checked.config->engine.retry_ms, 250);
     CU_ASSERT_STRING_EQUAL(checked.config->kafka.brokers, "k:9092");
     CU_ASSERT_STRING_EQUAL(checked.config->kafka.group, "tripmeter");
     CU_ASSERT_STRING_EQUAL(checked.config->kafka.topics[0], "usage");
@@ -196,11 +195,11 @@ test_structure(void)
         {"map for a value", BASE "workers: {a: 1}\n",
          "5:10: workers: must be one value, not a map"},
         {"all at once",
-         "workers: x\n" POLICY "log: {level: loud}\n" KAFKA "retry: 1y\n" POSTGRES
+         "workers: x\n" POLICY "log: {level: loud}\n" KAFKA "settle: {interval: 1y}\n" POSTGRES
          "status: {port: 70000, listen: here}\n" QUIET,
          "1:10: workers: x is not a whole number\n"
          "3:14: log.level: loud is none of error|warning|info|debug\n"
-         "5:8: retry: 1y is not a duration, like 500ms or 15m\n"
+         "5:20: settle.interval: 1y is not a duration, like 500ms or 15m\n"
          "7:16: status.port: 70000 is outside 0..65535\n"
          "7:31: status.listen: must be an IP address, like 127.0.0.1, 0.0.0.0 or ::"},
     };
@@ -304,6 +303,9 @@ test_properties(void)
         {"idempotence", WITH("enable.idempotence: false"),
          "4:51: kafka.properties: enable.idempotence cannot be set: decisions are written once and "
          "in order: it is true"},
+        {"queues", WITH("queued.min.messages: 10"),
+         "4:51: kafka.properties: queued.min.messages cannot be set: it is the engine's, chosen by "
+         "measurement"},
         {"code", WITH("plugin.library.paths: x.so"),
          "4:51: kafka.properties: plugin.library.paths cannot be set: the engine loads no code by "
          "configuration"},

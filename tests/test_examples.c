@@ -78,7 +78,6 @@ test_switched_on(void)
     CU_ASSERT_STRING_EQUAL(on->alerts.engine_alerts, off->alerts.engine_alerts);
     CU_ASSERT_STRING_EQUAL(on->status.listen, off->status.listen);
     CHECK_INT("workers", on->workers, off->workers);
-    CHECK_INT("retry", on->engine.retry_ms, off->engine.retry_ms);
     CHECK_INT("create", on->kafka.create_topics, off->kafka.create_topics);
     CHECK_INT("replication", on->kafka.replication, off->kafka.replication);
     CHECK_INT("time", on->kafka.time, off->kafka.time);
