@@ -176,6 +176,13 @@ db_run(struct db *db, const char *sql)
 }
 
 void
+db_kill_store(struct db *db)
+{
+    db_run(db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+               " WHERE application_name = 'test' AND datname = current_database()");
+}
+
+void
 db_check(struct db *db, const char *sql, const char *expected, const char *file, unsigned line)
 {
     PGresult *const result = PQexec(db->sql, sql);

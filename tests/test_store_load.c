@@ -111,6 +111,36 @@ test_homes(void)
     db_end(&db);
 }
 
+/* A contract being written while the first event moves the home: the load waits and sees it. */
+static void
+test_contract_meets_event(void)
+{
+    const struct text names[] = {TEXT("foobar")};
+    const struct load_query query = {.shard = 5, .names = names, .count = 1, .claim_home = true};
+    struct err why;
+
+    begin_layout(7);
+    db_run(&db, "BEGIN");
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan) VALUES ('foobar', 'pro')");
+    heard[0] = '\0';
+    CU_ASSERT_FATAL(store_load_send(db.store, &query, &why));
+    CHECK_INT("waits", store_load_poll(db.store, 100, hear_tenant, NULL, &why), 0);
+    db_run(&db, "COMMIT");
+    CHECK_INT("answered", store_load_poll(db.store, 5000, hear_tenant, NULL, &why), 1);
+    CHECK_TEXT(heard, "foobar@5 v1 plan=pro limits=0 zone=- periods=0 cost=- quotas=0 words=0;");
+
+    /* Killed while it waits: the answer is an error, and the next load is whole. */
+    db_kill_store(&db);
+    CU_ASSERT(!store_load_send(db.store, &query, &why) ||
+              store_load_poll(db.store, 5000, hear_tenant, NULL, &why) == -1);
+    CHECK_INT("lost", why.class, ERR_RETRY);
+    CU_ASSERT(store_broken(db.store));
+    db_reopen(&db);
+    CHECK_TEXT(load(&query),
+               "foobar@5 v1 plan=pro limits=0 zone=- periods=0 cost=- quotas=0 words=0;");
+    db_end(&db);
+}
+
 static void
 test_totals_and_words(void)
 {
@@ -381,6 +411,7 @@ test_policy(void)
 
 static CU_TestInfo tests[] = {
     {"homes are murmur2's until events come", test_homes},
+    {"a contract that meets the first event", test_contract_meets_event},
     {"totals, quotas and words of the periods asked for", test_totals_and_words},
     {"contracts that cannot be read, and versions that never change", test_bad_contract},
     {"what is due or restricted", test_due},

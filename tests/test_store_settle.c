@@ -187,13 +187,6 @@ test_refused(void)
 /* ---- connections ------------------------------------------------------------------------------- */
 
 static void
-kill_store(void)
-{
-    db_run(&db, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE application_name = 'test' AND datname = current_database()");
-}
-
-static void
 test_connection_lost(void)
 {
     struct settle_result result;
@@ -203,7 +196,7 @@ test_connection_lost(void)
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
-    kill_store();
+    db_kill_store(&db);
     CHECK_INT("before it is sent", settle(one, &result), SETTLE_UNKNOWN);
     CU_ASSERT(store_broken(db.store));
     CHECK_INT("on the broken connection", settle(one, &result), SETTLE_UNKNOWN);
@@ -213,7 +206,7 @@ test_connection_lost(void)
     check_one_booking(1);
 
     /* Committed, and the answer lost with the connection. */
-    kill_store();
+    db_kill_store(&db);
     db_reopen(&db);
     CHECK_INT("resent after the commit", settle(one, &result), SETTLED);
     CHECK_INT("resent after the commit", result.resent, true);
