@@ -51,6 +51,19 @@ hard_blocks(const struct operator_word *word, const struct evaluation *evaluatio
                                          .actor = word->actor});
 }
 
+/* A project that the tenant, which declares its projects, has not declared. */
+static void
+unknown_project(const struct tenant *tenant, int32_t project, const struct evaluation *evaluation,
+                struct scope_state *out)
+{
+    if (evaluation->block_unknown_project && project < 0 && tenant->spec.project_count > 0 &&
+        out->scope.size > 8 && memcmp(out->scope.at, "project/", 8) == 0)
+        restrict_to(out, CODE_unknown_project,
+                    (struct restriction){.rule = TEXT("unknown_project"),
+                                         .policy = evaluation->policy,
+                                         .ends_ms = INT64_MAX});
+}
+
 static void
 allowances(const struct tenant *tenant, int32_t project, const struct evaluation *evaluation,
            struct scope_state *out)
@@ -89,6 +102,7 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
     if (!evaluation->enforcing || tenant->split || (word != NULL && word->kind == WORD_ALLOW))
         return;
     hard_blocks(word, evaluation, out);
+    unknown_project(tenant, project, evaluation, out);
     if (is_tenant || project >= 0)
         allowances(tenant, project, evaluation, out);
 }

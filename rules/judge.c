@@ -2,6 +2,8 @@
 #include "rules/evaluate.h"
 #include "rules/shard_state.h"
 
+#define UNKNOWN_PROJECT_LIMIT 100
+
 static struct text
 project_text(const struct tenant *tenant, int32_t project)
 {
@@ -123,7 +125,9 @@ judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool 
             struct text trigger)
 {
     const struct evaluation evaluation = {
-        .now_ms = shard->time_ms, .enforcing = shard->enforcing, .policy = shard->policy->serial};
+        .now_ms = shard->time_ms, .enforcing = shard->enforcing, .policy = shard->policy->serial,
+                                          .block_unknown_project =
+                                              shard->policy->block_unknown_project};
     struct published *before = published_as(tenant, scope);
     struct scope_state state;
 
@@ -170,6 +174,21 @@ judge_project_scope(struct shard *shard, struct tenant *tenant, int32_t project,
                                     project_text(tenant, project));
 
     judge_scope(shard, tenant, (struct text){scope, size}, false, trigger);
+}
+
+void
+judge_unknown_project(struct shard *shard, struct tenant *tenant, struct text project,
+                      struct text trigger)
+{
+    char scope[SCOPE_SIZE];
+    const size_t size = scope_build(scope, "project", tenant->name, project);
+    size_t published = 0;
+
+    for (const struct published *one = tenant->published; one != NULL; one = one->next)
+        published++;
+    /* Names come from outside: beyond the limit they are counted as unassigned, not blocked. */
+    if (shard->policy->block_unknown_project && published < UNKNOWN_PROJECT_LIMIT && !tenant->split)
+        judge_scope(shard, tenant, (struct text){scope, size}, false, trigger);
 }
 
 /* ---- quotas ---------------------------------------------------------------------------------------- */

@@ -78,6 +78,9 @@ void judge_left_over(struct shard *shard, struct tenant *tenant, const struct te
 /* The state of one scope as it is now; `always`: also when it was wanted just so before. */
 void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
                  struct text trigger);
+/* A project the tenant has not declared was named: blocked where the policy says so. */
+void judge_unknown_project(struct shard *shard, struct tenant *tenant, struct text project,
+                           struct text trigger);
 /* due_ms and restricted as they follow from all of the above; written when they changed. */
 void judge_due(struct shard *shard, struct tenant *tenant);
 

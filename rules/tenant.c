@@ -4,10 +4,24 @@
 
 static const struct cycle calendar_month = {.kind = CYCLE_CALENDAR_MONTH};
 
+/* A change of zone starts where the present period ends: what is held stands, and what is computed
+ * by the zone of today gives way to it. */
 struct period
 tenant_period_of(const struct tenant *tenant, int64_t at_ms)
 {
-    return cycle_period(&calendar_month, tenant->zone, at_ms);
+    struct period period = cycle_period(&calendar_month, tenant->zone, at_ms);
+
+    for (size_t i = 0; i < tenant->period_count; i++) {
+        const struct period *held = &tenant->periods[i].period;
+
+        if (at_ms >= held->start_ms && at_ms < held->end_ms)
+            return *held;
+        if (at_ms >= held->end_ms && period.start_ms < held->end_ms)
+            period.start_ms = held->end_ms;
+        if (at_ms < held->start_ms && period.end_ms > held->start_ms)
+            period.end_ms = held->start_ms;
+    }
+    return period;
 }
 
 /* ---- copying what came in --------------------------------------------------------------------- */
@@ -225,12 +239,11 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
     if (gone == 0)
         return;
     struct totals *spare = tenant->periods[0].totals;
+    const struct period present = tenant_period_of(tenant, now_ms);
 
     tenant->period_count -= gone;
     memmove(tenant->periods, tenant->periods + gone,
             tenant->period_count * sizeof *tenant->periods);
-    const struct period present = tenant_period_of(tenant, now_ms);
-
     if (tenant->period_count > 0 && tenant->periods[0].period.start_ms == present.start_ms)
         return;
     /* Nothing was booked in the present one yet: it takes over the memory of one that left. */
@@ -238,6 +251,16 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
     memset(spare, 0, (tenant->spec.project_count + 1) * sizeof *spare);
     tenant->periods[0] = (struct tenant_period){.period = present, .totals = spare};
     tenant->period_count++;
+}
+
+/* The present period as it was begun, else as the zone has it. */
+static struct period
+present_period(const struct tenant *tenant, const struct tenant_load *load, int64_t now_ms)
+{
+    for (size_t i = 0; i < load->period_count; i++)
+        if (load->periods[i].start_ms <= now_ms && now_ms < load->periods[i].end_ms)
+            return (struct period){load->periods[i].start_ms, load->periods[i].end_ms};
+    return tenant_period_of(tenant, now_ms);
 }
 
 static bool
@@ -291,7 +314,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     if (tenant->plan == NULL)
         tenant->plan = policy->fallback_plan;
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
-    if (add_period(tenant, tenant_period_of(tenant, now_ms)) == NULL || !bind_quotas(tenant) ||
+    if (add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
         !recall_totals(tenant, load->periods, load->period_count))
         goto short_of_memory;
     recall(tenant, load->quotas, load->quota_count);
@@ -330,13 +353,17 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
     if (load->periods == NULL || load->quotas == NULL)
         return false;
     for (size_t i = 0; i < tenant->period_count; i++)
-        for (size_t s = 0; s < scopes; s++)
+        for (size_t s = 0; s < scopes; s++) {
+            /* A period without usage has not begun: a new zone may still move it. */
+            if (tenant->periods[i].totals[0].sum.count[COUNT_events] == 0)
+                continue;
             load->periods[load->period_count++] = (struct period_total){
                 .tenant = tenant->name,
                 .project = s == 0 ? TEXT("") : tenant->spec.projects[s - 1].name,
                 .start_ms = tenant->periods[i].period.start_ms,
                 .end_ms = tenant->periods[i].period.end_ms,
                 .delta = tenant->periods[i].totals[s].sum};
+        }
     for (size_t q = 0; q < tenant->quota_count; q++) {
         const struct quota_state *state = &tenant->quotas[q];
 
