@@ -281,6 +281,8 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
         notice_unknown_tenant(shard);
     if (booking.project_unknown)
         notice_unknown_project(shard, tenant);
+    if (booking.project_unknown)
+        judge_unknown_project(shard, tenant, event->names[NAME_PROJECT], event->id);
     judge_event(shard, tenant, event, &booking);
     progress->counted++;
     progress->keyed += event->names[NAME_API_KEY_ID].size > 0;

@@ -15,6 +15,7 @@ struct evaluation {
     int64_t now_ms; /* shard time */
     bool enforcing; /* `enforce off` lists nothing */
     int64_t policy; /* serial */
+    bool block_unknown_project;
 };
 
 /* Fills the restrictions of one scope. `project`: index of the project the scope is of, -1: it is
