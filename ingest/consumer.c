@@ -405,6 +405,20 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
     return true;
 }
 
+/*
+ * A partition that is assigned again is stopped and started by the library's own thread, which takes
+ * the forwarding of its queue away some time after rd_kafka_assign has returned (seen with 2.0.2: a
+ * shard claimed after another one silenced the first for good).  Nothing tells when, so it is given
+ * back each time; what lay in the partition's queue comes along, in order.
+ */
+static void
+forward_parts(struct consumer *consumer)
+{
+    for (size_t i = 0; i < consumer->part_count; i++)
+        if (consumer->parts[i].queue != NULL)
+            rd_kafka_queue_forward(consumer->parts[i].queue, consumer->queue);
+}
+
 size_t
 consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arrival **arrivals)
 {
@@ -416,6 +430,7 @@ consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arr
     *arrivals = consumer->arrivals;
     if (consumer->reassign && !consumer_assign(consumer, &why))
         log_warning("assign", "text=\"%s\"", why.text);
+    forward_parts(consumer);
     if (room > TAKE_LIMIT)
         room = TAKE_LIMIT;
     /* A batch call would wait until it is full: first take what is there, then wait for one. */
