@@ -60,7 +60,7 @@ on_tenant(void *context, const struct tenant_load *load)
 
     if (whole.zone == NULL)
         whole.zone = loading->zone;
-    loading->out->seen = load->known || load->period_count > 0;
+    loading->out->seen = load->known || load->period_count > 0 || load->word_count > 0;
     loading->out->tenant = tenant_new(&whole, (struct key128){0, 0}, load->home, loading->policy,
                                       loading->out->now_ms);
 }

@@ -34,7 +34,7 @@ struct standing_load {
     int64_t now_ms; /* shard time, or the wall clock before the first settlement */
     bool settled;   /* now_ms is shard time */
     int32_t shard;  /* -1: none yet */
-    bool seen;      /* has events or a contract */
+    bool seen;      /* has events, a contract or an operator's word */
 };
 /* tenant_free afterwards. The tenant may be one that nobody knows: see `seen`. */
 bool standing_load(struct session *session, const char *name, struct standing_load *out,

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import unittest
+from datetime import datetime, timedelta, timezone
 
 from tests.lib.engine import BINARY, tripmeter
 from tests.lib.env import environment
+from tests.lib.job import Job
 from tests.lib.postgres import query
 from tests.lib.wait import wait_until
 
@@ -25,20 +28,26 @@ plans:
 
 CONFIG = """
 policy: policy.yaml
+state_dir: state
+workers: 1
 kafka:
-  brokers: [%s]
-  topics: [usage]
-  control_topic: %s
+  brokers: [{brokers}]
+  group: {control}
+  topics: [{topic}]
+  control_topic: {control}
+  dead_letter_topic: none
 postgres:
-  url: %s
+  url: {database}
 status:
-  port: 1
+  port: {port}
 alerts:
   allow_http: true
   allow_private: true
   receivers:
-    billing: {webhooks: [{url: "http://127.0.0.1:1/"}]}
-    engineering: {webhooks: [{url: "http://127.0.0.1:1/"}]}
+    billing:
+      webhooks: [{{url: "http://127.0.0.1:1/", secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}]
+    engineering:
+      webhooks: [{{url: "http://127.0.0.1:1/", secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}}]
 """
 
 COMMANDS = ["run", "check", "migrate", "status", "watch", "tenant set", "tenant show", "tenant list",
@@ -51,13 +60,20 @@ TOTALS = ("events", "requests", "attempts", "failed", "input_tokens", "cache_rea
           "unpriced", "unverified", "estimated", "clamped", "cost", "charge", "refunded")
 
 
-def write_config(database, brokers="127.0.0.1:1", control="control"):
+def write_config(database, brokers="127.0.0.1:1", control="control", topic="usage", port=1):
     path = environment().path("tripmeter.yaml")
     with open(path, "w", encoding="utf-8") as config:
-        config.write(CONFIG % (brokers, control, database))
+        config.write(CONFIG.format(database=database, brokers=brokers, control=control, topic=topic,
+                                   port=port))
     with open(os.path.join(os.path.dirname(path), "policy.yaml"), "w", encoding="utf-8") as policy:
         policy.write(POLICY)
     return path
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 class Case(unittest.TestCase):
@@ -427,6 +443,77 @@ class KafkaTest(Case):
             watch.kill()
             watch.wait()
             watch.stdout.close()
+
+
+class EngineTest(Case):
+    """With an engine that applies what is said."""
+
+    def setUp(self):
+        self.job = Job(environment(), partitions=2, policy=POLICY, status_port=free_port())
+        self.config = self.job.config_path
+        self.engine = self.job.engine().start()
+        self.addCleanup(self.engine.kill)
+        wait_until(lambda: self.job.one("SELECT count(*) FROM tripmeter.shard WHERE owner IS NOT NULL")
+                   == 2, 30, lambda: f"the engine claims its shards:\n{self.engine.tail()}")
+
+    def event(self, number, tenant="acme", **members):
+        now = datetime.now(timezone.utc) + members.pop("ahead", timedelta(0))
+        return {"specversion": "1.0", "id": str(number), "source": "test", "subject": tenant,
+                "type": "com.example.usage.record.v1", "time": now.isoformat(),
+                "data": {"request_id": str(number), "usage": {"input_tokens": 1}, "cost": "0.01"}}
+
+    def outcome(self, scope):
+        message = self.job.env.kafka.latest(self.job.control).get(scope)
+        return message and json.loads(message["value"])["data"]["outcome"]
+
+    def await_outcome(self, scope, outcome):
+        wait_until(lambda: self.outcome(scope) == outcome, 20,
+                   lambda: f"{scope} {outcome}, not {self.outcome(scope)}")
+
+    def status(self):
+        return json.loads(self.say("status", "told", "--json", "-c", self.config))
+
+    def test_words(self):
+        """What is said is applied while the command waits, and gateways are told"""
+        common = ("-c", self.config, "--reason", "test")
+        text = self.say("block", "key/told/k1", "--for", "2h", *common)
+        self.assertIn("applied by the engine", text)
+        self.await_outcome("key/told/k1", "block")
+        self.assertRegex(self.say("status", "told", "-c", self.config), r"key/told/k1 +block")
+        self.assertIn("applied by the engine", self.say("enforce", "off", *common))
+        self.await_outcome("key/told/k1", "allow")
+        self.say("enforce", "on", *common)
+        self.await_outcome("key/told/k1", "block")
+        self.say("block", "key/told/k1", "--revoke", *common)
+        self.await_outcome("key/told/k1", "allow")
+
+    def test_limit(self):
+        """A limit of 2 blocks at the second event, is seen in status, and lifted when raised"""
+        common = ("-c", self.config, "--reason", "test")
+        text = self.say("tenant", "set", "told", "--limit", "api_calls=2", *common)
+        self.assertIn("applied by the engine", text)
+        self.job.produce([self.event(n, "told") for n in range(2)])
+        self.await_outcome("tenant/told", "block")
+        wait_until(lambda: self.status()["quotas"][0]["used"] == 2, 20, "both events are settled")
+        status = self.status()
+        self.assertEqual([r["scope"] for r in status["restrictions"]], ["tenant/told"])
+        self.assertTrue(status["quotas"][0]["blocked"])
+        self.assertTrue(status["settled"])
+        overview = self.say("status", "-c", self.config)
+        self.assertIn("an engine answers at", overview)
+        self.assertRegex(overview, r"tenant/told +block +plan_allowance_exhausted")
+        self.assertRegex(overview, r"critical +quota/api_calls +told")
+        self.say("tenant", "set", "told", "--limit", "api_calls=5", *common)
+        self.await_outcome("tenant/told", "allow")
+
+    def test_retry(self):
+        """A dead letter is read again when it is said; what it still is, is said"""
+        self.job.produce([self.event(1, "early", ahead=timedelta(hours=1))])
+        letter = "SELECT topic || '/' || partition || '/' || record_offset FROM tripmeter.dead_letter"
+        position = wait_until(lambda: self.job.rows(letter), 20, "the dead letter")[0][0]
+        text = self.say("dead", "retry", position, "-c", self.config, status=1)
+        self.assertIn("refused again: ", text)
+        self.assertIn("1 refused again", text)
 
 
 class DecodeTest(Case):
