@@ -38,7 +38,7 @@ struct engine {
     struct status_source source;
     struct worker *workers[WORKER_LIMIT];
     size_t worker_count;
-    char names[WORKER_LIMIT][INSTANCE_SIZE + 16];
+    char names[WORKER_LIMIT][INSTANCE_SIZE + 24];
     struct metric_set *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
     const struct metric_set *set_list[WORKER_LIMIT + 3];
 };
@@ -63,6 +63,15 @@ is_fatal(struct err *why)
     *why = fatal;
     (void)pthread_mutex_unlock(&fatal_lock);
     return why->class != ERR_NONE;
+}
+
+static int64_t
+wall_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- signals: blocked everywhere, taken here ----------------------------------------------------- */
@@ -124,6 +133,19 @@ prepare_store(const struct config *config, struct policy *policy, bool activate,
     return good;
 }
 
+/* Partitions of the coming months are made ahead; a failure is not a reason to stop: what has no
+ * partition of its own goes to the default one. */
+static void
+maintain(const struct config *config)
+{
+    struct err why;
+    struct store *store = store_open(config, "tripmeter/maintenance", &why);
+
+    if (store == NULL || !store_maintain(store, wall_ms() + config->clock_offset_ms, 0, &why))
+        log_warning("maintenance", "text=\"%s\"", why.text);
+    store_close(store);
+}
+
 static bool
 prepare(struct engine *engine, struct policy *policy, bool activate, const sigset_t *taken,
         int32_t *partitions)
@@ -138,6 +160,7 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
     while (!prepare_store(engine->config, policy, activate, *partitions, &why))
         if (!wait_and_retry(taken, &why))
             return false;
+    maintain(engine->config);
     while ((engine->control = control_open(engine->config, &engine->sets[engine->worker_count],
                                            &why)) == NULL)
         if (!wait_and_retry(taken, &why))
@@ -172,15 +195,6 @@ struct partition_context {
     status_on_partition *on_partition;
     void *to;
 };
-
-static int64_t
-wall_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void
 on_view(void *opaque, const struct partition_view *view)
@@ -353,6 +367,8 @@ offer_strangers(struct engine *engine)
 static int
 serve(struct engine *engine, const sigset_t *taken)
 {
+    int64_t maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
+
     for (;;) {
         struct err why;
         const int number = next_signal(taken, TURN_MS);
@@ -369,6 +385,10 @@ serve(struct engine *engine, const sigset_t *taken)
         }
         offer_strangers(engine);
         set_gauges(engine);
+        if (wall_ms() >= maintain_at_ms) {
+            maintain(engine->config);
+            maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
+        }
     }
 }
 
