@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo test check integration lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check integration lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -78,6 +78,14 @@ deps: ## install what all targets need (each target also brings its own)
 # deps-build, deps-demo, deps-check, deps-test, deps-lint: silent when nothing is missing.
 deps-%:
 	@tests/env/deps.sh $*
+
+demo: deps-demo ## see it work, in under a minute (KEEP=1 leaves everything running)
+	@$(BUILD) $(OUT)/tripmeter $(OUT)/kafka_tool
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  $(PYTHON) tests/demo/demo.py $(if $(KEEP),--keep)
+
+demo-stop: ## end what `make demo KEEP=1` left running
+	@$(PYTHON) tests/demo/demo.py --stop
 
 check: deps-check ## build and run every unit test (SUITES="money cycle" runs some)
 	@$(BUILD) $(OUT)/run_all
@@ -131,7 +139,7 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An archive, so that each program takes of it what it needs.
 $(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC) $(ASM))
