@@ -29,6 +29,20 @@ plans:
 """
 
 
+def alerts_to(env, name):
+    """Settings of a Job whose alerts reach env.receivers: webhooks at /NAME.billing, mail to
+    NAME.billing@example.com, and the same for engineering; nothing waits for others."""
+    host, port = env.receivers.smtp.rsplit(":", 1)
+    return {"smtp_host": host, "smtp_port": int(port), "smtp_tls": "off",
+            "smtp_from": "Tripmeter <alerts@example.com>", "alerts_group_wait": "0s",
+            "alerts_allow_http": True, "alerts_allow_private": True,
+            "alerts_receivers": {
+                team: {"email": [f"{name}.{team}@example.com"],
+                       "webhooks": [{"url": f"{env.receivers.webhook}/{name}.{team}",
+                                     "secret": env.receivers.secret}]}
+                for team in ("billing", "engineering")}}
+
+
 class Job:
     def __init__(self, env, partitions=4, policy=POLICY, topics=1, time="append", **settings):
         """settings: "settle.interval" as settle_interval="100ms", ... (the first _ is the dot)."""
@@ -91,6 +105,13 @@ class Job:
         answer = tripmeter(*words, **more)
         assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
         return answer.stdout
+
+    def say(self, *words, status=0):
+        """What an operator types, with this job's configuration; all that is printed."""
+        answer = tripmeter(*words, "-c", self.config_path)
+        text = answer.stdout + answer.stderr
+        assert answer.returncode == status, f"{words} ended with {answer.returncode}: {text}"
+        return text
 
     def tenant(self, name, **spec):
         columns = {"plan": None, "zone": None, "currency": None, "limits": {}, "projects": {}}
