@@ -1,11 +1,13 @@
 #include "engine/worker_state.h"
 
 #include "core/identity.h"
+#include "config/failpoint.h"
 #include "config/log.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
+#define TRIES        2    /* a record that ended the process so often is quarantined */
 #define DEAD_INDEXES 4096 /* events of one record that the list of dead positions tells apart */
 
 static int
@@ -62,11 +64,11 @@ refuse_event(struct held *held, const struct record *record, int32_t index,
     shard_dead(held->shard, record, index, event, &dead);
 }
 
-/* The events of one record, judged one by one. */
+/* The events of one record, judged one by one; or all refused for one reason (DEAD_COUNT: none). */
 static void
-apply_events(struct worker *worker, struct held *held, const struct record *record)
+apply_events(struct worker *worker, struct held *held, const struct record *record,
+             enum dead_reason refused)
 {
-    const bool refused = held->topics[record->topic].refuse == record->offset;
     struct event event;
     struct dead dead;
     enum decoded found;
@@ -78,8 +80,8 @@ apply_events(struct worker *worker, struct held *held, const struct record *reco
             shard_ignored(held->shard, record);
         else if (found == DECODED_DEAD)
             shard_dead(held->shard, record, index, &event, &dead);
-        else if (refused)
-            refuse_event(held, record, index, &event, DEAD_refused_by_database);
+        else if (refused != DEAD_COUNT)
+            refuse_event(held, record, index, &event, refused);
         else if (shard_event(held->shard, record, index, &event) == APPLIED_UNKNOWN) {
             /* Rooms for parking are made before a record is taken: see room_for. */
             if (!loading_park(worker, held, record, index, event.tenant))
@@ -120,18 +122,40 @@ may_be_judged(struct worker *worker, struct held *held, const struct record *rec
     return false;
 }
 
+/* Why nothing of this record may be booked, DEAD_COUNT when it may. False: the shard was lost while
+ * that was found out. */
+static bool
+may_be_booked(struct worker *worker, struct held *held, const struct record *record,
+              enum dead_reason *refused)
+{
+    const struct held_topic *part = &held->topics[record->topic];
+
+    *refused = part->refuse == record->offset ? DEAD_refused_by_database : DEAD_COUNT;
+    if (!part->careful || record->offset > part->step_until)
+        return true;
+    const int32_t tried = settling_try(worker, held, record);
+
+    if (tried > TRIES)
+        *refused = DEAD_quarantined;
+    return tried > 0;
+}
+
 static void
 apply_live(struct worker *worker, struct held *held, const struct record *record)
 {
     struct held_topic *part = &held->topics[record->topic];
+    enum dead_reason refused;
 
-    if (!may_be_judged(worker, held, record) || !room_for(worker, held))
+    if (!may_be_judged(worker, held, record) || !room_for(worker, held) ||
+        !may_be_booked(worker, held, record, &refused))
         return;
     while (!shard_advance(held->shard, record->time_ms))
         if (!room_for(worker, held))
             return;
     shard_record(held->shard, record);
-    apply_events(worker, held, record);
+    if (refused == DEAD_COUNT)
+        (void)failpoint("apply_record", record->offset);
+    apply_events(worker, held, record, refused);
     shard_record_end(held->shard, record);
     part->last = record;
     if (shard_halted(held->shard, record->topic))
@@ -139,7 +163,8 @@ apply_live(struct worker *worker, struct held *held, const struct record *record
                     "more than half of the events cannot be read: see `tripmeter dead list`");
     if (record->offset <= part->step_until) {
         /* One record, one settlement: whatever the database refuses now is in this record. */
-        if (!settling_wait(worker, held) && held->state == HELD_CLAIMING)
+        held->refused = false;
+        if (!settling_wait(worker, held) && held->refused)
             part->refuse = record->offset;
     }
 }

@@ -10,6 +10,11 @@
 #define CLAIM_RETRY_MS 500
 #define TENANT_LIMIT 200000
 
+/* Owners that ended without a settlement, after which records are taken one by one for a while: one
+ * of them may be what ends the process. */
+#define CLAIMS_IN_VAIN   2
+#define CAREFUL_RECORDS 1000
+
 static struct shard *
 new_shard(const struct worker *worker, int32_t number)
 {
@@ -31,10 +36,15 @@ new_shard(const struct worker *worker, int32_t number)
 static void
 drop(struct worker *worker, struct held *held)
 {
+    struct held fresh = held_new(held->number);
+
     loading_forget(worker, held->number);
     shard_free(held->shard);
     arena_free(held->memory);
-    *held = held_new(held->number);
+    /* What the database refused is refused also after the next claim. */
+    for (size_t t = 0; t < TOPIC_LIMIT; t++)
+        fresh.topics[t].refuse = held->topics[t].refuse;
+    *held = fresh;
 }
 
 struct held
@@ -275,6 +285,19 @@ start_reading(struct worker *worker, struct held *held)
 }
 
 static void
+be_careful(struct worker *worker, struct held *held, const struct claim *claim)
+{
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++) {
+        held->topics[t].careful = true;
+        if (held->topics[t].step_until < 0)
+            held->topics[t].step_until = claim->progress[t].next + CAREFUL_RECORDS - 1;
+    }
+    log_warning("careful",
+                "shard=%d text=\"%d owners ended without a settlement: records are taken one by one\"",
+                held->number, (int)claim->claims - 1);
+}
+
+static void
 begin(struct worker *worker, struct held *held, struct reply *reply)
 {
     const size_t topics = worker->setup.config->kafka.topic_count;
@@ -305,6 +328,8 @@ begin(struct worker *worker, struct held *held, struct reply *reply)
             return;
         }
     }
+    if (reply->claim.claims > CLAIMS_IN_VAIN)
+        be_careful(worker, held, &reply->claim);
     shard_begin(held->shard, &(struct shard_start){.epoch = reply->claim.epoch,
                                                    .seq = reply->claim.seq,
                                                    .time_ms = reply->claim.time_ms,

@@ -1,6 +1,6 @@
 #include "engine/engine.h"
 
-#include "config/zones.h"
+#include "config/failpoint.h"
 #include "core/identity.h"
 #include "engine/instance.h"
 #include "engine/policies.h"
@@ -448,7 +448,7 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     engine.sets = calloc(engine.worker_count + 3, sizeof *engine.sets);
     if (engine.sets == NULL)
         abort();
-    if (!instance_open(&engine.instance, config, &why)) {
+    if (!failpoint_setup(&why) || !instance_open(&engine.instance, config, &why)) {
         log_error("start", "text=\"%s\"", why.text);
         goto done;
     }

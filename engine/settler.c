@@ -18,12 +18,15 @@
 #define CLAIM_MEMORY ((size_t)256 << 20)
 #define ORDER_MEMORY ((size_t)16 << 20)
 
+enum job_kind { JOB_CLAIM, JOB_SETTLE, JOB_TRY };
+
 struct job {
-    bool claim; /* else a settlement */
+    enum job_kind kind;
     int32_t shard;
-    int64_t held_epoch;
+    int64_t held_epoch; /* CLAIM */
     int64_t held_seq;
-    struct settlement *settlement;
+    struct settlement *settlement; /* SETTLE */
+    struct trial trial;            /* TRY */
 };
 
 struct taken {
@@ -354,6 +357,23 @@ settle(struct settler *settler, struct settlement *settlement)
     }
 }
 
+/* Until it is answered: what it protects from is worse than waiting. */
+static void
+try_record(struct settler *settler, const struct trial *trial)
+{
+    struct reply reply = {.kind = REPLY_TRIED, .shard = trial->shard};
+
+    do {
+        if (connect_store(settler, &reply.why) &&
+            store_try(settler->store, trial, &reply.times, &reply.why)) {
+            answer(settler, &reply);
+            return;
+        }
+    } while (reply.why.class == ERR_RETRY && pause_before_retry(settler));
+    reply.kind = REPLY_FENCED;
+    answer(settler, &reply);
+}
+
 /* ---- commands -------------------------------------------------------------------------------------------------- */
 
 struct command_context {
@@ -470,10 +490,17 @@ run(void *opaque)
 
         make_loader(settler);
         if (next_job(settler, &job)) {
-            if (job.claim)
+            switch (job.kind) {
+            case JOB_CLAIM:
                 claim(settler, &job);
-            else
+                break;
+            case JOB_SETTLE:
                 settle(settler, job.settlement);
+                break;
+            case JOB_TRY:
+                try_record(settler, &job.trial);
+                break;
+            }
         }
         if (now_ms() >= settler->commands_at_ms) {
             fetch_commands(settler);
@@ -502,7 +529,7 @@ ask(struct settler *settler, const struct job *job)
 void
 settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_t held_seq)
 {
-    ask(settler, &(struct job){.claim = true,
+    ask(settler, &(struct job){.kind = JOB_CLAIM,
                                .shard = shard,
                                .held_epoch = held_epoch,
                                .held_seq = held_seq});
@@ -511,7 +538,14 @@ settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_
 void
 settler_settle(struct settler *settler, struct settlement *settlement)
 {
-    ask(settler, &(struct job){.shard = settlement->shard, .settlement = settlement});
+    ask(settler, &(struct job){
+                     .kind = JOB_SETTLE, .shard = settlement->shard, .settlement = settlement});
+}
+
+void
+settler_try(struct settler *settler, const struct trial *trial)
+{
+    ask(settler, &(struct job){.kind = JOB_TRY, .shard = trial->shard, .trial = *trial});
 }
 
 void

@@ -32,6 +32,7 @@ enum reply_kind {
     REPLY_SETTLED,
     REPLY_FENCED,
     REPLY_REFUSED, /* single steps are noted in Postgres: claim anew */
+    REPLY_TRIED,   /* times */
     REPLY_COMMAND,
     REPLY_FATAL,
 };
@@ -58,6 +59,8 @@ struct reply {
     struct settlement *settlement;
     struct period_total *differing; /* the receiver frees it; texts are the settlement's */
     size_t differing_count;
+    /* TRIED */
+    int32_t times; /* the record was taken alone, this time included */
     /* COMMAND */
     struct order *order;
 };
@@ -68,6 +71,8 @@ bool settler_stop(struct settler *settler, int64_t deadline_ms);
 
 /* held_epoch, held_seq: what memory holds, or -1. */
 void settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_t held_seq);
+/* A record is about to be taken alone; answered by REPLY_TRIED, or REPLY_FENCED. */
+void settler_try(struct settler *settler, const struct trial *trial);
 void settler_settle(struct settler *settler, struct settlement *settlement);
 /* Commands of these shards are wanted; those given out for others are forgotten. */
 void settler_serve(struct settler *settler, const int32_t *shards, size_t count);

@@ -69,6 +69,7 @@ came_back(struct worker *worker, struct reply *reply)
         return;
     }
     held->frozen = NULL;
+    held->refused = reply->kind == REPLY_REFUSED;
     if (reply->kind == REPLY_SETTLED) {
         commit_hints(worker, reply->settlement);
         if (!held->void_memory) {
@@ -89,6 +90,8 @@ came_back(struct worker *worker, struct reply *reply)
 static void
 take(struct worker *worker, struct reply *reply)
 {
+    struct held *held;
+
     switch (reply->kind) {
     case REPLY_CLAIMED:
         claims_taken(worker, reply);
@@ -101,6 +104,11 @@ take(struct worker *worker, struct reply *reply)
     case REPLY_REFUSED:
         came_back(worker, reply);
         free(reply->differing);
+        break;
+    case REPLY_TRIED:
+        held = worker_held(worker, reply->shard);
+        if (held != NULL)
+            held->tried = reply->times;
         break;
     case REPLY_COMMAND:
         apply_order(worker, reply->order);
@@ -139,4 +147,24 @@ settling_wait(struct worker *worker, struct held *held)
              !atomic_load(&worker->draining) &&
              (held->frozen != NULL || held->parked > 0 || !shard_clean(held->shard)));
     return held != NULL && held->state == HELD_RUNNING;
+}
+
+int32_t
+settling_try(struct worker *worker, struct held *held, const struct record *record)
+{
+    const int32_t number = held->number;
+
+    held->tried = 0;
+    settler_try(worker->settler,
+                &(struct trial){.shard = number,
+                                .epoch = shard_epoch(held->shard),
+                                .topic = worker->setup.config->kafka.topics[record->topic],
+                                .offset = record->offset});
+    do {
+        settling_replies(worker, 50);
+        worker_serve(worker);
+        held = worker_held(worker, number);
+    } while (!worker->dropped && held != NULL && held->state == HELD_RUNNING && held->tried == 0 &&
+             !atomic_load(&worker->draining));
+    return held != NULL && held->state == HELD_RUNNING ? held->tried : 0;
 }

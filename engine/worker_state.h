@@ -22,6 +22,7 @@ struct held_topic {
     int64_t position;         /* behind the last record that came, of the tail or live */
     int64_t verify_offset;    /* the last record settled, to be recognised when it passes; -1: none */
     uint64_t verify_fingerprint;
+    bool careful;             /* of those, each is noted in Postgres before it is taken */
     int64_t step_until;       /* records up to here are settled one by one; -1: none */
     int64_t refuse;           /* this record is dead-lettered as refused_by_database; -1: none */
     int64_t *dead;            /* of the tail: offset * 4096 + index, rising */
@@ -44,6 +45,8 @@ struct held {
     size_t due_loaded;
     struct held_topic topics[TOPIC_LIMIT];
     struct settlement *frozen; /* under way */
+    bool refused;              /* the last settlement that came back was */
+    int32_t tried;             /* of the record taken alone: how often; 0: not answered yet */
     int64_t freeze_at_ms;
     int64_t time_at_ms;        /* when the bare passing of time is next settled */
     size_t parked;             /* of this shard in the worker's list */
@@ -169,5 +172,7 @@ void settling_replies(struct worker *worker, int timeout_ms);
 /* Waits until the shard has nothing frozen (and, with `all`, nothing open). False when it was lost
  * meanwhile. */
 bool settling_wait(struct worker *worker, struct held *held);
+/* How often this record was taken alone, this time included; 0: the shard was lost meanwhile. */
+int32_t settling_try(struct worker *worker, struct held *held, const struct record *record);
 
 #endif

@@ -372,6 +372,5 @@ shard_revive(struct shard *shard, const struct record *record, int32_t index,
         return REVIVED_REFUSED;
     else if (seen != NULL && !seen_remember(seen, &occurrence))
         abort();
-    progress_of(shard, record)->dead--;
     return REVIVED;
 }

@@ -100,8 +100,8 @@ void shard_enforce(struct shard *shard, bool on);
  * loaded with them. */
 void shard_contract(struct shard *shard, const struct tenant_load *load);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
-/* A dead letter's event, read again: from dead to counted (or duplicate, when it was sent again
- * meanwhile). */
+/* A dead letter's event, read again: counted now (or duplicate, when it was sent again meanwhile);
+ * that it was dead once stays counted too, its row says that it is resolved. */
 enum revived { REVIVED, REVIVED_UNKNOWN, REVIVED_REFUSED };
 enum revived shard_revive(struct shard *shard, const struct record *record, int32_t index,
                           const struct event *event);

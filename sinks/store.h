@@ -49,6 +49,7 @@ struct claim {
     bool kept;                 /* owner, epoch and seq are as we left them: memory stays valid */
     int64_t policy;            /* serial last in force for the shard; 0: none */
     bool enforcing;            /* `enforce off` has not been said */
+    int32_t claims; /* since the last settlement, this one included */
     struct progress *progress; /* one a topic, in the order of the configuration: from == next ==
                                        next_offset, counts 0; next is -1 where nothing was ever
                                        settled: the first settlement's `from` becomes the base */
@@ -132,6 +133,16 @@ enum settled store_settle(struct store *store, const struct config *config,
 /* After SETTLE_REFUSED: remembers, for a shard that we own, that the records of this settlement are
  * to be settled one by one. RETRY as ever; ABORT when another owner has the shard. */
 bool store_attempting(struct store *store, const struct settlement *refused, struct err *why);
+
+/* A record is about to be settled alone because owners ended without a settlement: how often was it
+ * tried, this time included? */
+struct trial {
+    int32_t shard;
+    int64_t epoch;
+    const char *topic;
+    int64_t offset;
+};
+bool store_try(struct store *store, const struct trial *trial, int32_t *times, struct err *why);
 
 /* ---- alerts outside settlements ---------------------------------------------------------------- */
 /* Raised or resolved by the engine itself (no tenant's money in it); doing it twice changes nothing. */

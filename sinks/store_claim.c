@@ -13,7 +13,7 @@ claim_shard(struct store *store, const char *owner, struct claim *claim, struct 
     pgarray_int8(pgparams_scalar(params, PG_INT8), claim->seq);
     PGresult *const row =
         store_query(store,
-                    "SELECT kept, epoch, settle_seq, shard_time, policy, enforcing"
+                    "SELECT kept, epoch, settle_seq, shard_time, policy, enforcing, claims"
                     " FROM tripmeter.claim($1, $2, $3, $4)",
                     why);
 
@@ -25,6 +25,7 @@ claim_shard(struct store *store, const char *owner, struct claim *claim, struct 
     claim->time_ms = pg_read_time(row, 0, 3);
     claim->policy = pg_read_int(row, 0, 4);
     claim->enforcing = pg_read_bool(row, 0, 5);
+    claim->claims = (int32_t)pg_read_int(row, 0, 6);
     PQclear(row);
     return true;
 }
@@ -147,4 +148,22 @@ store_attempting(struct store *store, const struct settlement *refused, struct e
 
     PQclear(done);
     return done != NULL;
+}
+
+bool
+store_try(struct store *store, const struct trial *trial, int32_t *times, struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    pgarray_int4(pgparams_scalar(params, PG_INT4), trial->shard);
+    pgarray_int8(pgparams_scalar(params, PG_INT8), trial->epoch);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(trial->topic));
+    pgarray_int8(pgparams_scalar(params, PG_INT8), trial->offset);
+    PGresult *const row =
+        store_query(store, "SELECT tripmeter.try_record($1, $2, $3, $4)", why);
+
+    if (row != NULL)
+        *times = (int32_t)pg_read_int(row, 0, 0);
+    PQclear(row);
+    return row != NULL;
 }

@@ -24,6 +24,8 @@ CREATE TABLE tripmeter.shard (
     policy bigint NOT NULL DEFAULT 0,
     enforcing boolean NOT NULL DEFAULT true,
     attempting jsonb NOT NULL DEFAULT '{}',
+    claims integer NOT NULL DEFAULT 0,
+    trying jsonb,
     claimed_at timestamptz,
     settled_at timestamptz
 );
@@ -36,6 +38,8 @@ COMMENT ON COLUMN tripmeter.shard.shard_time IS 'Now, as the rules know it; foll
 COMMENT ON COLUMN tripmeter.shard.policy IS 'Serial of the policy last in force; 0: none yet';
 COMMENT ON COLUMN tripmeter.shard.enforcing IS 'False after `enforce off` was applied here';
 COMMENT ON COLUMN tripmeter.shard.attempting IS 'Offset per topic up to which records are settled one by one after the database refused a settlement';
+COMMENT ON COLUMN tripmeter.shard.claims IS 'Claims since the last settlement: when several owners ended without one, records are taken one by one';
+COMMENT ON COLUMN tripmeter.shard.trying IS 'The record taken alone just now, and how often it was tried: one that ends the process twice is quarantined';
 COMMENT ON COLUMN tripmeter.shard.claimed_at IS 'Wall time of the last claim';
 COMMENT ON COLUMN tripmeter.shard.settled_at IS 'Wall time of the last settlement';
 

@@ -28,7 +28,7 @@ BEGIN
     END IF;
     UPDATE tripmeter.shard s
     SET settle_seq = seq_ + 1, shard_time = greatest(s.shard_time, time_), policy = policy_,
-        settled_at = clock_timestamp()
+        settled_at = clock_timestamp(), claims = 0, trying = NULL
     WHERE s.shard = shard_;
 END
 $$;
@@ -203,7 +203,7 @@ COMMENT ON FUNCTION tripmeter.settle_commands IS 'Marks commands applied by this
 CREATE FUNCTION tripmeter.claim(
     shard_ integer, owner_ text, held_epoch bigint, held_seq bigint
 ) RETURNS TABLE (kept boolean, epoch bigint, settle_seq bigint, shard_time timestamptz,
-                 policy bigint, enforcing boolean, attempting jsonb)
+                 policy bigint, enforcing boolean, attempting jsonb, claims integer)
 LANGUAGE plpgsql AS $$
 DECLARE
     held tripmeter.shard;
@@ -216,11 +216,12 @@ BEGIN
     IF NOT as_left THEN
         held.epoch := nextval('tripmeter.epoch');
         UPDATE tripmeter.shard s
-        SET epoch = held.epoch, owner = owner_, claimed_at = clock_timestamp()
+        SET epoch = held.epoch, owner = owner_, claimed_at = clock_timestamp(),
+            claims = s.claims + 1
         WHERE s.shard = shard_;
     END IF;
     RETURN QUERY SELECT as_left, held.epoch, held.settle_seq, held.shard_time, held.policy,
-                        held.enforcing, held.attempting;
+                        held.enforcing, held.attempting, held.claims + 1;
 END
 $$;
 COMMENT ON FUNCTION tripmeter.claim IS 'Takes a shard over: waits for the predecessor''s commit, then gives the next epoch, unless owner, epoch and settle_seq are as the caller left them';
@@ -243,6 +244,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tripmeter.attempt IS 'Remembers up to which offset of each topic records are settled one by one; raises TM001';
+
+CREATE FUNCTION tripmeter.try_record(shard_ integer, epoch_ bigint, topic_ text, offset_ bigint)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    held tripmeter.shard;
+    times_ integer := 1;
+BEGIN
+    SELECT * INTO held FROM tripmeter.shard s WHERE s.shard = shard_ FOR UPDATE;
+    IF NOT FOUND OR held.epoch <> epoch_ THEN
+        RAISE EXCEPTION 'shard % is in epoch %, not %', shard_, held.epoch, epoch_
+            USING ERRCODE = 'TM001';
+    END IF;
+    IF held.trying->>'topic' = topic_ AND (held.trying->>'offset')::bigint = offset_ THEN
+        times_ := (held.trying->>'times')::integer + 1;
+    END IF;
+    UPDATE tripmeter.shard s
+    SET trying = jsonb_build_object('topic', topic_, 'offset', offset_, 'times', times_)
+    WHERE s.shard = shard_;
+    RETURN times_;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.try_record IS 'Remembers that a record is about to be taken alone; answers how often it was, this time included; raises TM001';
 
 -- ---- partitions --------------------------------------------------------------------------------
 CREATE FUNCTION tripmeter.month_partition(of_table text, month timestamptz) RETURNS text
