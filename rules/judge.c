@@ -124,8 +124,9 @@ void
 judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
             struct text trigger)
 {
-    const struct evaluation evaluation = {
-        .now_ms = shard->time_ms, .enforcing = shard->enforcing, .policy = shard->policy->serial,
+    const struct evaluation evaluation = {.now_ms = shard->time_ms,
+                                          .enforcing = shard->enforcing,
+                                          .policy = shard->policy->serial,
                                           .block_unknown_project =
                                               shard->policy->block_unknown_project};
     struct published *before = published_as(tenant, scope);
@@ -138,8 +139,13 @@ judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool 
     state.trigger = trigger;
     const uint64_t content = content_of(&state);
 
-    /* A scope nobody was ever told of is allowed already. */
+    /* A scope nobody was ever told of is allowed already, and need not be remembered. */
     if (!always && (before == NULL ? state.count == 0 : before->content == content))
+        return;
+    struct scope_state **wanted = shard_must(list_add(&shard->wanted));
+
+    *wanted = shard_must(scope_copy(&state, shard->wanted_memory));
+    if (before == NULL && state.count == 0)
         return;
     if (before == NULL) {
         before = shard_must(arena_take(tenant->memory, sizeof *before));
@@ -154,9 +160,6 @@ judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool 
     before->content = content;
     before->restricted = state.count > 0;
     shard->restricted_count += before->restricted;
-    struct scope_state **wanted = shard_must(list_add(&shard->wanted));
-
-    *wanted = shard_must(scope_copy(&state, shard->wanted_memory));
     if (!changed)
         return;
     struct settlement *settlement = shard->open->settlement;
@@ -225,7 +228,7 @@ judge_project(struct shard *shard, struct tenant *tenant, int32_t project,
 void
 judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *occasion)
 {
-    if (tenant->split)
+    if (tenant->split || shard->time_ms == SHARD_TIME_UNKNOWN)
         return;
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++) {
         judge_project(shard, tenant, p, occasion);
@@ -265,6 +268,15 @@ judge_turn(struct shard *shard, struct tenant *tenant)
         close_episode(shard, tenant, &tenant->quotas[q], RESOLVED_PERIOD_ROLLOVER);
     tenant_turn(tenant, shard->time_ms);
     judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_PERIOD_ROLLOVER});
+}
+
+void
+judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason)
+{
+    if (shard->time_ms >= tenant->periods[0].period.end_ms)
+        judge_turn(shard, tenant);
+    else
+        judge_tenant(shard, tenant, &(struct occasion){.reason = reason});
 }
 
 void

@@ -148,8 +148,8 @@ notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead)
             events += rate->events[i];
             refused += rate->dead[i];
         }
-    if (events >= 100 && refused * 100 > events && !rate->alerted) {
-        rate->alerted = true;
+    if (events >= 100 && refused * 100 > events && rate->alerted_day != day_start(shard->time_ms)) {
+        rate->alerted_day = day_start(shard->time_ms);
         notice_dead(shard, topic, false);
     }
     if (shard->setup.halt_on_dead && events >= 200 && refused * 2 > events &&

@@ -15,6 +15,7 @@ step_count(const struct quota *rule)
     return rule->step_count + (rule->on_exceed == ON_EXCEED_BLOCK && !ends_at_100 ? 1 : 0);
 }
 
+/* A limit of nothing is reached whatever was used, also when refunds make that negative. */
 static bool
 reached(tally used, tally limit, int32_t percent)
 {
@@ -66,7 +67,8 @@ quota_judge(struct quota_state *state, tally used, int64_t now_ms, struct quota_
         state->blocked = false;
     } else {
         state->spent = still_spent(state, used);
-        state->blocked = state->rule->on_exceed == ON_EXCEED_BLOCK && used >= state->limit;
+        state->blocked =
+            state->rule->on_exceed == ON_EXCEED_BLOCK && reached(used, state->limit, 100);
     }
     if (state->blocked && !before.blocked)
         state->since_ms = now_ms;

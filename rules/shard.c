@@ -106,6 +106,9 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     shard->epoch = start->epoch;
     shard->seq = start->seq;
     shard->time_ms = start->time_ms;
+    /* What was alerted may have been lost with the last owner: it is alerted again. */
+    table_clear(&shard->unpriced_models);
+    shard->unpriced_day = shard->unknown_day = 0;
     shard->wanted.count = 0;
     arena_clear(shard->wanted_memory);
     shard->frozen = NULL;
@@ -262,9 +265,21 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
 
 /* ---- time and commands --------------------------------------------------------------------------------- */
 
+/* The first time of all is no passing of time: what was held before is judged by it. */
+static void
+first_time(struct shard *shard, int64_t now_ms)
+{
+    shard->time_ms = now_ms;
+    shard->time_moved = true;
+    for (size_t i = 0; i < shard->tenant_count; i++)
+        judge_now(shard, shard->tenants[i], RESOLVED_CLEARED);
+}
+
 bool
 shard_advance(struct shard *shard, int64_t now_ms)
 {
+    if (shard->time_ms == SHARD_TIME_UNKNOWN)
+        first_time(shard, now_ms);
     for (struct tenant *tenant = due_first(&shard->due, now_ms); tenant != NULL;
          tenant = due_first(&shard->due, now_ms)) {
         if (settlement_full(shard->open->settlement))
@@ -273,10 +288,7 @@ shard_advance(struct shard *shard, int64_t now_ms)
             shard->time_ms = tenant->due_ms;
         const int64_t due_ms = tenant->due_ms;
 
-        if (shard->time_ms >= tenant->periods[0].period.end_ms)
-            judge_turn(shard, tenant);
-        else
-            judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_CLEARED});
+        judge_now(shard, tenant, RESOLVED_CLEARED);
         /* Its deadline has passed: the next one is later. */
         assert(tenant->due_ms > due_ms);
     }
@@ -473,7 +485,8 @@ shard_settled(struct shard *shard, const struct period_total *differing, size_t 
             if (tenant->periods[p].period.start_ms == row->start_ms &&
                 (project >= 0 || row->project.size == 0))
                 (void)amounts_add(&tenant->periods[p].totals[project + 1].sum, &correction);
-        judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_CLEARED});
+        if (!tenant->split)
+            judge_now(shard, tenant, RESOLVED_CLEARED);
     }
     shard->frozen = NULL;
     evict(shard);

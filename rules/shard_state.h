@@ -7,13 +7,15 @@
 #include "rules/shard.h"
 
 #define DEAD_MINUTES 5
+/* Before the first record of all: nothing is judged, for no period is the present one. */
+#define SHARD_TIME_UNKNOWN 0
 
 /* Events and dead ones of the last minutes of record time: is this partition still readable? */
 struct dead_rate {
     int64_t minute[DEAD_MINUTES];
     int64_t events[DEAD_MINUTES];
     int64_t dead[DEAD_MINUTES];
-    bool alerted;
+    int64_t alerted_day; /* UTC day it was alerted for */
 };
 
 struct topic_state {
@@ -70,6 +72,8 @@ void judge_project(struct shard *shard, struct tenant *tenant, int32_t project,
                    const struct occasion *occasion);
 /* All of them, and every scope that a word or a quota touches. */
 void judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *occasion);
+/* Without any event: the turn of its period if that is over, else judge_tenant. */
+void judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason);
 /* The present period of the tenant has ended: episodes close, the next period is judged. */
 void judge_turn(struct shard *shard, struct tenant *tenant);
 /* Episodes that Postgres remembers and nothing holds any more: of periods that ended while nobody

@@ -142,28 +142,49 @@ bind_quotas(struct tenant *tenant)
     return true;
 }
 
-/* What the quotas remembered of the present period. Memory of an earlier period (it ended while
- * nobody owned the shard) and of quotas that are gone is the caller's to resolve. */
-static void
-recall(struct tenant *tenant, const struct quota_memory *memory, size_t count)
+static bool
+recall_one(struct tenant *tenant, const struct quota_memory *memory)
 {
-    for (size_t m = 0; m < count; m++) {
-        if (memory[m].period_ms != tenant->periods[0].period.start_ms)
-            continue;
-        for (size_t q = 0; q < tenant->quota_count; q++) {
-            struct quota_state *state = &tenant->quotas[q];
-            const struct text project =
-                state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name;
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        struct quota_state *state = &tenant->quotas[q];
+        const struct text project =
+            state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name;
 
-            if (text_eq(memory[m].quota, state->rule->name) &&
-                text_eq(memory[m].project, project)) {
-                state->spent = (int32_t)memory[m].spent;
-                state->open = memory[m].open;
-                state->blocked = memory[m].blocked;
-                state->since_ms = memory[m].since_ms;
-            }
+        if (text_eq(memory->quota, state->rule->name) && text_eq(memory->project, project)) {
+            state->spent = (int32_t)memory->spent;
+            state->open = memory->open;
+            state->blocked = memory->blocked;
+            state->since_ms = memory->since_ms;
+            return true;
         }
     }
+    return false;
+}
+
+static bool
+keep_other(struct tenant *tenant, const struct quota_memory *memory)
+{
+    struct quota_memory *other = &tenant->others[tenant->other_count++];
+
+    *other = *memory;
+    other->tenant = tenant->name;
+    other->open = other->blocked = false;
+    return arena_keep(tenant->memory, &other->quota) && arena_keep(tenant->memory, &other->project);
+}
+
+/* What the quotas remembered of the present period.  Open episodes of an earlier one (it ended while
+ * nobody owned the shard) and of quotas that are gone are the caller's to resolve. */
+static bool
+recall(struct tenant *tenant, const struct quota_memory *memory, size_t count)
+{
+    tenant->others = arena_take(tenant->memory, count * sizeof *tenant->others);
+    if (tenant->others == NULL)
+        return false;
+    for (size_t m = 0; m < count; m++)
+        if (memory[m].period_ms == tenant->periods[0].period.start_ms &&
+            !recall_one(tenant, &memory[m]) && !keep_other(tenant, &memory[m]))
+            return false;
+    return true;
 }
 
 void
@@ -241,6 +262,7 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
     struct totals *spare = tenant->periods[0].totals;
     const struct period present = tenant_period_of(tenant, now_ms);
 
+    tenant->other_count = 0;
     tenant->period_count -= gone;
     memmove(tenant->periods, tenant->periods + gone,
             tenant->period_count * sizeof *tenant->periods);
@@ -263,19 +285,23 @@ present_period(const struct tenant *tenant, const struct tenant_load *load, int6
     return tenant_period_of(tenant, now_ms);
 }
 
-static bool
+/* In order of period; those that began keep their bounds. */
+static void
 recall_totals(struct tenant *tenant, const struct period_total *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const int32_t index = tenant_period_at(tenant, rows[i].start_ms);
+        const struct tenant_period *last = &tenant->periods[tenant->period_count - 1];
         const int32_t project =
             rows[i].project.size == 0 ? -1 : tenant_project(tenant, rows[i].project);
 
-        if (index < 0 || (rows[i].project.size > 0 && project < 0))
+        if (rows[i].project.size > 0 && project < 0)
             continue;
-        tenant->periods[index].totals[project + 1].sum = rows[i].delta;
+        if (rows[i].start_ms >= last->period.end_ms)
+            (void)add_period(tenant, (struct period){rows[i].start_ms, rows[i].end_ms});
+        for (size_t p = 0; p < tenant->period_count; p++)
+            if (tenant->periods[p].period.start_ms == rows[i].start_ms)
+                tenant->periods[p].totals[project + 1].sum = rows[i].delta;
     }
-    return true;
 }
 
 int32_t
@@ -315,9 +341,9 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
         tenant->plan = policy->fallback_plan;
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
     if (add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
-        !recall_totals(tenant, load->periods, load->period_count))
+        !recall(tenant, load->quotas, load->quota_count))
         goto short_of_memory;
-    recall(tenant, load->quotas, load->quota_count);
+    recall_totals(tenant, load->periods, load->period_count);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
     return tenant;
@@ -349,7 +375,8 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                                  .words = tenant->words,
                                  .word_count = tenant->word_count};
     load->periods = arena_take(arena, tenant->period_count * scopes * sizeof *load->periods);
-    load->quotas = arena_take(arena, tenant->quota_count * sizeof *load->quotas);
+    load->quotas =
+        arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
     if (load->periods == NULL || load->quotas == NULL)
         return false;
     for (size_t i = 0; i < tenant->period_count; i++)
@@ -377,5 +404,7 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
             .blocked = state->blocked,
             .since_ms = state->since_ms};
     }
+    for (size_t i = 0; i < tenant->other_count; i++)
+        load->quotas[load->quota_count++] = tenant->others[i];
     return true;
 }

@@ -5,6 +5,8 @@
  * a new version of the contract or a new policy makes the tenant anew from its own export, so that
  * what it remembers goes through the same door as what Postgres remembers.
  *
+ * A period that something was booked in keeps its bounds: a change of zone takes effect at its end.
+ *
  * Totals are held for the period shard time is in and for later ones that have events already;
  * periods of the past live in Postgres only.  Every total carries, for each meter, the next value at
  * which a rule could say anything (`trip_at`), so that an event is an addition and a comparison.
@@ -54,6 +56,9 @@ struct tenant {
     size_t word_count;
     struct quota_state *quotas;
     size_t quota_count;
+    struct quota_memory
+        *others; /* of the present period, of rules that are gone: they may return */
+    size_t other_count;
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
     struct period hour; /* of the event before: the next one is nearly always in it */
