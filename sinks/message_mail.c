@@ -53,6 +53,15 @@ add_time(struct content *content, const char *name, int64_t at_ms)
     add_fact(content, name, both);
 }
 
+/* Whose usage it is: of an alert that the turn of the period ended, the former period's. */
+static const char *
+usage_name(const struct alert_view *view)
+{
+    if (view->kind == MESSAGE_FIRING)
+        return "Used";
+    return view->transition.reason == RESOLVED_PERIOD_ROLLOVER ? "Last period" : "Used now";
+}
+
 static void
 add_usage(struct content *content)
 {
@@ -67,8 +76,7 @@ add_usage(struct content *content)
     writer_format(&line, " (%" PRId64 " %%), %s %s", words_percent(transition),
                   words_amount(left < 0 ? -left : left, transition->is_money, rest),
                   left < 0 ? "over" : "left");
-    add_fact(content, content->view->kind == MESSAGE_FIRING ? "Used" : "Used now",
-             writer_get(&line));
+    add_fact(content, usage_name(content->view), writer_get(&line));
     writer_free(&line);
 }
 

@@ -78,11 +78,16 @@ add_partition(void *to, const struct status_partition *partition)
         all->as_of_ms = partition->as_of_ms;
     if (json_array_size(all->list) >= STATUS_PARTITION_LIMIT)
         return;
+    /* The end was asked for a moment ago; the position may be past it by now. */
+    const int64_t end = partition->end < 0 || partition->end > partition->position
+                            ? partition->end
+                            : partition->position;
+
     (void)json_array_append_new(
         all->list,
         json_pack("{s:o, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "topic", json_text(partition->topic),
                   "partition", (int)partition->partition, "position",
-                  json_known(partition->position), "end", json_known(partition->end), "lag_records",
+                  json_known(partition->position), "end", json_known(end), "lag_records",
                   json_known(partition->lag_records), "lag_ms", json_known(partition->lag_ms),
                   "as_of", partition->as_of_ms > 0 ? json_time(partition->as_of_ms) : json_null(),
                   "halted", json_text(partition->halted)));
@@ -138,7 +143,8 @@ json_restriction(const struct restriction *restriction)
                                   json_amount(restriction->used, restriction->is_money));
         (void)json_object_set_new(out, "limit",
                                   json_amount(restriction->limit, restriction->is_money));
-        (void)json_object_set_new(out, "currency", json_text(restriction->currency));
+        if (restriction->is_money)
+            (void)json_object_set_new(out, "currency", json_text(restriction->currency));
     }
     return out;
 }

@@ -124,7 +124,8 @@ trouble_restrictions(void *context, control_on_state *on_state, void *to)
           .resets_ms = MONTH_ENDS_MS,
           .has_usage = true,
           .used = 50012,
-          .limit = 50000}},
+          .limit = 50000,
+          .currency = TEXT_ROW("USD")}},
     };
 
     (void)context;

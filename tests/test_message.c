@@ -248,7 +248,27 @@ test_quoting(void)
     arena_free(arena);
 }
 
+/* What was used before the turn of the period is not what is used now. */
+static void
+test_rollover(void)
+{
+    struct alert_view view = resolved_view();
+    struct arena *arena = arena_new(1 << 20);
+    struct message mail;
+    struct err why;
+
+    view.zone = zone_utc();
+    CU_ASSERT_TRUE_FATAL(message_mail(&view, arena, &mail, &why));
+    CU_ASSERT_PTR_NOT_NULL(strstr(mail.body.at, "  Used now    2,500.41"));
+    view.transition.reason = RESOLVED_PERIOD_ROLLOVER;
+    CU_ASSERT_TRUE_FATAL(message_mail(&view, arena, &mail, &why));
+    CU_ASSERT_PTR_NULL(strstr(mail.body.at, "Used now"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(mail.body.at, "  Last period 2,500.41"));
+    arena_free(arena);
+}
+
 static CU_TestInfo tests[] = {{"golden", test_golden},
+                              {"rollover", test_rollover},
                               {"amounts", test_amounts},
                               {"quoting", test_quoting},
                               CU_TEST_INFO_NULL};

@@ -1,8 +1,8 @@
 /* Protects: what an operator is told is true, complete, safe to show, and there when Postgres is
  * not. */
+#include "config/log.h"
 #include "core/clock.h"
 #include "core/event.h"
-#include "config/log.h"
 #include "sinks/page.h"
 #include "sinks/prometheus.h"
 #include "sinks/status_document.h"
@@ -548,8 +548,8 @@ test_page(void)
         "1 Apr 00:00</time><small>in 14 days",
         NULL,
     };
-    static const char *const not_trouble[] = {"<script", "<anybody",          "<ticket", "<i>",
-                                              "<b>\"",   "Enforcement is on", NULL};
+    static const char *const not_trouble[] = {"<script", "<anybody",          "<ticket",    "<i>",
+                                              "<b>\"",   "Enforcement is on", "50,000 USD", NULL};
 
     check_page(&fixture_calm, fixture_database_calm(), calm, not_calm);
     check_page(&fixture_trouble, fixture_database_trouble(), trouble, not_trouble);
