@@ -49,11 +49,11 @@ SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c engine/*.c
 CXXSRC := $(wildcard ingest/*.cc)
 ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
-HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h)
+HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h)
 # What lint reads: all C that is ours.
-C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/gateway/*.c tests/fuzz/*.c)
-# What the integration tests run.
-PROGRAMS := tripmeter kafka_tool control_driver follower
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c)
+# What the integration tests and the bench run.
+PROGRAMS := tripmeter kafka_tool control_driver follower bench_tool
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 # Targets that install packages first compile in a second make, which finds what the first brought.
@@ -100,6 +100,11 @@ test: deps-test ## everything: unit tests, the same with sanitizers, integration
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory MODE=asan check
 	@$(MAKE) --no-print-directory integration
+
+bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick --rounds 1"; --save)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_bench.py $(BENCH)
 
 layers: ## prove that includes only point the allowed way
 	@tests/layers.sh
@@ -159,6 +164,9 @@ $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/bench_tool: $(call obj,$(wildcard tests/bench/*.c)) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/follower: $(call obj,tests/gateway/follower.c)

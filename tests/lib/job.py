@@ -45,10 +45,12 @@ def alerts_to(env, name):
 
 class Job:
     def __init__(self, env, partitions=4, policy=POLICY, topics=1, time="append", **settings):
-        """settings: "settle.interval" as settle_interval="100ms", ... (the first _ is the dot)."""
+        """topics: how many to create, or the names of some that exist.
+        settings: "settle.interval" as settle_interval="100ms", ... (the first _ is the dot)."""
         self.env = env
         self.partitions = partitions
-        self.topics = [env.name("usage") for _ in range(topics)]
+        exist = isinstance(topics, list)
+        self.topics = topics if exist else [env.name("usage") for _ in range(topics)]
         self.control = env.name("control")
         self.dead = env.name("dead")
         self.database = env.postgres.create_database()
@@ -58,7 +60,7 @@ class Job:
         self.directory = os.path.dirname(self.config_path)
         self.receivers = {}
         self.engines = []
-        for topic in self.topics:
+        for topic in [] if exist else self.topics:
             if time == "append":
                 env.kafka.create_topic(topic, partitions, message_timestamp_type="LogAppendTime")
             else:

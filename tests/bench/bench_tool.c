@@ -1,0 +1,42 @@
+/* The parts of `make bench` that must be as fast as the engine; run_bench.py puts them together. */
+#include "tests/bench/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    int (*run)(const struct options *options);
+    const char *usage;
+};
+
+static const struct command commands[] = {
+    {"generate", bench_generate,
+     "--topic T --events N --totals FILE --limits FILE [--seed N] [--dry]\n"
+     "      writes N records of UM-1, and what they add up to"},
+    {"consume", bench_consume,
+     "--topic T [--parse]\n"
+     "      reads all of it with librdkafka alone and touches a byte of each; --parse: also into\n"
+     "      events with the engine's decoder"},
+    {"echo", bench_echo,
+     "--topic A --back B --rate N --seconds N [--every N]\n"
+     "      produce, consume, produce, consume; one in --every comes back"},
+    {"latency", bench_latency,
+     "--topic T --control C --postgres URL --rate N --seconds N [--limit N]\n"
+     "      events at a rate; how long until a block stands on the control topic, and until an\n"
+     "      event stands in Postgres"},
+};
+
+int
+main(int argc, char **argv)
+{
+    const struct options options = {argc - 2, argv + 2};
+
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(&options);
+    fputs("usage: bench_tool COMMAND --brokers HOST:PORT ...\n", stderr);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        (void)fprintf(stderr, "  %s %s\n", commands[i].name, commands[i].usage);
+    return 2;
+}

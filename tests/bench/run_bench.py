@@ -1,0 +1,218 @@
+#!/usr/bin/python3
+"""How fast the engine is beside what Kafka alone costs, on this machine, in one run.
+
+    tests/bench/run_bench.py [--quick] [--rounds N] [--events N] [--save]
+
+    --quick     200,000 events and short runs, for development: no verdict
+    --rounds N  how often raw consumer and engine take turns (3); medians are shown
+    --save      keep the figures in docs/bench-last.json, which later runs compare with
+
+Starts a real broker and Postgres (fsync on), writes UM-1 into 8 partitions, reads it with librdkafka
+alone, with librdkafka and the engine's decoder, and with the engine; then sends events at a steady
+rate and watches the control topic and Postgres.  What the engine settled is compared with what the
+generator says it wrote: a run with any difference is void.  Results: build/bench/report.txt,
+plot.svg, result.json.  Exit status 0 only if every target is met.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+import psycopg2  # noqa: E402 -- as the others, after the path
+
+from tests.bench import report  # noqa: E402
+from tests.bench.process import Usage  # noqa: E402
+from tests.bench.totals import check_totals, read_limits, write_tenants  # noqa: E402
+from tests.lib.env import Env  # noqa: E402
+from tests.lib.job import Job  # noqa: E402
+from tests.lib.server import ROOT  # noqa: E402
+from tests.lib.wait import wait_until  # noqa: E402
+
+TOOL = os.environ.get("BENCH_TOOL", os.path.join(ROOT, "build", "cc-release", "bench_tool"))
+RESULTS = os.path.join(ROOT, "build", "bench")
+PARTITIONS = 8
+
+UM1_POLICY = """
+fallback_plan: um1
+plans:
+  um1:
+    quotas:
+      spend: {meter: cost, limit: 1000000.00, steps: [50, 75, 90, 100], on_exceed: block}
+"""
+
+LATENCY_POLICY = """
+fallback_plan: small
+plans:
+  small:
+    quotas:
+      calls: {meter: requests, limit: 20, on_exceed: block}
+  open:
+    quotas:
+      calls: {meter: requests, unlimited: true}
+"""
+
+
+def say(text):
+    print(f"bench: {text}", flush=True)
+
+
+class Bench:
+    def __init__(self, env, words):
+        self.env = env
+        self.words = words
+        self.events = words.events or (200_000 if words.quick else 2_000_000)
+        self.seconds = 5 if words.quick else 15
+        self.result = {"events": self.events, "rounds": words.rounds, "machine": report.machine()}
+
+    def tool(self, command, **options):
+        """Runs a command of bench_tool; what it prints.  A True option is a flag."""
+        words = [TOOL, command, "--brokers", self.env.kafka.bootstrap]
+        for name, value in options.items():
+            words += [f"--{name}"] + ([] if value is True else [str(value)])
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            raise RuntimeError(f"bench_tool {command}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def run(self):
+        self.load()
+        rounds = []
+        for number in range(1, self.words.rounds + 1):
+            say(f"round {number} of {self.words.rounds}: raw consumer, with parsing, engine")
+            rounds.append({"raw": self.tool("consume", topic="um1"),
+                           "parse": self.tool("consume", topic="um1", parse=True),
+                           "engine": self.catch_up()})
+        self.result["runs"] = rounds
+        self.summarise(rounds)
+        self.echo()
+        self.latency()
+        return self.result
+
+    # ---- throughput -------------------------------------------------------------------------
+
+    def load(self):
+        say(f"writing {self.events} events into {PARTITIONS} partitions")
+        self.totals = self.env.path("totals")
+        self.limits = self.env.path("limits")
+        self.env.kafka.create_usage_topic("um1", PARTITIONS)
+        self.result["made"] = self.tool("generate", topic="um1", events=self.events,
+                                        totals=self.totals, limits=self.limits)
+
+    def catch_up(self):
+        """A new engine with an empty database, from its start until it has settled everything."""
+        job = Job(self.env, PARTITIONS, UM1_POLICY, topics=["um1"], time="trust_producers",
+                  settle_interval="500ms", dedupe_window="6h", log_level="info")
+        limits = read_limits(self.limits)
+        write_tenants(job.database, "um1", {tenant: limit for tenant, (limit, _) in limits.items()})
+        began = time.monotonic()
+        engine = job.engine().start()
+        usage = Usage(engine.process.pid)
+        connection = psycopg2.connect(job.database)
+        connection.autocommit = True
+        settled = connection.cursor()
+        first = None
+
+        def done():
+            nonlocal first
+            settled.execute("SELECT coalesce(sum(next_offset), 0) FROM tripmeter.progress")
+            count = settled.fetchone()[0]
+            if count > 0 and first is None:
+                first = time.monotonic() - began
+            if not engine.running():
+                raise AssertionError(f"the engine ended:\n{engine.tail()}")
+            return count == self.events
+
+        wait_until(done, 300, lambda: f"everything is settled:\n{engine.tail()}")
+        wall_s = time.monotonic() - began
+        out = {"wall_s": wall_s, "first_settled_s": first, "cpu_s": usage.cpu_s(),
+               "peak_rss_kib": usage.peak_rss_kib()}
+        status = engine.stop()
+        assert status == 0, f"the engine's exit status is {status}:\n{engine.tail()}"
+        connection.close()
+        check_totals(job, self.totals, limits, self.result["made"])
+        out["fact_rows"] = job.one("SELECT count(*) FROM tripmeter.tenant_fact")
+        out["key_rows"] = job.one("SELECT count(*) FROM tripmeter.key_fact")
+        say(f"the engine: {out['cpu_s']:.2f} s of CPU, {wall_s:.1f} s; its totals are right")
+        return out
+
+    def summarise(self, rounds):
+        """Medians; the ratios are those of each round, so that a slow moment hits both sides."""
+        for name in ("raw", "parse", "engine"):
+            each = [round_[name] for round_ in rounds]
+            self.result[name] = {
+                "events_per_cpu_s": statistics.median(self.events / one["cpu_s"] for one in each),
+                "events_per_s": statistics.median(self.events / one["wall_s"] for one in each),
+                "peak_rss_mib": max(one["peak_rss_kib"] for one in each) / 1024}
+        for name, under in (("ratio", "raw"), ("ratio_parse", "parse")):
+            ratios = [one[under]["cpu_s"] / one["engine"]["cpu_s"] for one in rounds]
+            self.result[name] = {"median": statistics.median(ratios), "least": min(ratios),
+                                 "most": max(ratios)}
+
+    # ---- latency ----------------------------------------------------------------------------
+
+    def echo(self):
+        say(f"echo: 200/s, then 5,000/s with one in 50 answered, {self.seconds} s each")
+        for name, options in (("echo_200", {"rate": 200}), ("echo", {"rate": 5000, "every": 50})):
+            topic, back = self.env.name("echo"), self.env.name("back")
+            self.env.kafka.create_topic(topic, PARTITIONS)
+            self.env.kafka.create_topic(back, 1)
+            self.result[name] = self.tool("echo", topic=topic, back=back, seconds=self.seconds,
+                                          **options)["echo"]
+
+    def latency(self):
+        say(f"decisions: 5,000 events/s for {self.seconds} s, one in 50 trips a limit")
+        job = Job(self.env, PARTITIONS, LATENCY_POLICY, settle_interval="500ms", log_level="info")
+        write_tenants(job.database, "open", dict.fromkeys([f"t-{i}" for i in range(1000)] + ["m-0"]))
+        began = time.monotonic()
+        engine = job.engine().start()
+        wait_until(lambda: job.one("SELECT count(*) FROM tripmeter.shard WHERE epoch > 0")
+                   == PARTITIONS, 30, lambda: f"the engine has its shards:\n{engine.tail()}")
+        usage = Usage(engine.process.pid)
+        usage.await_idle()
+        self.result["base_rss_mib"] = usage.rss_kib() / 1024
+        self.result["start_s"] = time.monotonic() - began
+        before = usage.cpu_s()
+        took = self.tool("latency", topic=job.topics[0], control=job.control, postgres=job.database,
+                         rate=5000, seconds=self.seconds)
+        self.result["latency_cpu"] = (usage.cpu_s() - before) / self.seconds
+        self.result["latency"] = took
+        assert engine.stop() == 0, engine.tail()
+        assert took["blocks"] == took["triggers"], f"{took}: blocks are missing\n{engine.tail()}"
+        assert took["marks"] == took["marks_visible"], f"{took}: events are missing in Postgres"
+
+
+def end(number, frame):
+    sys.exit(128 + number)
+
+
+def main():
+    words = argparse.ArgumentParser(description=__doc__,
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--quick", action="store_true")
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--events", type=int)
+    words.add_argument("--save", action="store_true")
+    words = words.parse_args()
+    signal.signal(signal.SIGTERM, end)
+    began = time.monotonic()
+    say("starting Kafka and Postgres")
+    with Env() as env:
+        bench = Bench(env, words)
+        try:
+            result = bench.run()
+        except AssertionError as why:
+            print(f"bench: void: {why}", file=sys.stderr)
+            return 1
+    result["took_s"] = time.monotonic() - began
+    return report.write(result, RESULTS, judged=not words.quick, save=words.save)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
