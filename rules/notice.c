@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define PARTITION_SIZE 12 /* any int32 */
+
 static int64_t
 day_start(int64_t at_ms)
 {
@@ -82,27 +84,43 @@ notice_unknown_project(struct shard *shard, struct tenant *tenant)
     shard_transition(shard, &transition);
 }
 
-void
-notice_split(struct shard *shard, struct tenant *tenant)
+/* The decimal digits of a partition at the end of `out`. */
+static const char *
+partition_text(int32_t number, char out[PARTITION_SIZE])
 {
-    char partition[16];
-    size_t at = sizeof partition - 1;
-    int32_t number = shard->setup.shard;
-    struct transition transition = {
-        .move = MOVE_FIRE,
-        .rule = TEXT("ingest/tenant_split"),
-        .severity = SEVERITY_WARNING,
-        .at_ms = shard->time_ms,
-        .zone = TEXT("UTC"),
-        .summary = TEXT("events of one tenant arrive in two partitions: counted, not judged here; "
-                        "set partitioner=murmur2_random on every gateway")};
+    size_t at = PARTITION_SIZE - 1;
 
-    partition[at] = '\0';
+    out[at] = '\0';
     do
-        partition[--at] = (char)('0' + number % 10);
+        out[--at] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
+    return out + at;
+}
+
+void
+notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
+{
+    char here[PARTITION_SIZE];
+    char there[PARTITION_SIZE];
+    char summary[256];
+    size_t size = 0;
+    const char *const words[] = {"events arrive in partition ",
+                                 partition_text(shard->setup.shard, here),
+                                 " and in partition ",
+                                 partition_text(home, there),
+                                 ", its home: all are counted, only those at home are judged; set "
+                                 "partitioner=murmur2_random on every gateway"};
+    struct transition transition = {.move = MOVE_FIRE,
+                                    .rule = TEXT("ingest/tenant_split"),
+                                    .severity = SEVERITY_WARNING,
+                                    .at_ms = shard->time_ms,
+                                    .zone = TEXT("UTC")};
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        size += text_copy(summary + size, sizeof summary - size, text_of(words[i]));
+    transition.summary = (struct text){summary, size};
     transition.labels[LABEL_TENANT] = tenant->name;
-    transition.labels[LABEL_PARTITION] = text_of(partition + at);
+    transition.labels[LABEL_PARTITION] = text_of(words[1]);
     shard_transition(shard, &transition);
 }
 

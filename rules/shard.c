@@ -198,7 +198,7 @@ shard_load(struct shard *shard, const struct tenant_load *load)
     }
     tenant->touched = shard->open->number;
     if (tenant->split) {
-        notice_split(shard, tenant);
+        notice_split(shard, tenant, load->home);
         return true;
     }
     judge_left_over(shard, tenant, load);

@@ -6,11 +6,9 @@ import time
 import unittest
 from decimal import Decimal
 
-from tests.lib.env import environment
-from tests.lib.gateway import Gateway, scope_of
+from tests.lib.gateway import scope_of
 from tests.lib.generate import event, now
-from tests.lib.job import Job, alerts_to
-from tests.lib.wait import wait_until
+from tests.lib.story import Story
 
 POLICY = """
 fallback_plan: free
@@ -30,54 +28,8 @@ plans:
 """
 
 
-class Story(unittest.TestCase):
-    """One job with its engine, its gateway and its inbox."""
-
-    def begin(self, **settings):
-        env = environment()
-        self.name = env.name("limits")
-        self.job = Job(env, partitions=2, policy=POLICY, **alerts_to(env, self.name), **settings)
-        self.engine = self.job.engine()
-        self.gateway = Gateway(self.job)
-        self.numbers = 0
-
-    def start(self):
-        self.engine.start()
-
-    def restart(self):
-        self.assertEqual(0, self.engine.stop())
-        self.start()
-
-    def calls(self, tenant, count, **data):
-        """That many requests now, each a record."""
-        self.job.produce([self.call(tenant, **data) for _ in range(count)])
-
-    def call(self, tenant, at=None, **data):
-        self.numbers += 1
-        return event(self.numbers, tenant, at or now(), **data)
-
-    def webhooks(self, team="billing"):
-        """The alerts that came, in order: one dict a message."""
-        return [alert for message in self.job.env.receivers.inbox(
-                    "webhook", path=f"/{self.name}.{team}") for alert in message["body"]["alerts"]]
-
-    def mails(self, team="billing"):
-        return [message for message in self.job.env.receivers.inbox("mail")
-                if message["to"] == [f"{self.name}.{team}@example.com"]]
-
-    def await_webhooks(self, count):
-        wait_until(lambda: len(self.webhooks()) >= count, 20,
-                   lambda: f"{count} webhooks, not {self.webhooks()}\n{self.engine.tail()}")
-        return self.webhooks()
-
-    def await_idle(self):
-        """Everything is settled, and every message that follows from it is delivered."""
-        self.job.await_settled()
-        wait_until(lambda: self.job.one("""
-            SELECT (SELECT count(*) FROM tripmeter.transition WHERE routed_at IS NULL)
-                 + (SELECT count(*) FROM tripmeter.outbox
-                    WHERE state IN ('queued', 'leased', 'retry'))""") == 0, 20,
-                   lambda: f"every message is delivered:\n{self.engine.tail()}")
+class LimitStory(Story):
+    POLICY = POLICY
 
     def quota(self, tenant, quota="api_calls", project=None):
         document = json.loads(self.job.say("status", tenant, "--json"))
@@ -89,7 +41,7 @@ class Story(unittest.TestCase):
                             " tripmeter.tenant_version WHERE tenant = %s", (tenant,))
 
 
-class StepsTest(Story):
+class StepsTest(LimitStory):
     def test_climb(self):
         """50, 75, 90 and 100 %: four messages, and at the last one gateways answer 402"""
         self.begin()
@@ -200,7 +152,7 @@ class StepsTest(Story):
         self.assertEqual([], self.gateway.records())
 
 
-class LimitTest(Story):
+class LimitTest(LimitStory):
     def blocked(self, tenant="acme"):
         """The tenant has used up its 100 calls."""
         self.begin()
@@ -306,7 +258,7 @@ class TurnTest(unittest.TestCase):
     AHEAD_S = 10
 
     def begin(self, zone, midnight):
-        story = Story()
+        story = LimitStory()
         story.zone = zone
         story.midnight = datetime.datetime.fromisoformat(midnight)
         # When, by the clock on the wall, the engine's clock shows midnight.
