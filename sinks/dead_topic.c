@@ -45,6 +45,29 @@ text_json(struct text text)
     return text.at == NULL ? json_null() : json_stringn(text.at, text.size);
 }
 
+/* The bytes of the record: as text, or in hexadecimal where they are none. */
+static void
+add_value(json_t *json, struct text value)
+{
+    static const char digits[] = "0123456789abcdef";
+    json_t *const text = json_stringn(value.at, value.size);
+
+    if (text != NULL) {
+        (void)json_object_set_new(json, "value", text);
+        return;
+    }
+    char *const hex = malloc(2 * value.size + 1);
+
+    if (hex == NULL)
+        return;
+    for (size_t i = 0; i < value.size; i++) {
+        hex[2 * i] = digits[(unsigned char)value.at[i] >> 4];
+        hex[2 * i + 1] = digits[(unsigned char)value.at[i] & 15];
+    }
+    (void)json_object_set_new(json, "value_hex", json_stringn(hex, 2 * value.size));
+    free(hex);
+}
+
 static char *
 letter_json(const struct dead_letter *letter, const char *topic, int32_t shard)
 {
@@ -59,7 +82,7 @@ letter_json(const struct dead_letter *letter, const char *topic, int32_t shard)
     char *text;
 
     if (json != NULL && letter->value.at != NULL)
-        (void)json_object_set_new(json, "value", text_json(letter->value));
+        add_value(json, letter->value);
     text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     json_decref(json);
     return text;
