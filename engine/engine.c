@@ -177,16 +177,37 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
 
 /* ---- what the status server asks ----------------------------------------------------------------------- */
 
+struct reason_context {
+    status_on_reason *on_reason;
+    void *to;
+};
+
+static void
+on_halted(void *opaque, const struct partition_view *view)
+{
+    const struct reason_context *context = opaque;
+    char text[ERR_TEXT_SIZE];
+
+    if (!view->halted)
+        return;
+    (void)snprintf(text, sizeof text, "partition %s/%d is halted: %s", view->topic, view->shard,
+                   view->state);
+    context->on_reason(context->to, text);
+}
+
 static void
 reasons(void *context, status_on_reason *on_reason, void *to)
 {
     const struct engine *engine = context;
+    struct reason_context halted = {on_reason, to};
 
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct err why;
 
         if (engine->workers[i] != NULL && !worker_ready(engine->workers[i], &why))
             on_reason(to, why.text);
+        if (engine->workers[i] != NULL)
+            worker_each(engine->workers[i], on_halted, &halted);
     }
 }
 
