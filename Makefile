@@ -161,7 +161,7 @@ $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.fuzz) -fsanitize=fuzzer $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
-	$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@

@@ -1,8 +1,8 @@
 #include "engine/worker_state.h"
 
-#include "core/identity.h"
 #include "config/failpoint.h"
 #include "config/log.h"
+#include "core/identity.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,8 +24,8 @@ was_dead(const struct held_topic *part, int64_t offset, int32_t index)
 {
     const int64_t position = offset * DEAD_INDEXES + index;
 
-    return part->dead_count > 0 && bsearch(&position, part->dead, part->dead_count,
-                                           sizeof position, by_position) != NULL;
+    return part->dead_count > 0 &&
+           bsearch(&position, part->dead, part->dead_count, sizeof position, by_position) != NULL;
 }
 
 /* Before next_offset: what was seen is remembered, nothing else happens. */
@@ -196,8 +196,8 @@ apply_record(struct worker *worker, struct held *held, const struct record *reco
 void
 apply_arrival(struct worker *worker, const struct arrival *arrival)
 {
-    const int32_t number = arrival->taken == TAKEN_RECORD ? arrival->record.partition
-                                                          : arrival->gap.shard;
+    const int32_t number =
+        arrival->taken == TAKEN_RECORD ? arrival->record.partition : arrival->gap.shard;
     struct held *held = worker_held(worker, number);
 
     if (worker->dropped || held == NULL || held->state != HELD_RUNNING)
@@ -255,8 +255,7 @@ static void
 retry(struct worker *worker, struct held *held, struct order *order)
 {
     const struct command *command = &order->command;
-    const struct record record = {.topic =
-                                      topic_index(worker->setup.config, command->retry.topic),
+    const struct record record = {.topic = topic_index(worker->setup.config, command->retry.topic),
                                   .partition = command->retry.partition,
                                   .offset = command->retry.offset,
                                   .time_ms = command->retry.time_ms,
@@ -276,8 +275,9 @@ retry(struct worker *worker, struct held *held, struct order *order)
             error = dead_names[dead.reason];
         if (found != DECODED_EVENT)
             continue;
-        switch (record.topic < 0 ? REVIVED_REFUSED
-                                 : shard_revive(held->shard, &record, command->retry.index, &event)) {
+        switch (record.topic < 0
+                    ? REVIVED_REFUSED
+                    : shard_revive(held->shard, &record, command->retry.index, &event)) {
         case REVIVED:
             error = NULL;
             break;
@@ -327,9 +327,9 @@ apply_order(struct worker *worker, struct order *order)
     switch (command->kind) {
     case COMMAND_TENANT:
     case COMMAND_WORD:
-        if (!loading_errand(worker, &(struct errand){.shard = held->number,
-                                                     .tenant = command->tenant,
-                                                     .order = order}))
+        if (!loading_errand(
+                worker,
+                &(struct errand){.shard = held->number, .tenant = command->tenant, .order = order}))
             abort();
         return;
     case COMMAND_RETRY:

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 #define CLAIM_RETRY_MS 500
-#define TENANT_LIMIT 200000
+#define TENANT_LIMIT   200000
 
 /* Owners that ended without a settlement, after which records are taken one by one for a while: one
  * of them may be what ends the process. */
-#define CLAIMS_IN_VAIN   2
+#define CLAIMS_IN_VAIN  2
 #define CAREFUL_RECORDS 1000
 
 static struct shard *
@@ -292,9 +292,10 @@ be_careful(struct worker *worker, struct held *held, const struct claim *claim)
         if (held->topics[t].step_until < 0)
             held->topics[t].step_until = claim->progress[t].next + CAREFUL_RECORDS - 1;
     }
-    log_warning("careful",
-                "shard=%d text=\"%d owners ended without a settlement: records are taken one by one\"",
-                held->number, (int)claim->claims - 1);
+    log_warning(
+        "careful",
+        "shard=%d text=\"%d owners ended without a settlement: records are taken one by one\"",
+        held->number, (int)claim->claims - 1);
 }
 
 static void

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include "config/failpoint.h"
+#include "config/log.h"
 #include "core/identity.h"
 #include "engine/instance.h"
 #include "engine/policies.h"
@@ -8,7 +9,6 @@
 #include "rules/policy.h"
 #include "sinks/control.h"
 #include "sinks/dead_topic.h"
-#include "config/log.h"
 #include "sinks/notifier.h"
 #include "sinks/status.h"
 
@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 #define WORKER_LIMIT 64
-#define RETRY_MS 1000
-#define TURN_MS 200
-#define DRAIN_MS 9500 /* of the 10 s a stop may take */
+#define RETRY_MS     1000
+#define TURN_MS      200
+#define DRAIN_MS     9500 /* of the 10 s a stop may take */
 
 struct engine {
     const struct config *config;
@@ -39,7 +39,8 @@ struct engine {
     struct worker *workers[WORKER_LIMIT];
     size_t worker_count;
     char names[WORKER_LIMIT][INSTANCE_SIZE + 24];
-    struct metric_set *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
+    struct metric_set
+        *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
     const struct metric_set *set_list[WORKER_LIMIT + 3];
 };
 
@@ -122,8 +123,8 @@ wait_and_retry(const sigset_t *taken, const struct err *why)
 }
 
 static bool
-prepare_store(const struct config *config, struct policy *policy, bool activate,
-              int32_t partitions, struct err *why)
+prepare_store(const struct config *config, struct policy *policy, bool activate, int32_t partitions,
+              struct err *why)
 {
     struct store *store = store_open(config, "tripmeter/start", why);
     const bool good = store != NULL && store_layout(store, config, partitions, why) &&
@@ -161,8 +162,8 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
         if (!wait_and_retry(taken, &why))
             return false;
     maintain(engine->config);
-    while ((engine->control = control_open(engine->config, &engine->sets[engine->worker_count],
-                                           &why)) == NULL)
+    while ((engine->control =
+                control_open(engine->config, &engine->sets[engine->worker_count], &why)) == NULL)
         if (!wait_and_retry(taken, &why))
             return false;
     engine->dead_topic =
@@ -226,16 +227,17 @@ on_view(void *opaque, const struct partition_view *view)
         view->high >= 0 && view->next >= 0 && view->high > view->next ? view->high - view->next : 0;
 
     context->on_partition(
-        context->to,
-        &(struct status_partition){
-            .topic = text_of(view->topic),
-            .partition = view->shard,
-            .position = view->next,
-            .end = view->high,
-            .lag_records = view->high < 0 || view->next < 0 ? -1 : lag,
-            .lag_ms = view->high < 0 ? -1 : lag == 0 ? 0 : now_ms - view->time_ms,
-            .as_of_ms = view->time_ms,
-            .halted = view->halted ? text_of(view->state) : (struct text){NULL, 0}});
+        context->to, &(struct status_partition){
+                         .topic = text_of(view->topic),
+                         .partition = view->shard,
+                         .position = view->next,
+                         .end = view->high,
+                         .lag_records = view->high < 0 || view->next < 0 ? -1 : lag,
+                         .lag_ms = view->high < 0 ? -1
+                                   : lag == 0     ? 0
+                                                  : now_ms - view->time_ms,
+                         .as_of_ms = view->time_ms,
+                         .halted = view->halted ? text_of(view->state) : (struct text){NULL, 0}});
 }
 
 static void
@@ -315,18 +317,17 @@ start_workers(struct engine *engine, const struct policy *policy, int32_t partit
 
         (void)snprintf(engine->names[i], sizeof engine->names[i], "%s/%zu", engine->instance.name,
                        i);
-        engine->workers[i] =
-            worker_start(&(struct worker_setup){.config = engine->config,
-                                                .policy = policy,
-                                                .partitions = partition_count,
-                                                .name = engine->names[i],
-                                                .instance_id = engine->names[i],
-                                                .control = engine->control,
-                                                .notifier = engine->notifier,
-                                                .dead_topic = engine->dead_topic,
-                                                .metrics = &engine->sets[i],
-                                                .on_fatal = on_fatal},
-                         &why);
+        engine->workers[i] = worker_start(&(struct worker_setup){.config = engine->config,
+                                                                 .policy = policy,
+                                                                 .partitions = partition_count,
+                                                                 .name = engine->names[i],
+                                                                 .instance_id = engine->names[i],
+                                                                 .control = engine->control,
+                                                                 .notifier = engine->notifier,
+                                                                 .dead_topic = engine->dead_topic,
+                                                                 .metrics = &engine->sets[i],
+                                                                 .on_fatal = on_fatal},
+                                          &why);
         if (engine->workers[i] == NULL) {
             log_error("start", "text=\"%s\"", why.text);
             return false;
@@ -446,8 +447,8 @@ static size_t
 worker_total(const struct config *config)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t count = config->workers > 0 ? (size_t)config->workers
-                                       : (cores > 1 ? (size_t)cores - 1 : 1);
+    size_t count =
+        config->workers > 0 ? (size_t)config->workers : (cores > 1 ? (size_t)cores - 1 : 1);
 
     return count > WORKER_LIMIT ? WORKER_LIMIT : count;
 }

@@ -1,9 +1,9 @@
 #include "engine/worker_state.h"
 
+#include "config/log.h"
 #include "config/zones.h"
 #include "core/identity.h"
 #include "core/partitioner.h"
-#include "config/log.h"
 
 #include <stdlib.h>
 
@@ -119,9 +119,8 @@ is_running(const struct held *held)
 static void
 send_home(struct worker *worker, const struct tenant_load *load)
 {
-    const int32_t home = load->home >= 0
-                             ? load->home
-                             : partitioner_partition(load->name, worker->setup.partitions);
+    const int32_t home =
+        load->home >= 0 ? load->home : partitioner_partition(load->name, worker->setup.partitions);
     size_t kept = 0;
 
     for (size_t i = 0; i < worker->errands.count; i++) {
@@ -228,8 +227,7 @@ loading_ahead_wait(struct worker *worker, int timeout_ms)
     const int64_t until_ms = worker_mono_ms() + timeout_ms;
 
     while (worker->ahead.count > 0 && worker_mono_ms() < until_ms)
-        if (!loading_turn(worker, (int)(until_ms - worker_mono_ms())) &&
-            worker->loading_shard < 0)
+        if (!loading_turn(worker, (int)(until_ms - worker_mono_ms())) && worker->loading_shard < 0)
             break;
     list_clear(&worker->ahead);
 }
@@ -284,9 +282,8 @@ loading_park(struct worker *worker, struct held *held, const struct record *reco
 
     if (parked == NULL)
         return false;
-    *parked = (struct parked){.shard = held->number,
-                              .index = index,
-                              .tenant = arena_text(worker->parking, tenant)};
+    *parked = (struct parked){
+        .shard = held->number, .index = index, .tenant = arena_text(worker->parking, tenant)};
     if (parked->tenant.at == NULL || !record_copy(&parked->record, record, worker->parking)) {
         worker->parked.count--;
         return false;

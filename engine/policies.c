@@ -52,7 +52,8 @@ policies_get(struct store *store, int64_t serial, struct err *why)
         built = policy_load("stored policy", body.at, body.size, &findings);
         if (built == NULL)
             (void)err_set(why, ERR_FATAL, "policy %lld as stored cannot be read: %s",
-                          (long long)serial, findings.count > 0 ? findings.at[0].text : "no reason");
+                          (long long)serial,
+                          findings.count > 0 ? findings.at[0].text : "no reason");
         findings_free(&findings);
     }
     arena_free(memory);

@@ -1,8 +1,8 @@
 #include "engine/settler.h"
 
+#include "config/log.h"
 #include "engine/policies.h"
 #include "sinks/dead_topic.h"
-#include "config/log.h"
 #include "sinks/notifier.h"
 
 #include <errno.h>
@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define QUEUE_LIMIT 32768
+#define QUEUE_LIMIT      32768
 #define COMMAND_EVERY_MS 500
-#define RETRY_MS 250
-#define CLAIM_MEMORY ((size_t)256 << 20)
-#define ORDER_MEMORY ((size_t)16 << 20)
+#define RETRY_MS         250
+#define CLAIM_MEMORY     ((size_t)256 << 20)
+#define ORDER_MEMORY     ((size_t)16 << 20)
 
 enum job_kind { JOB_CLAIM, JOB_SETTLE, JOB_TRY };
 
@@ -211,16 +211,16 @@ claim(struct settler *settler, const struct job *job)
     bool good = due.memory != NULL && connect_store(settler, &reply.why);
 
     list_init(&due.names, sizeof(struct text), (size_t)10 << 20);
-    reply.claim = (struct claim){
-        .shard = job->shard, .epoch = job->held_epoch, .seq = job->held_seq};
-    good = good && store_claim(settler->store, settler->setup.owner, &reply.claim, due.memory,
-                               &reply.why);
+    reply.claim =
+        (struct claim){.shard = job->shard, .epoch = job->held_epoch, .seq = job->held_seq};
+    good = good &&
+           store_claim(settler->store, settler->setup.owner, &reply.claim, due.memory, &reply.why);
     if (good && !reply.claim.kept)
-        good = store_due(settler->store,
-                         &(struct due_query){.shard = job->shard,
-                                             .until_ms = reply.claim.time_ms,
-                                             .restricted = true},
-                         on_due, &due, &reply.why);
+        good =
+            store_due(settler->store,
+                      &(struct due_query){
+                          .shard = job->shard, .until_ms = reply.claim.time_ms, .restricted = true},
+                      on_due, &due, &reply.why);
     if (good) {
         reply.policy = reply.claim.policy == 0
                            ? settler->setup.policy
@@ -265,8 +265,7 @@ forget_taken(struct settler *settler, const struct settlement *settlement)
 }
 
 static void
-settled(struct settler *settler, struct settlement *settlement,
-        const struct settle_result *result)
+settled(struct settler *settler, struct settlement *settlement, const struct settle_result *result)
 {
     struct metric_set *metrics = settler->setup.metrics;
     struct reply reply = {
@@ -399,9 +398,9 @@ on_command(void *opaque, int32_t shard, const struct command *command)
     if (order == NULL || taken == NULL)
         abort();
     *order = (struct order){.memory = memory, .shard = shard, .command = *command};
-    struct text *const texts[] = {&order->command.tenant,      &order->command.retry.topic,
-                                  &order->command.retry.key,   &order->command.retry.value,
-                                  &order->command.actor,       &order->command.reason};
+    struct text *const texts[] = {&order->command.tenant,    &order->command.retry.topic,
+                                  &order->command.retry.key, &order->command.retry.value,
+                                  &order->command.actor,     &order->command.reason};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const bool present = texts[i]->at != NULL;
@@ -446,12 +445,11 @@ fetch_commands(struct settler *settler)
     for (size_t i = 0; i < kept && i < 1024; i++)
         ids[i] = all[i].id;
     if (count > 0 && kept < 1024 && connect_store(settler, &why) &&
-        !store_commands(settler->store,
-                        &(struct command_query){.shards = shards,
-                                                .shard_count = count,
-                                                .taken = ids,
-                                                .taken_count = kept},
-                        on_command, &context, &why))
+        !store_commands(
+            settler->store,
+            &(struct command_query){
+                .shards = shards, .shard_count = count, .taken = ids, .taken_count = kept},
+            on_command, &context, &why))
         log_warning("commands", "text=\"%s\"", why.text);
     free(shards);
 }
@@ -529,17 +527,16 @@ ask(struct settler *settler, const struct job *job)
 void
 settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_t held_seq)
 {
-    ask(settler, &(struct job){.kind = JOB_CLAIM,
-                               .shard = shard,
-                               .held_epoch = held_epoch,
-                               .held_seq = held_seq});
+    ask(settler,
+        &(struct job){
+            .kind = JOB_CLAIM, .shard = shard, .held_epoch = held_epoch, .held_seq = held_seq});
 }
 
 void
 settler_settle(struct settler *settler, struct settlement *settlement)
 {
-    ask(settler, &(struct job){
-                     .kind = JOB_SETTLE, .shard = settlement->shard, .settlement = settlement});
+    ask(settler,
+        &(struct job){.kind = JOB_SETTLE, .shard = settlement->shard, .settlement = settlement});
 }
 
 void

@@ -19,7 +19,7 @@ struct dead_topic;
 
 struct settler_setup {
     const struct config *config;
-    const char *owner; /* unique to this process and worker */
+    const char *owner;           /* unique to this process and worker */
     const struct policy *policy; /* for shards that were never judged */
     struct metric_set *metrics;
     struct notifier *notifier;     /* woken when transitions were written; may be NULL */

@@ -27,7 +27,9 @@ settling_freeze(struct worker *worker, bool all)
 
     for (size_t i = 0; i < worker->held_count; i++) {
         struct held *held = &worker->held[i];
-        const bool due = now_ms >= held->freeze_at_ms || (held->shard != NULL && held->state == HELD_RUNNING && shard_full(held->shard));
+        const bool due =
+            now_ms >= held->freeze_at_ms ||
+            (held->shard != NULL && held->state == HELD_RUNNING && shard_full(held->shard));
 
         if (held->state != HELD_RUNNING || held->frozen != NULL || held->parked > 0)
             continue;

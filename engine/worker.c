@@ -8,11 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAKE_AT_MOST 1000
-#define IDLE_WAIT_MS 10
-#define LOAD_WAIT_MS 200 /* a healthy database answers within this: no event is parked for long */
-#define TICK_MS 100
-#define VIEW_MS 500
+#define TAKE_AT_MOST   1000
+#define IDLE_WAIT_MS   10
+#define LOAD_WAIT_MS   200 /* a healthy database answers within this: no event is parked for long */
+#define TICK_MS        100
+#define VIEW_MS        500
 #define REVOKE_WAIT_MS 3000
 
 int64_t
@@ -337,9 +337,8 @@ load_ahead(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct record *record = &arrivals[i].record;
-        struct held *held = arrivals[i].taken != TAKEN_RECORD
-                                ? NULL
-                                : worker_held(worker, record->partition);
+        struct held *held =
+            arrivals[i].taken != TAKEN_RECORD ? NULL : worker_held(worker, record->partition);
 
         if (held == NULL || held->state != HELD_RUNNING || record->key.size == 0 ||
             record->key.size > EVENT_ID_LIMIT || shard_knows(held->shard, record->key) ||
@@ -408,8 +407,8 @@ drain(struct worker *worker)
         for (size_t i = 0; i < worker->held_count; i++) {
             const struct held *held = &worker->held[i];
 
-            open |= held->state == HELD_RUNNING &&
-                    (held->frozen != NULL || !shard_clean(held->shard));
+            open |=
+                held->state == HELD_RUNNING && (held->frozen != NULL || !shard_clean(held->shard));
         }
     }
 }
@@ -497,15 +496,14 @@ worker_start(const struct worker_setup *setup, struct err *why)
                                                             .dead_topic = setup->dead_topic},
                                     why);
     if (worker->settler != NULL)
-        worker->consumer = consumer_open(&(struct consumer_setup){.config = setup->config,
-                                                                  .client_id = setup->name,
-                                                                  .instance_id =
-                                                                      setup->instance_id},
-                                         why);
+        worker->consumer =
+            consumer_open(&(struct consumer_setup){.config = setup->config,
+                                                   .client_id = setup->name,
+                                                   .instance_id = setup->instance_id},
+                          why);
     if (worker->parking == NULL || worker->loading_memory == NULL || worker->decoder == NULL)
         (void)err_set(why, ERR_FATAL, "memory is short");
-    else if (worker->consumer != NULL &&
-             pthread_create(&worker->thread, NULL, run, worker) == 0)
+    else if (worker->consumer != NULL && pthread_create(&worker->thread, NULL, run, worker) == 0)
         return worker;
     (void)consumer_close(worker->consumer, 1000);
     (void)settler_stop(worker->settler, 1000);

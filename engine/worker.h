@@ -17,8 +17,8 @@ struct worker_setup {
     const struct config *config;
     const struct policy *policy; /* the one in force at start */
     int32_t partitions;
-    const char *name;            /* "host/0": client id, part of the owner */
-    const char *instance_id;     /* static membership */
+    const char *name;        /* "host/0": client id, part of the owner */
+    const char *instance_id; /* static membership */
     struct control *control;
     struct notifier *notifier;
     struct dead_topic *dead_topic;

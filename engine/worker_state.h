@@ -18,14 +18,14 @@ enum held_state {
 
 /* A topic partition of a held shard. */
 struct held_topic {
-    int64_t tail_from;        /* where reading begins */
-    int64_t position;         /* behind the last record that came, of the tail or live */
-    int64_t verify_offset;    /* the last record settled, to be recognised when it passes; -1: none */
+    int64_t tail_from;     /* where reading begins */
+    int64_t position;      /* behind the last record that came, of the tail or live */
+    int64_t verify_offset; /* the last record settled, to be recognised when it passes; -1: none */
     uint64_t verify_fingerprint;
-    bool careful;             /* of those, each is noted in Postgres before it is taken */
-    int64_t step_until;       /* records up to here are settled one by one; -1: none */
-    int64_t refuse;           /* this record is dead-lettered as refused_by_database; -1: none */
-    int64_t *dead;            /* of the tail: offset * 4096 + index, rising */
+    bool careful;       /* of those, each is noted in Postgres before it is taken */
+    int64_t step_until; /* records up to here are settled one by one; -1: none */
+    int64_t refuse;     /* this record is dead-lettered as refused_by_database; -1: none */
+    int64_t *dead;      /* of the tail: offset * 4096 + index, rising */
     size_t dead_count;
     const struct record *last; /* of the batch in hand, not fingerprinted yet */
     bool halted;
@@ -35,7 +35,7 @@ struct held_topic {
 struct held {
     int32_t number;
     enum held_state state;
-    bool asked;      /* a claim is under way */
+    bool asked;       /* a claim is under way */
     bool void_memory; /* nothing in memory counts: it goes as soon as the settler lets go of it */
     int64_t claim_at_ms;
     struct shard *shard;
@@ -48,9 +48,9 @@ struct held {
     bool refused;              /* the last settlement that came back was */
     int32_t tried;             /* of the record taken alone: how often; 0: not answered yet */
     int64_t freeze_at_ms;
-    int64_t time_at_ms;        /* when the bare passing of time is next settled */
-    size_t parked;             /* of this shard in the worker's list */
-    char why[160];             /* what a claim waits for */
+    int64_t time_at_ms; /* when the bare passing of time is next settled */
+    size_t parked;      /* of this shard in the worker's list */
+    char why[160];      /* what a claim waits for */
 };
 
 /* A shard that went while a settlement of it was under way. */
@@ -76,9 +76,9 @@ struct ahead {
 
 /* Something that waits for a tenant's load: a command, or a scope a stranger wrote about. */
 struct errand {
-    int32_t shard;        /* -1: whichever of ours is the tenant's home */
-    struct text tenant;   /* in memory of the order, or of `memory` */
-    struct order *order;  /* NULL: a scope is to be declared */
+    int32_t shard;       /* -1: whichever of ours is the tenant's home */
+    struct text tenant;  /* in memory of the order, or of `memory` */
+    struct order *order; /* NULL: a scope is to be declared */
     struct text scope;
     struct arena *memory; /* of tenant and scope; NULL with an order */
 };
@@ -99,14 +99,14 @@ struct worker {
     bool assign; /* offsets changed: tell the consumer */
     bool joined;
     const struct arrival *batch; /* in hand; NULL between batches */
-    bool dropped; /* the batch in hand is of an assignment that is over */
+    bool dropped;                /* the batch in hand is of an assignment that is over */
     struct arena *parking;
-    struct list parked;  /* struct parked, in order of arrival */
-    struct list errands; /* struct errand */
-    struct list ghosts;  /* struct ghost */
-    struct list ahead;   /* struct ahead: tenants of the batch in hand that are not known */
-    struct list offers;  /* struct errand from other threads, under view_lock */
-    struct list loading; /* struct text: names of the load under way */
+    struct list parked;    /* struct parked, in order of arrival */
+    struct list errands;   /* struct errand */
+    struct list ghosts;    /* struct ghost */
+    struct list ahead;     /* struct ahead: tenants of the batch in hand that are not known */
+    struct list offers;    /* struct errand from other threads, under view_lock */
+    struct list loading;   /* struct text: names of the load under way */
     int32_t loading_shard; /* -1: none under way */
     struct arena *loading_memory;
     int64_t view_at_ms;
@@ -129,9 +129,9 @@ void worker_fatal(struct worker *worker, const struct err *why);
 void worker_want(struct worker *worker, struct held *held, int64_t record_ms);
 
 /* ---- engine/claims.c ---------------------------------------------------------------------------- */
-void claims_changed(struct worker *worker);  /* the group assigned other shards */
+void claims_changed(struct worker *worker); /* the group assigned other shards */
 void claims_lost(struct worker *worker, bool retain);
-void claims_ask(struct worker *worker);      /* claims that are due */
+void claims_ask(struct worker *worker); /* claims that are due */
 void claims_taken(struct worker *worker, struct reply *reply);
 void claims_later(struct worker *worker, const struct reply *reply);
 /* Everything in memory of this shard is void: it is claimed again. */

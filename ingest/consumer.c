@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define TAKE_LIMIT 1000
-#define SHARD_LIMIT 10000
+#define TAKE_LIMIT       1000
+#define SHARD_LIMIT      10000
 #define QUERY_TIMEOUT_MS 5000
 #define WATCH_TIMEOUT_MS 1000
 
@@ -30,7 +30,7 @@ struct part {
 struct consumer {
     const struct config *config;
     rd_kafka_t *client;
-    rd_kafka_queue_t *queue; /* all partition queues are forwarded to it */
+    rd_kafka_queue_t *queue;    /* all partition queues are forwarded to it */
     enum membership membership; /* what the callbacks found since the last poll */
     bool revoking;
     bool reassign; /* a gap is to be asked about again */
@@ -44,7 +44,7 @@ struct consumer {
     int64_t repeated;
     atomic_bool up;
     struct err fatal;
-    bool slow_fetcher; /* before 2.2.0: it must be woken while there is lag */
+    bool slow_fetcher;          /* before 2.2.0: it must be woken while there is lag */
     pthread_mutex_t watch_lock; /* parts may not change while the watcher asks about one */
     pthread_t watcher;
     bool watching;
@@ -117,10 +117,8 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
     }
     for (size_t s = 0; s < distinct; s++)
         for (size_t t = 0; t < topics; t++)
-            parts[s * topics + t] = (struct part){.topic = (int32_t)t,
-                                                  .shard = consumer->shards[s],
-                                                  .expected = -1,
-                                                  .suspicion = -1};
+            parts[s * topics + t] = (struct part){
+                .topic = (int32_t)t, .shard = consumer->shards[s], .expected = -1, .suspicion = -1};
     (void)pthread_mutex_lock(&consumer->watch_lock);
     consumer->shard_count = distinct;
     consumer->parts = parts;
@@ -137,8 +135,7 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
 
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         /* Nothing is fetched before the shards are claimed: membership now, offsets later. */
-        consumer->membership =
-            take_shards(consumer, list) ? MEMBERSHIP_CHANGED : MEMBERSHIP_FATAL;
+        consumer->membership = take_shards(consumer, list) ? MEMBERSHIP_CHANGED : MEMBERSHIP_FATAL;
         return;
     }
     if (rd_kafka_assignment_lost(client)) {
@@ -339,8 +336,8 @@ take_error(struct part *part, const rd_kafka_message_t *message, struct arrival 
     default:
         break;
     }
-    *arrival = (struct arrival){.taken = TAKEN_HALT,
-                                .gap = {.topic = part->topic, .shard = part->shard}};
+    *arrival =
+        (struct arrival){.taken = TAKEN_HALT, .gap = {.topic = part->topic, .shard = part->shard}};
     (void)err_set(&arrival->why, ERR_FATAL, "at offset %" PRId64 ": %s", part->expected, text);
     part->expected = -1;
     return true;
@@ -390,16 +387,15 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
         *gap_first = true;
         arrival++;
     }
-    *arrival = (struct arrival){
-        .taken = TAKEN_RECORD,
-        .record = {.topic = part->topic,
-                   .partition = part->shard,
-                   .offset = message->offset,
-                   .time_ms = rd_kafka_message_timestamp(message, &kind),
-                   .key = {message->key, message->key_len},
-                   .value = {message->payload, message->len},
-                   .headers = headers_of,
-                   .origin = message}};
+    *arrival = (struct arrival){.taken = TAKEN_RECORD,
+                                .record = {.topic = part->topic,
+                                           .partition = part->shard,
+                                           .offset = message->offset,
+                                           .time_ms = rd_kafka_message_timestamp(message, &kind),
+                                           .key = {message->key, message->key_len},
+                                           .value = {message->payload, message->len},
+                                           .headers = headers_of,
+                                           .origin = message}};
     arrival->record.append_time = kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
     part->expected = message->offset + 1;
     return true;
@@ -439,8 +435,8 @@ consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arr
         consumer->messages[0] = rd_kafka_consume_queue(consumer->queue, timeout_ms);
         got = consumer->messages[0] != NULL;
         if (got == 1 && room > 1) {
-            const ssize_t more = rd_kafka_consume_batch_queue(
-                consumer->queue, 0, consumer->messages + 1, room - 1);
+            const ssize_t more =
+                rd_kafka_consume_batch_queue(consumer->queue, 0, consumer->messages + 1, room - 1);
 
             got += more > 0 ? more : 0;
         }
@@ -517,14 +513,13 @@ consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard
                          int64_t *offset, struct err *why)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(
-        list, consumer->config->kafka.topics[topic], shard);
+    rd_kafka_topic_partition_t *one =
+        rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard);
 
     one->offset = time_ms;
     const rd_kafka_resp_err_t code =
         rd_kafka_offsets_for_times(consumer->client, list, QUERY_TIMEOUT_MS);
-    const bool good =
-        code == RD_KAFKA_RESP_ERR_NO_ERROR && one->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    const bool good = code == RD_KAFKA_RESP_ERR_NO_ERROR && one->err == RD_KAFKA_RESP_ERR_NO_ERROR;
 
     *offset = good ? one->offset : -1;
     if (!good)

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define BATCH_LIMIT 1000
-#define FLUSH_MS 2000
+#define FLUSH_MS    2000
 
 #define RETRY_MS 2000
 

@@ -1,7 +1,7 @@
 #include "sinks/status.h"
 
-#include "core/clock.h"
 #include "config/log.h"
+#include "core/clock.h"
 #include "sinks/page.h"
 #include "sinks/prometheus.h"
 #include "sinks/status_document.h"

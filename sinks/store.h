@@ -49,7 +49,7 @@ struct claim {
     bool kept;                 /* owner, epoch and seq are as we left them: memory stays valid */
     int64_t policy;            /* serial last in force for the shard; 0: none */
     bool enforcing;            /* `enforce off` has not been said */
-    int32_t claims; /* since the last settlement, this one included */
+    int32_t claims;            /* since the last settlement, this one included */
     struct progress *progress; /* one a topic, in the order of the configuration: from == next ==
                                        next_offset, counts 0; next is -1 where nothing was ever
                                        settled: the first settlement's `from` becomes the base */

@@ -159,8 +159,7 @@ store_try(struct store *store, const struct trial *trial, int32_t *times, struct
     pgarray_int8(pgparams_scalar(params, PG_INT8), trial->epoch);
     pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(trial->topic));
     pgarray_int8(pgparams_scalar(params, PG_INT8), trial->offset);
-    PGresult *const row =
-        store_query(store, "SELECT tripmeter.try_record($1, $2, $3, $4)", why);
+    PGresult *const row = store_query(store, "SELECT tripmeter.try_record($1, $2, $3, $4)", why);
 
     if (row != NULL)
         *times = (int32_t)pg_read_int(row, 0, 0);
