@@ -41,11 +41,13 @@ identity_texts(struct key128 base, const struct text *texts, size_t count)
     memcpy(buffer, &base, sizeof base);
     for (size_t i = 0; i < count; i++) {
         const bool is_short = texts[i].size <= SHORT_TEXT;
-        const struct key128 own = is_short ? (struct key128){0} : identity_one(texts[i]);
+        struct key128 own = {0, 0};
         const void *bytes = is_short ? (const void *)texts[i].at : (const void *)&own;
         const uint32_t size = is_short ? (uint32_t)texts[i].size : (uint32_t)sizeof own;
         const uint32_t mark = is_short ? size : UINT32_MAX;
 
+        if (!is_short)
+            own = identity_one(texts[i]);
         memcpy(buffer + used, &mark, sizeof mark);
         used += sizeof mark;
         if (size > 0)

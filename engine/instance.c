@@ -9,18 +9,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* strerror() may share its answer between threads. */
+static const char *
+reason(char text[128])
+{
+    if (strerror_r(errno, text, 128) != 0)
+        text[0] = '\0';
+    return text;
+}
+
 static bool
 lock_directory(struct instance *instance, const char *directory, struct err *why)
 {
     char path[4096];
+    char text[128];
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
     if (mkdir(directory, 0700) != 0 && errno != EEXIST)
-        return err_set(why, ERR_FATAL, "state_dir %s: %s", directory, strerror(errno));
+        return err_set(why, ERR_FATAL, "state_dir %s: %s", directory, reason(text));
     (void)snprintf(path, sizeof path, "%s/instance", directory);
     instance->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (instance->lock < 0)
-        return err_set(why, ERR_FATAL, "%s: %s", path, strerror(errno));
+        return err_set(why, ERR_FATAL, "%s: %s", path, reason(text));
     if (fcntl(instance->lock, F_SETLK, &whole) != 0)
         return err_set(why, ERR_FATAL,
                        "state_dir %s belongs to an engine that is running: give this one a "
@@ -42,11 +52,11 @@ random_name(struct instance *instance, struct err *why)
         return true;
     }
     if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
-        return err_set(why, ERR_FATAL, "no random number for a name: %s", strerror(errno));
+        return err_set(why, ERR_FATAL, "no random number for a name: %s", reason(text));
     const int length = snprintf(instance->name, sizeof instance->name, "tm-%016" PRIx64, number);
 
     return write(instance->lock, instance->name, (size_t)length) == length ||
-           err_set(why, ERR_FATAL, "state_dir: %s", strerror(errno));
+           err_set(why, ERR_FATAL, "state_dir: %s", reason(text));
 }
 
 bool

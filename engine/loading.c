@@ -47,7 +47,7 @@ collect(struct worker *worker, struct held *held)
 {
     struct table known;
 
-    if (!table_init(&known, LOAD_LIMIT, LOAD_LIMIT * 2))
+    if (!table_init(&known, LOAD_LIMIT, (size_t)LOAD_LIMIT * 2))
         abort();
     arena_clear(worker->loading_memory);
     list_clear(&worker->loading);

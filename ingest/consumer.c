@@ -290,11 +290,12 @@ consumer_assign(struct consumer *consumer, struct err *why)
 static size_t
 headers_of(const void *origin, struct header *out, size_t room)
 {
-    /* The library takes a pointer to a message it may parse headers into; it is not const there. */
-    rd_kafka_message_t *message = (rd_kafka_message_t *)(uintptr_t)origin;
+    /* The library parses headers into the message when they are first asked for: it is not const. */
+    rd_kafka_message_t *message;
     rd_kafka_headers_t *headers = NULL;
     size_t count = 0;
 
+    memcpy(&message, &origin, sizeof message);
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
     for (;;) {
