@@ -1,5 +1,6 @@
 /*
- * Failpoints: places in the real program where a test makes it stumble.
+ * Failpoints: places in the real program where a test makes it stumble; failpoint.def lists
+ * them, docs/faults.md says what must come of each.
  *
  * Off unless TRIPMETER_FAILPOINTS names them, as a list of name=action[@number]:
  *
@@ -7,7 +8,8 @@
  *
  * The number chooses: the n-th time the place is passed, or, where the place gives one (the offset of
  * a record), that number every time.  Without one: every time.  Actions: kill (SIGKILL), abort, stop
- * (SIGSTOP; the test continues it), delay (one second), error (the place fails in its own way).
+ * (SIGSTOP; the test continues it), delay (one second), error (the place fails in its own way).  A
+ * name or an action that does not exist ends the program at once: no test passes by a misspelling.
  */
 #ifndef CONFIG_FAILPOINT_H
 #define CONFIG_FAILPOINT_H
@@ -16,17 +18,24 @@
 
 #include <stdint.h>
 
-/* Reads the environment; FATAL when it names an action that does not exist. */
+enum failpoint {
+#define FAILPOINT(name, where, error) FAIL_##name,
+#include "config/failpoint.def"
+#undef FAILPOINT
+    FAIL_COUNT
+};
+
+/* Reads the environment; FATAL when it names a place or an action that does not exist. */
 bool failpoint_setup(struct err *why);
 
 extern bool failpoint_any; /* written by failpoint_setup only */
-bool failpoint_reached(const char *name, int64_t number);
+bool failpoint_reached(enum failpoint place, int64_t number);
 
 /* True: fail here. `number` -1: count the times. */
 static inline bool
-failpoint(const char *name, int64_t number)
+failpoint(enum failpoint place, int64_t number)
 {
-    return failpoint_any && failpoint_reached(name, number);
+    return failpoint_any && failpoint_reached(place, number);
 }
 
 #endif

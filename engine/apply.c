@@ -154,7 +154,7 @@ apply_live(struct worker *worker, struct held *held, const struct record *record
             return;
     shard_record(held->shard, record);
     if (refused == DEAD_COUNT)
-        (void)failpoint("apply_record", record->offset);
+        (void)failpoint(FAIL_apply_record, record->offset);
     apply_events(worker, held, record, refused);
     shard_record_end(held->shard, record);
     part->last = record;

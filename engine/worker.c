@@ -1,5 +1,6 @@
 #include "engine/worker_state.h"
 
+#include "config/failpoint.h"
 #include "config/log.h"
 
 #include <inttypes.h>
@@ -91,6 +92,7 @@ worker_want(struct worker *worker, struct held *held, int64_t record_ms)
     }
     /* A full map takes the rest later: nothing is forgotten meanwhile. */
     shard_wanted_taken(held->shard, taken);
+    (void)failpoint(FAIL_decision_wanted, -1);
 }
 
 /* ---- the group --------------------------------------------------------------------------------------- */
@@ -100,7 +102,7 @@ static void
 revoke(struct worker *worker)
 {
     const int64_t until_ms = worker_mono_ms() + REVOKE_WAIT_MS;
-    bool open = true;
+    bool open = !failpoint(FAIL_revoke, -1);
 
     while (open && worker_mono_ms() < until_ms && settler_up(worker->settler)) {
         open = false;
@@ -397,7 +399,7 @@ static void
 drain(struct worker *worker)
 {
     const int64_t until_ms = worker_mono_ms() + 5000;
-    bool open = true;
+    bool open = !failpoint(FAIL_drain, -1);
 
     while (open && worker_mono_ms() < until_ms) {
         open = false;

@@ -1,4 +1,5 @@
 /* What is written to the control topic, and when. */
+#include "config/failpoint.h"
 #include "config/kafka_client.h"
 #include "config/log.h"
 #include "sinks/control_internal.h"
@@ -260,6 +261,7 @@ delivered(struct control *control, struct scope_entry *entry, const rd_kafka_mes
         entry->partition = message->partition;
         entry->offset = message->offset;
     }
+    (void)failpoint(FAIL_decision_sent, -1);
 }
 
 static void

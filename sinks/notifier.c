@@ -1,5 +1,6 @@
 #include "sinks/notifier.h"
 
+#include "config/failpoint.h"
 #include "config/log.h"
 #include "sinks/email.h"
 #include "sinks/outbox.h"
@@ -199,8 +200,10 @@ finish_slots(struct notifier *notifier, struct err *why)
 
         if (slot->state != SLOT_OVER)
             continue;
-        if (!outbox_finish(notifier->outbox, &slot->delivery, &slot->attempt, &fate, why))
+        if (!failpoint(FAIL_outbox_sent, -1) &&
+            !outbox_finish(notifier->outbox, &slot->delivery, &slot->attempt, &fate, why))
             return false;
+        (void)failpoint(FAIL_outbox_marked, -1);
         report(notifier, slot, fate);
         arena_clear(slot->arena);
         slot->state = SLOT_FREE;
@@ -245,7 +248,8 @@ claim(struct notifier *notifier, struct err *why)
 
         if (claimed <= 0)
             return claimed < 0 ? -1 : any;
-        send_slot(notifier, slot);
+        if (!failpoint(FAIL_outbox_leased, -1))
+            send_slot(notifier, slot);
         any = 1;
     }
     return any;

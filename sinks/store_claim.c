@@ -1,5 +1,7 @@
 #include "sinks/store_private.h"
 
+#include "config/failpoint.h"
+
 #define EVENTS_A_RECORD 4096
 
 static bool
@@ -123,9 +125,15 @@ bool
 store_claim(struct store *store, const char *owner, struct claim *claim, struct arena *arena,
             struct err *why)
 {
+    if (failpoint(FAIL_claim_before, -1))
+        return err_set(why, ERR_RETRY, "failpoint claim_before");
     if (store_begin(store, why) && claim_all(store, owner, claim, arena, why) &&
-        store_commit(store, why))
-        return true;
+        store_commit(store, why)) {
+        if (!failpoint(FAIL_claim_after, -1))
+            return true;
+        store->pg.broken = true;
+        return err_set(why, ERR_RETRY, "failpoint claim_after");
+    }
     store_rollback(store);
     return err_wrap(why, "claiming shard %d", (int)claim->shard);
 }

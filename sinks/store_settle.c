@@ -4,6 +4,8 @@
  */
 #include "sinks/store_private.h"
 
+#include "config/failpoint.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -205,24 +207,37 @@ send_step(struct store *store, enum step step, const struct settle_input *input,
            pg_error(&store->pg, NULL, why);
 }
 
+/* A stumble on the way: what was queued so far is in the server's hands when it happens. */
+static bool
+pass(struct store *store, enum failpoint place, int64_t number, struct err *why)
+{
+    if (!failpoint_any)
+        return true;
+    (void)pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms);
+    if (failpoint(place, number))
+        store->pg.broken = true;
+    return !store->pg.broken || pg_error(&store->pg, NULL, why);
+}
+
 static bool
 send_all(struct store *store, const struct settle_input *input, struct answers *answers,
          struct settle_result *result, struct err *why)
 {
-    if (!send_plain(store, "BEGIN", why))
+    if (!pass(store, FAIL_settle_begin, -1, why) || !send_plain(store, "BEGIN", why))
         return false;
     for (enum step step = 0; step < STEP_COUNT; step++) {
         size_t rows;
 
-        if (!send_step(store, step, input, &rows, why))
+        if (!pass(store, FAIL_settle_rows, (int64_t)step, why) ||
+            !send_step(store, step, input, &rows, why))
             return false;
         result->rows += rows;
         if (needed(step, input, rows))
             answers->sent[answers->sent_count++] = step;
     }
-    if (!send_plain(store, "COMMIT", why))
-        return false;
-    return PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why);
+    return pass(store, FAIL_settle_commit, -1, why) && send_plain(store, "COMMIT", why) &&
+           (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
+           pass(store, FAIL_settle_commit_sent, -1, why);
 }
 
 /* ---- answers ------------------------------------------------------------------------------------- */
@@ -361,6 +376,10 @@ store_settle(struct store *store, const struct config *config, const struct sett
         return why->class == ERR_INPUT ? SETTLE_REFUSED : SETTLE_UNKNOWN;
     }
     take_answers(store, &answers, result);
+    if (failpoint(FAIL_settle_commit_answered, -1)) {
+        answers.committed = false;
+        store->pg.broken = true;
+    }
     const enum settled outcome = judge(store, settlement, &answers, result, why);
 
     clean_up(store);
