@@ -3,6 +3,7 @@
 
     tests/demo/demo.py           plays it; exit status 0 when the totals are equal
     tests/demo/demo.py --keep    and leaves everything running
+    tests/demo/demo.py --calls   sends more calls to what --keep left, until Ctrl-C
     tests/demo/demo.py --stop    ends what --keep left
 
 The engine is $TRIPMETER_BIN, kafka_tool $KAFKA_TOOL; `make demo` builds and names both.
@@ -15,18 +16,26 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.demo.screen import Screen  # noqa: E402 -- found only on the path above
+from tests.demo.news import ControlTopic  # noqa: E402 -- found only on the path above
+from tests.demo.screen import Screen  # noqa: E402
 from tests.demo.story import Story  # noqa: E402
+from tests.demo.traffic import Gateway  # noqa: E402
 from tests.demo.world import Trouble, World, end_processes, kept_directories  # noqa: E402
 from tests.lib.server import tail  # noqa: E402
 
 
 def play(keep):
     screen = Screen()
-    world = World()
-    equal = False
+    try:
+        world = World.new()
+    except (Trouble, OSError) as why:
+        screen.line(f"the demo cannot begin: {why}")
+        return 1
+    told = False
     try:
         equal = Story(world, screen, keep).play()
+        told = True
+        return 0 if equal else 1
     except KeyboardInterrupt:
         screen.end_rate()
         screen.line("stopped")
@@ -36,13 +45,39 @@ def play(keep):
         screen.line(screen.style(f"the demo failed: {why}", "red", "bold"))
         screen.line(f"--- the end of {world.shown('engine.log')}")
         screen.line(tail(world.engine_log, 15))
-        keep = False
         return 1
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if not keep or not equal:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # what was started is ended first
+        if not (keep and told):
             world.stop()
-    return 0 if equal else 1
+
+
+def call():
+    """The climber goes on, too: in a minute or two it is where its limit was raised to."""
+    try:
+        world = World.kept()
+        gateway = Gateway(world, climb_s=25)
+        control = ControlTopic(world, gateway.heed)
+    except Trouble as why:
+        print(why)
+        return 1
+    control.start()
+    gateway.start()
+    print("sending about 600 events a second; Ctrl-C ends it")
+    try:
+        gateway.join()
+    except KeyboardInterrupt:
+        pass
+    try:
+        gateway.finish()
+    except RuntimeError as why:
+        print(why)
+        return 1
+    finally:
+        control.stop()
+    print(f"{gateway.sent:,} events were sent")
+    return 0
 
 
 def stop():
@@ -60,9 +95,10 @@ def interrupt(*_):
 
 
 def main(words):
-    signal.signal(signal.SIGTERM, interrupt)
-    if words == ["--stop"]:
-        return stop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    if words in (["--calls"], ["--stop"]):
+        return call() if words == ["--calls"] else stop()
     if words not in ([], ["--keep"]):
         print(__doc__)
         return 0 if words == ["--help"] else 2

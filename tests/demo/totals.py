@@ -92,8 +92,8 @@ def local(instant_text, zone):
 
 def print_table(screen, postgres, recount):
     settled_sums, recounted_sums = postgres.by_tenant(), recount.by_tenant()
-    screen.line(screen.style(f"{'TENANT':<17}{'PLAN':<13}{'REQUESTS':>9}{'TOKENS':>13}"
-                             f"{'COST in USD':>16}{'RECOUNTED':>16}", "bold"))
+    screen.line(screen.style(f"{'TENANT':<15}{'PLAN':<13}{'REQUESTS':>9}{'TOKENS':>12}"
+                             f"{'COST, USD':>14}{'RECOUNTED':>14}", "bold"))
     for tenant in TENANTS:
         print_row(screen, tenant.name, tenant.plan, settled_sums[tenant.name],
                   recounted_sums[tenant.name])
@@ -103,5 +103,5 @@ def print_table(screen, postgres, recount):
 
 def print_row(screen, name, plan, mine, other):
     mark = screen.style("=", "green") if mine == other else screen.style("not equal", "red", "bold")
-    screen.line(f"{name:<17}{plan:<13}{mine.requests:>9,}{mine.tokens:>13,}{mine.cost:>16,.9f}"
-                f"{other.cost:>16,.9f}  {mark}")
+    screen.line(f"{name:<15}{plan:<13}{mine.requests:>9,}{mine.tokens:>12,}{mine.cost:>14,.9f}"
+                f"{other.cost:>14,.9f}  {mark}")

@@ -21,7 +21,7 @@ Model = collections.namedtuple("Model", "provider name input cached output weigh
 REGULARS = [
     Tenant("atlas-retail", "enterprise", "Europe/Berlin"),
     Tenant("cedar-homes", "enterprise", "Europe/Berlin"),
-    Tenant("harbor-logistics", "enterprise", "America/New_York"),
+    Tenant("delta-freight", "enterprise", "America/New_York"),
     Tenant("marble-hotels", "professional", "Europe/Berlin"),
     Tenant("falcon-air", "professional", "Asia/Kolkata"),
     Tenant("orchard-legal", "professional", "Europe/Berlin"),
@@ -61,11 +61,11 @@ def price(model, tokens_in, cached, tokens_out):
 
 
 class Day:
-    """Makes events, nothing else: `now` gives the story's time."""
+    """Makes events, nothing else: `now` gives the story's time.  No two days are the same."""
 
-    def __init__(self, now, seed):
+    def __init__(self, now):
         self.now = now
-        self.random = random.Random(seed)
+        self.random = random.Random()
         self.run = f"{self.random.getrandbits(32):08x}"
         self.number = 0
         self.made = 0
@@ -163,12 +163,12 @@ class Day:
 class Gateway(threading.Thread):
     """Sends the day to Kafka at the pace of the clock, and heeds the control topic."""
 
-    def __init__(self, world, seed=1):
+    def __init__(self, world, climb_s, sleeper_calls=()):
         super().__init__(daemon=True)
-        self.day = Day(world.now, seed)
+        self.day = Day(world.now)
         self.world = world
         self.events_path = world.path("events.jsonl")
-        self.file = open(self.events_path, "w", encoding="utf-8")
+        self.file = open(self.events_path, "a", encoding="utf-8")
         self.producer = world.spawn(
             world.broker.command("-X", f"client.id={world.path('gateway')}", "produce", "usage"),
             world.path("gateway.log"), stdin=subprocess.PIPE, text=True)
@@ -177,14 +177,21 @@ class Gateway(threading.Thread):
         self.refused = collections.Counter()
         self.sent = 0
         self.sent_at = {}  # id -> monotonic time, of calls that may trip a limit
-        self.climb_s = 1.0
+        self.climb_s = climb_s
         self.climbed = 0
+        self.sleeper_calls = list(sleeper_calls)
         self.over = threading.Event()
         self.failure = None
 
     def set_blocked(self, tenant, is_blocked):
         with self.lock:
             (self.blocked.add if is_blocked else self.blocked.discard)(tenant)
+
+    def heed(self, event):
+        """What a gateway does with a record of the control topic; the demo blocks tenants only."""
+        data = event["data"]
+        if data["scope"].startswith("tenant/"):
+            self.set_blocked(data["tenant"], data["outcome"] == "block")
 
     def is_blocked(self, tenant):
         with self.lock:
@@ -223,11 +230,11 @@ class Gateway(threading.Thread):
     def play(self):
         start = time.monotonic()
         due = 0.0
-        sleeper = list(SLEEPER_CALLS)
         while not self.over.wait(0.02):
             elapsed_s = time.monotonic() - start
-            while sleeper and elapsed_s >= sleeper[0][0]:
-                self.send_watched(SLEEPER, self.day.call(SLEEPER, sleeper.pop(0)[1]))
+            while self.sleeper_calls and elapsed_s >= self.sleeper_calls[0][0]:
+                _, tokens = self.sleeper_calls.pop(0)
+                self.send_watched(SLEEPER, self.day.call(SLEEPER, tokens))
             self.climb(elapsed_s)
             due = self.regular_until(due, elapsed_s)
             self.producer.stdin.flush()

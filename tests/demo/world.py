@@ -148,12 +148,28 @@ def free_port():
 
 
 class World:
-    def __init__(self):
-        self.directory, self.lock = take_directory()
+    def __init__(self, directory, lock=None):
+        self.directory, self.lock = directory, lock
         self.config = self.path("tripmeter.yaml")
         self.engine_log = self.path("engine.log")
         self.engine = self.broker = self.database = self.inbox = self.status_url = None
         self.offset_ms = 0
+
+    @classmethod
+    def new(cls):
+        return cls(*take_directory())
+
+    @classmethod
+    def kept(cls):
+        """The first that was left running, to send more calls to."""
+        directories = kept_directories()
+        if not directories:
+            raise Trouble("nothing was left running; start it with: make demo KEEP=1")
+        world = cls(directories[0])
+        with open(world.config, encoding="utf-8") as config:
+            world.offset_ms = int(re.search(r"^  offset: (\d+)ms$", config.read(), re.M).group(1))
+        world.broker = Broker(read_env(world.path("broker"))["bootstrap"])
+        return world
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -253,7 +269,9 @@ class World:
 
     def check_engine(self):
         if self.engine.poll() is not None:
-            raise Trouble(f"the engine ended by itself, with exit status {self.engine.returncode}")
+            status = self.engine.returncode
+            raise Trouble("the engine ended by itself, " +
+                          (f"exit status {status}" if status >= 0 else f"by signal {-status}"))
 
     def tripmeter(self, *words):
         """A sub-command to its end; its output."""
