@@ -35,8 +35,9 @@ class ControlTopic(threading.Thread):
         self.states = queue.SimpleQueue()  # (when it was seen, event), for who looks later
         self.seqs = {}
         self.process = world.spawn(
-            world.broker.command("-X", f"client.id={world.path('follower')}", "consume",
-                                 "tripmeter.control"),
+            # The embedded broker answers late by the whole time that a reader would wait.
+            world.broker.command("-X", f"client.id={world.path('follower')}",
+                                 "-X", "fetch.wait.max.ms=5", "consume", "tripmeter.control"),
             world.path("follower.log"), stdout=subprocess.PIPE, text=True)
 
     def run(self):

@@ -30,10 +30,10 @@ Kafka broker. It is the last evening of {month} for its tenants in {zone}. {slee
 uses up its allowance early and goes home; {climber} (plan starter, 1 M tokens a month) climbs
 through 50, 75, 90 and 100 %, is cut off, and gets a higher limit. Then it is midnight, the month
 turns, and what was blocked is free again. At the end the totals in Postgres are held against a
-recount of every event that was sent. (The embedded broker looks for new records only every 100 ms,
-so blocks come about that much later than from Apache Kafka.)"""
+recount of every event that was sent. (The embedded broker answers who waits for records only every
+100 ms, so blocks come up to that much later than from Apache Kafka.)"""
 
-MAIL_LINES = ("Used", "Steps", "Blocked", "Resets")
+MAIL_LINES = ("Used", "Last period", "Steps", "Blocked", "Resets")
 ADDRESSES = {"finance@example.com": "billing", "oncall@example.com": "engineering"}
 
 
@@ -59,7 +59,7 @@ class Rate:
         except (urllib.error.URLError, OSError):
             return
         events = counter(metrics, "tripmeter_events_total")
-        if self.at_s:
+        if self.events:  # the first ones were made while the producer connected
             fresh = (events - self.events) / (now_s - self.at_s)
             self.per_second = fresh if not self.per_second else (self.per_second + fresh) / 2
         self.at_s, self.events = now_s, events
