@@ -31,7 +31,7 @@ uses up its allowance early and goes home; {climber} (plan starter, 1 M tokens a
 through 50, 75, 90 and 100 %, is cut off, and gets a higher limit. Then it is midnight, the month
 turns, and what was blocked is free again. At the end the totals in Postgres are held against a
 recount of every event that was sent. (The embedded broker answers who waits for records only every
-100 ms, so blocks come up to that much later than from Apache Kafka.)"""
+100 ms, so blocks come later here than from Apache Kafka.)"""
 
 MAIL_LINES = ("Used", "Last period", "Steps", "Blocked", "Resets")
 ADDRESSES = {"finance@example.com": "billing", "oncall@example.com": "engineering"}
