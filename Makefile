@@ -80,7 +80,7 @@ deps-%:
 	@tests/env/deps.sh $*
 
 demo: deps-demo ## see it work, in under a minute (KEEP=1 leaves everything running)
-	@$(BUILD) $(OUT)/tripmeter $(OUT)/kafka_tool
+	@$(BUILD) --silent $(OUT)/tripmeter $(OUT)/kafka_tool
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  $(PYTHON) tests/demo/demo.py $(if $(KEEP),--keep)
 
