@@ -233,7 +233,9 @@ tail_of(struct worker *worker, struct held *held, int32_t topic, const struct pr
             return false;
         int64_t tail = progress->next - config->dedupe.records + 1;
 
-        if (by_time >= 0 && by_time > tail)
+        /* Where producers' times run backwards, the highest time so far, by which occurrences are
+         * judged, may stand on a record that is further back than the bound on records. */
+        if (by_time >= 0 && (by_time > tail || config->kafka.time == TIME_TRUST_PRODUCERS))
             tail = by_time;
         if (tail < from)
             from = tail;

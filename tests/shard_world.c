@@ -336,8 +336,8 @@ content_of(const struct scope_state *state)
     return sum.low;
 }
 
-const struct on_topic *
-world_on_topic(const struct world *world, struct text scope)
+static struct on_topic *
+on_topic(struct world *world, struct text scope)
 {
     for (size_t i = 0; i < world->topic_count; i++)
         if (text_eq(world->topic[i].scope, scope))
@@ -345,10 +345,16 @@ world_on_topic(const struct world *world, struct text scope)
     return NULL;
 }
 
+const struct on_topic *
+world_on_topic(struct world *world, struct text scope)
+{
+    return on_topic(world, scope);
+}
+
 static void
 publish(struct world *world, const struct scope_state *state)
 {
-    struct on_topic *last = (struct on_topic *)(uintptr_t)world_on_topic(world, state->scope);
+    struct on_topic *last = on_topic(world, state->scope);
     const uint64_t content = content_of(state);
     const struct restriction *answer = scope_answer(state);
 
@@ -473,8 +479,8 @@ world_replay(struct world *world, size_t at)
     return at + 1;
 }
 
-void
-world_record(struct world *world, int64_t time_ms, const struct event *events, size_t count)
+size_t
+world_append(struct world *world, int64_t time_ms, const struct event *events, size_t count)
 {
     const size_t first = world->logged;
 
@@ -486,7 +492,13 @@ world_record(struct world *world, int64_t time_ms, const struct event *events, s
                                                       .time_ms = time_ms,
                                                       .last = i + 1 == count};
     world->next_offset++;
-    (void)world_replay(world, first);
+    return first;
+}
+
+void
+world_record(struct world *world, int64_t time_ms, const struct event *events, size_t count)
+{
+    (void)world_replay(world, world_append(world, time_ms, events, count));
 }
 
 void
@@ -495,12 +507,11 @@ world_time(struct world *world, int64_t now_ms)
     CU_ASSERT_TRUE(shard_advance(world->shard, now_ms));
 }
 
-static void
-command(struct world *world, struct world_command stored)
+void
+world_store_command(struct world *world, struct world_command stored)
 {
     CU_ASSERT_TRUE_FATAL(world->command_count < WORLD_COMMANDS);
     world->commands[world->command_count++] = stored;
-    world_command(world, world->command_count - 1);
 }
 
 void
@@ -532,19 +543,19 @@ world_command(struct world *world, size_t index)
 }
 
 void
-world_contract(struct world *world, const char *tenant, const struct tenant_spec *spec,
-               const struct zone *zone)
+world_store_contract(struct world *world, const char *tenant, const struct tenant_spec *spec,
+                     const struct zone *zone)
 {
     struct world_tenant *row = row_of(world, text_of(tenant));
 
     row->known = true;
     row->spec = *spec;
     row->zone = zone;
-    command(world, (struct world_command){.kind = COMMAND_TENANT, .tenant = row->name});
+    world_store_command(world, (struct world_command){.kind = COMMAND_TENANT, .tenant = row->name});
 }
 
 void
-world_word(struct world *world, const char *tenant, const struct operator_word *word)
+world_store_word(struct world *world, const char *tenant, const struct operator_word *word)
 {
     struct world_tenant *row = row_of(world, text_of(tenant));
     size_t at = 0;
@@ -555,39 +566,55 @@ world_word(struct world *world, const char *tenant, const struct operator_word *
     row->word_count += at == row->word_count;
     row->words[at] = *word;
     row->words[at].scope = keep(world, word->scope);
-    command(world, (struct world_command){.kind = COMMAND_WORD, .tenant = row->name});
+    world_store_command(world, (struct world_command){.kind = COMMAND_WORD, .tenant = row->name});
+}
+
+void
+world_contract(struct world *world, const char *tenant, const struct tenant_spec *spec,
+               const struct zone *zone)
+{
+    world_store_contract(world, tenant, spec, zone);
+    world_command(world, world->command_count - 1);
+}
+
+void
+world_word(struct world *world, const char *tenant, const struct operator_word *word)
+{
+    world_store_word(world, tenant, word);
+    world_command(world, world->command_count - 1);
 }
 
 void
 world_policy(struct world *world, const struct policy *policy)
 {
-    command(world, (struct world_command){.kind = COMMAND_POLICY, .policy = policy});
+    world_store_command(world, (struct world_command){.kind = COMMAND_POLICY, .policy = policy});
+    world_command(world, world->command_count - 1);
 }
 
 void
 world_enforce(struct world *world, bool on)
 {
-    command(world, (struct world_command){.kind = COMMAND_ENFORCE, .on = on});
+    world_store_command(world, (struct world_command){.kind = COMMAND_ENFORCE, .on = on});
+    world_command(world, world->command_count - 1);
 }
 
 /* ---- a crash -------------------------------------------------------------------------------------------- */
 
-/* The tail, as the engine reaches back: no further than the window in offsets or in time. */
+/* The tail, as the engine reaches back where record times may run backwards: from the first record
+ * inside the window on. */
 static void
 read_tail(struct world *world)
 {
     const struct postgres *db = &world->db;
-    const int64_t from = db->progress.next - world->setup.dedupe_records + 1;
-    const int64_t since_ms = db->progress.time_ms - world->setup.dedupe_window_ms;
-    bool reached = false;
+    const int64_t since_ms = db->progress.time_ms - world->setup.dedupe_window_ms + 1;
+    size_t at = 0;
 
-    for (size_t i = 0; i < world->logged && world->log[i].offset < db->progress.next; i++) {
-        const struct logged *logged = &world->log[i];
+    while (at < world->logged && world->log[at].time_ms < since_ms)
+        at++;
+    for (; at < world->logged && world->log[at].offset < db->progress.next; at++) {
+        const struct logged *logged = &world->log[at];
         const struct record record = record_of(logged);
 
-        reached = reached || logged->time_ms >= since_ms;
-        if (!reached || logged->offset < from)
-            continue;
         shard_record(world->shard, &record);
         if (!logged->dead)
             CU_ASSERT_TRUE(shard_tail(world->shard, &record, &logged->event));

@@ -113,13 +113,20 @@ void world_contract(struct world *world, const char *tenant, const struct tenant
 void world_word(struct world *world, const char *tenant, const struct operator_word *word);
 void world_policy(struct world *world, const struct policy *policy);
 void world_enforce(struct world *world, bool on);
-/* Applies a command, by its place in the list. */
+/* The same in two steps: stored (the contract and the word are seen by loads from then on), and
+ * applied, by its place in the list. */
+void world_store_contract(struct world *world, const char *tenant, const struct tenant_spec *spec,
+                          const struct zone *zone);
+void world_store_word(struct world *world, const char *tenant, const struct operator_word *word);
+void world_store_command(struct world *world, struct world_command stored);
 void world_command(struct world *world, size_t index);
 
 /* `requests` calls in one event with an id of its own, for nothing. */
 struct event world_use(struct world *world, const char *tenant, int64_t at_ms, int64_t requests);
 /* The events of one record at a record time. */
 void world_record(struct world *world, int64_t time_ms, const struct event *events, size_t count);
+/* The same in two steps: in the log (its index there), to be read by world_replay. */
+size_t world_append(struct world *world, int64_t time_ms, const struct event *events, size_t count);
 /* Loads what Postgres knows of a tenant, unless it is held. */
 void world_load(struct world *world, struct text name);
 void world_time(struct world *world, int64_t now_ms);
@@ -139,7 +146,7 @@ void world_crash(struct world *world);
 
 /* What was said since the last call: transitions, then scope states, separated by "; ". */
 const char *world_said(struct world *world);
-const struct on_topic *world_on_topic(const struct world *world, struct text scope);
+const struct on_topic *world_on_topic(struct world *world, struct text scope);
 /* Settled total of a tenant or project in the period of an instant. */
 const struct amounts *world_total(const struct world *world, const char *tenant,
                                   const char *project, int64_t at_ms);
