@@ -106,6 +106,23 @@ bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_bench.py $(BENCH)
 
+cover: deps-check ## which lines the unit tests reach (build/cover.txt)
+	@$(MAKE) --no-print-directory MODE=cover check
+	@for room in core rules config ingest; do \
+	  gcov -n -o build/$(notdir $(CC))-cover/$$room $$room/*.c 2>/dev/null; done | \
+	  awk -F"[':%]" '/^File/ {name = $$2} /^Lines/ && name !~ /^\// {printf "%7.2f %% %s\n", $$2, name; name = "/"}' | \
+	  tee build/cover.txt
+
+valgrind: deps-check ## the unit tests under valgrind (slow)
+	@$(BUILD) $(OUT)/run_all
+	@command -v valgrind >/dev/null || { echo 'make: valgrind is missing; to install it: apt-get install valgrind'; exit 1; }
+	@tests/env/with_postgres.sh valgrind --quiet --error-exitcode=1 --leak-check=full $(OUT)/run_all $(SUITES)
+
+install: all ## install the program, its examples and schemas below PREFIX (/usr/local)
+	install -D -m 755 $(OUT)/tripmeter $(DESTDIR)$(PREFIX)/bin/tripmeter
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/tripmeter README.md CHANGELOG.md LICENSE \
+	  config/tripmeter.example.yaml config/policy.example.yaml schemas/*.json
+
 layers: ## prove that includes only point the allowed way
 	@tests/layers.sh
 
