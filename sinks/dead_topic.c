@@ -13,6 +13,7 @@
 #define FLUSH_MS    2000
 
 #define RETRY_MS 2000
+#define METADATA_MS 5000
 
 struct dead_topic {
     const struct config *config;
@@ -211,6 +212,22 @@ dead_topic_wake(struct dead_topic *topic, int32_t shard)
     (void)pthread_mutex_unlock(&topic->lock);
 }
 
+/* Asked of all topics: a question about one may create it, with whatever the broker's defaults are. */
+static bool
+exists(struct dead_topic *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    bool found = false;
+
+    if (rd_kafka_metadata(topic->client, 1, NULL, &metadata, METADATA_MS) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR)
+        return false;
+    for (int i = 0; i < metadata->topic_cnt; i++)
+        found |= strcmp(metadata->topics[i].topic, topic->config->kafka.dead_letter_topic) == 0;
+    rd_kafka_metadata_destroy(metadata);
+    return found;
+}
+
 /* A topic that cannot be created is a warning: dead letters stand in Postgres, and are written as
  * soon as the topic is there. */
 static void
@@ -257,7 +274,7 @@ dead_topic_open(const struct config *config, struct metric_set *metrics, struct 
     list_init(&topic->waiting, sizeof(int32_t), 100000);
     (void)pthread_mutex_init(&topic->lock, NULL);
     (void)pthread_cond_init(&topic->woken, NULL);
-    if (config->kafka.create_topics)
+    if (config->kafka.create_topics && !exists(topic))
         create_topic(topic);
     topic->topic = rd_kafka_topic_new(topic->client, config->kafka.dead_letter_topic, NULL);
     if (pthread_create(&topic->thread, NULL, run, topic) != 0)
