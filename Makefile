@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check integration lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check integration detector-vectors lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -98,6 +98,7 @@ integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (T
 
 test: deps-test ## everything: unit tests, the same with sanitizers, integration
 	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory detector-vectors
 	@$(MAKE) --no-print-directory MODE=asan check
 	@$(MAKE) --no-print-directory integration
 
@@ -125,6 +126,16 @@ install: all ## install the program, its examples and schemas below PREFIX (/usr
 
 layers: ## prove that includes only point the allowed way
 	@tests/layers.sh
+
+# The detector must give the same bits whatever compiles it.
+DETECTOR_C := tests/tools/detector_vectors.c tests/detector_vectors.c core/detector.c core/log1p.c
+
+detector-vectors: deps-lint ## prove the detector bit for bit: gcc and clang, -O0 and -O3
+	@mkdir -p build/detector
+	@for build in gcc-O0 gcc-O3 clang-O0 clang-O3; do \
+	  $${build%-*} $(STD) -ffp-contract=off -$${build#*-} $(DETECTOR_C) -lm -o build/detector/$$build && \
+	  build/detector/$$build $$build || exit 1; \
+	done
 
 # Both compilers, in folders of their own: what is up to date in the usual ones may have been built
 # without -Werror.
@@ -161,7 +172,7 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An archive, so that each program takes of it what it needs.
 $(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC) $(ASM))
