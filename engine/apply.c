@@ -337,10 +337,8 @@ apply_order(struct worker *worker, struct order *order)
         worker_want(worker, held, -1);
         return;
     case COMMAND_POLICY:
-        if (order->policy != NULL)
-            shard_policy(held->shard, order->policy);
-        shard_command_done(held->shard, command->id,
-                           order->policy == NULL ? "the policy cannot be read" : NULL);
+        shard_policy(held->shard, order->policy);
+        shard_command_done(held->shard, command->id, NULL);
         break;
     case COMMAND_ENFORCE:
         shard_enforce(held->shard, command->on);

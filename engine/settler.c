@@ -376,8 +376,7 @@ try_record(struct settler *settler, const struct trial *trial)
 /* ---- commands -------------------------------------------------------------------------------------------------- */
 
 struct command_context {
-    struct settler *settler;
-    bool full;
+    struct list orders; /* struct order *, in order of their ids */
 };
 
 void
@@ -393,9 +392,9 @@ on_command(void *opaque, int32_t shard, const struct command *command)
     struct command_context *context = opaque;
     struct arena *memory = arena_new(ORDER_MEMORY);
     struct order *order = memory == NULL ? NULL : arena_take(memory, sizeof *order);
-    struct taken *taken = list_add(&context->settler->taken);
+    struct order **place = list_add(&context->orders);
 
-    if (order == NULL || taken == NULL)
+    if (order == NULL || place == NULL)
         abort();
     *order = (struct order){.memory = memory, .shard = shard, .command = *command};
     struct text *const texts[] = {&order->command.tenant,    &order->command.retry.topic,
@@ -409,20 +408,49 @@ on_command(void *opaque, int32_t shard, const struct command *command)
         if (present && texts[i]->at == NULL)
             abort();
     }
-    *taken = (struct taken){.id = command->id, .shard = shard};
-    answer(context->settler,
-           &(struct reply){.kind = REPLY_COMMAND, .shard = shard, .order = order});
+    *place = order;
+}
+
+/* Hands out what was fetched.  A policy is read first; while it cannot be, it and all that follows
+ * wait to be fetched again. */
+static void
+hand_out(struct settler *settler, const struct list *orders)
+{
+    struct err why = {.class = ERR_NONE};
+
+    for (size_t i = 0; i < orders->count; i++) {
+        struct order *order = *(struct order **)list_at(orders, i);
+
+        if (why.class == ERR_NONE && order->command.kind == COMMAND_POLICY)
+            order->policy = policies_get(settler->store, order->command.serial, &why);
+        if (why.class != ERR_NONE) {
+            order_free(order);
+            continue;
+        }
+        struct taken *taken = list_add(&settler->taken);
+
+        if (taken == NULL)
+            abort();
+        *taken = (struct taken){.id = order->command.id, .shard = order->shard};
+        answer(settler,
+               &(struct reply){.kind = REPLY_COMMAND, .shard = order->shard, .order = order});
+    }
+    if (why.class == ERR_FATAL)
+        answer(settler, &(struct reply){.kind = REPLY_FATAL, .why = why});
+    else if (why.class != ERR_NONE)
+        log_warning("commands", "text=\"%s\"", why.text);
 }
 
 static void
 fetch_commands(struct settler *settler)
 {
-    struct command_context context = {.settler = settler};
+    struct command_context context;
     int64_t ids[1024];
     struct err why;
     int32_t *shards;
     size_t count;
 
+    list_init(&context.orders, sizeof(struct order *), QUEUE_LIMIT);
     (void)pthread_mutex_lock(&settler->lock);
     count = settler->shard_count;
     shards = calloc(count + 1, sizeof *shards);
@@ -451,6 +479,8 @@ fetch_commands(struct settler *settler)
                 .shards = shards, .shard_count = count, .taken = ids, .taken_count = kept},
             on_command, &context, &why))
         log_warning("commands", "text=\"%s\"", why.text);
+    hand_out(settler, &context.orders);
+    list_free(&context.orders);
     free(shards);
 }
 

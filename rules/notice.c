@@ -105,8 +105,7 @@ notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
     char summary[256];
     size_t size = 0;
     const char *const words[] = {"events arrive in partition ",
-                                 partition_text(shard->setup.shard, here),
-                                 " and in partition ",
+                                 partition_text(shard->setup.shard, here), " and in partition ",
                                  partition_text(home, there),
                                  ", its home: all are counted, only those at home are judged; set "
                                  "partitioner=murmur2_random on every gateway"};
