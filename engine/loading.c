@@ -41,9 +41,42 @@ add_name(struct worker *worker, struct table *known, struct text name)
     return true;
 }
 
+/* Before a shard runs only what is due counts: nothing else can be done for it yet, and whoever goes
+ * on asking would keep it from running. */
+static void
+collect_due(struct worker *worker, const struct held *held, struct table *known)
+{
+    for (size_t i = held->due_loaded; i < held->due_count; i++)
+        if (!add_name(worker, known, held->due[i]))
+            return;
+}
+
+static void
+collect_asked(struct worker *worker, const struct held *held, struct table *known)
+{
+    for (size_t i = 0; i < worker->errands.count; i++) {
+        const struct errand *errand = list_at(&worker->errands, i);
+
+        if (errand->shard == held->number || errand->shard == -1)
+            (void)add_name(worker, known, errand->tenant);
+    }
+    for (size_t i = 0; i < worker->ahead.count; i++) {
+        const struct ahead *ahead = list_at(&worker->ahead, i);
+
+        if (ahead->shard == held->number)
+            (void)add_name(worker, known, ahead->tenant);
+    }
+    for (size_t i = 0; i < worker->parked.count; i++) {
+        const struct parked *parked = list_at(&worker->parked, i);
+
+        if (parked->shard == held->number && !add_name(worker, known, parked->tenant))
+            break;
+    }
+}
+
 /* Names one shard needs now, each once. */
 static void
-collect(struct worker *worker, struct held *held)
+collect(struct worker *worker, const struct held *held)
 {
     struct table known;
 
@@ -52,27 +85,9 @@ collect(struct worker *worker, struct held *held)
     arena_clear(worker->loading_memory);
     list_clear(&worker->loading);
     if (held->state == HELD_LOADING)
-        for (size_t i = held->due_loaded; i < held->due_count; i++)
-            if (!add_name(worker, &known, held->due[i]))
-                break;
-    for (size_t i = 0; i < worker->errands.count; i++) {
-        const struct errand *errand = list_at(&worker->errands, i);
-
-        if (errand->shard == held->number || errand->shard == -1)
-            (void)add_name(worker, &known, errand->tenant);
-    }
-    for (size_t i = 0; i < worker->ahead.count; i++) {
-        const struct ahead *ahead = list_at(&worker->ahead, i);
-
-        if (ahead->shard == held->number)
-            (void)add_name(worker, &known, ahead->tenant);
-    }
-    for (size_t i = 0; i < worker->parked.count; i++) {
-        const struct parked *parked = list_at(&worker->parked, i);
-
-        if (parked->shard == held->number && !add_name(worker, &known, parked->tenant))
-            break;
-    }
+        collect_due(worker, held, &known);
+    else
+        collect_asked(worker, held, &known);
     table_free(&known);
 }
 
