@@ -33,11 +33,15 @@ static void
 apply_tail(struct worker *worker, struct held *held, const struct record *record)
 {
     struct held_topic *part = &held->topics[record->topic];
+    /* Which events were refused the list of dead positions says; one that only was ahead of its
+     * record may have been read again later. */
+    struct record timeless = *record;
     struct event event;
     struct dead dead;
     enum decoded found;
     int32_t index = 0;
 
+    timeless.time_ms = DECODE_NO_TIME;
     if (record->offset == part->verify_offset &&
         record_fingerprint(record) != part->verify_fingerprint) {
         claims_halt(worker, held, record->topic,
@@ -45,7 +49,7 @@ apply_tail(struct worker *worker, struct held *held, const struct record *record
         return;
     }
     shard_record(held->shard, record);
-    decoder_open(worker->decoder, record);
+    decoder_open(worker->decoder, &timeless);
     while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
         if (found == DECODED_EVENT && !was_dead(part, record->offset, index) &&
             !shard_tail(held->shard, record, &event))
@@ -261,13 +265,17 @@ retry(struct worker *worker, struct held *held, struct order *order)
                                   .time_ms = command->retry.time_ms,
                                   .key = command->retry.key,
                                   .value = command->retry.value};
+    /* What was ahead of its record's time need not be ahead of now. */
+    struct record again = record;
     struct event event;
     struct dead dead;
     int32_t index = 0;
     enum decoded found;
     const char *error = "the record holds no event at this index";
 
-    decoder_open(worker->decoder, &record);
+    if (shard_time(held->shard) > again.time_ms)
+        again.time_ms = shard_time(held->shard);
+    decoder_open(worker->decoder, &again);
     while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
         if (index++ != command->retry.index)
             continue;
@@ -282,7 +290,7 @@ retry(struct worker *worker, struct held *held, struct order *order)
             error = NULL;
             break;
         case REVIVED_REFUSED:
-            error = "refused again";
+            error = "counted meanwhile with other counts or cost, or a total would leave its range";
             break;
         case REVIVED_UNKNOWN:
             order->command.tenant = arena_text(order->memory, event.tenant);
