@@ -218,8 +218,11 @@ class DeadTest(Story):
         self.check_once(duplicates=1)
 
     def check_once(self, duplicates=0):
-        self.assertEqual([(2, 0, duplicates)], self.job.rows(
+        # That it was dead once stays counted; its row says that it is resolved.
+        self.assertEqual([(2, 1, duplicates)], self.job.rows(
             "SELECT counted::int, dead::int, duplicates::int FROM tripmeter.progress"))
+        self.assertEqual(0, self.job.one(
+            "SELECT count(*) FROM tripmeter.dead_letter WHERE resolved_at IS NULL"))
         self.assertEqual("0.60", f"{self.job.one('SELECT sum(cost) FROM tripmeter.tenant_fact'):.2f}")
 
     def test_retry_hopeless(self):
