@@ -364,11 +364,12 @@ claims_taken(struct worker *worker, struct reply *reply)
 {
     struct held *held = worker_held(worker, reply->shard);
 
+    if (held != NULL)
+        held->asked = false;
     if (held == NULL || held->state != HELD_CLAIMING) {
         arena_free(reply->memory);
         return;
     }
-    held->asked = false;
     control_own(worker->setup.control, held->number, reply->claim.epoch);
     if (!reply->claim.kept || held->shard == NULL) {
         begin(worker, held, reply);

@@ -155,6 +155,16 @@ worker_serve(struct worker *worker)
 
 /* ---- time ---------------------------------------------------------------------------------------------- */
 
+/* Up to where everything of a partition is processed, markers of transactions included. */
+static int64_t
+reached(struct worker *worker, const struct held *held, size_t topic)
+{
+    const int64_t next = shard_next_offset(held->shard, (int32_t)topic);
+    const int64_t end = consumer_end(worker->consumer, (int32_t)topic, held->number);
+
+    return end > next ? end : next;
+}
+
 /* The wall clock counts only up to the moment at which the broker was asked and had nothing more. */
 static int64_t
 known_end(struct worker *worker, const struct held *held)
@@ -170,7 +180,7 @@ known_end(struct worker *worker, const struct held *held)
         if (held->topics[t].halted)
             continue;
         if (!consumer_watermark(worker->consumer, (int32_t)t, held->number, &mark) ||
-            mark.high != shard_next_offset(held->shard, (int32_t)t))
+            mark.high != reached(worker, held, t))
             return INT64_MIN;
         if (mark.asked_ms < asked_ms)
             asked_ms = mark.asked_ms;
@@ -187,8 +197,8 @@ lag_of(struct worker *worker, const struct held *held)
         struct watermark mark;
 
         if (consumer_watermark(worker->consumer, (int32_t)t, held->number, &mark) &&
-            mark.high > shard_next_offset(held->shard, (int32_t)t))
-            lag += mark.high - shard_next_offset(held->shard, (int32_t)t);
+            mark.high > reached(worker, held, t))
+            lag += mark.high - reached(worker, held, t);
     }
     return lag;
 }

@@ -19,7 +19,8 @@
 struct part {
     int32_t topic;
     int32_t shard;
-    int64_t expected;  /* offset of the next record; -1: not read */
+    int64_t expected; /* offset of the next record; -1: not read */
+    int64_t end; /* where the client last reached the end; behind `expected` only markers lie */
     int64_t suspicion; /* expected offset at which a gap was asked about again; -1: none */
     rd_kafka_queue_t *queue;
     _Atomic int64_t low;
@@ -244,6 +245,7 @@ consumer_start(struct consumer *consumer, int32_t shard, const int64_t *offsets)
         if (part == NULL)
             return;
         part->expected = offsets[t];
+        part->end = -1;
         part->suspicion = -1;
     }
 }
@@ -331,6 +333,10 @@ take_error(struct part *part, const rd_kafka_message_t *message, struct arrival 
 
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        /* Unless something before it is being asked for again. */
+        if (part->suspicion < 0)
+            part->end = message->offset;
+        return false;
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         return false;
@@ -509,6 +515,14 @@ consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard, stru
     return out->asked_ms > 0;
 }
 
+int64_t
+consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard)
+{
+    const struct part *part = part_of(consumer, topic, shard);
+
+    return part == NULL ? -1 : part->end;
+}
+
 bool
 consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
                          int64_t *offset, struct err *why)
@@ -608,8 +622,9 @@ consumer_conf(const struct consumer_setup *setup, bool *slow_fetcher, struct err
         {"fetch.wait.max.ms", "100"},
         {"fetch.message.max.bytes", "262144"},
         {"queued.min.messages", "5000"},
+        {"enable.partition.eof", "true"},
     };
-    size_t count = 14;
+    size_t count = 15;
 
     *slow_fetcher = !kafka_client_knows("fetch.queue.backoff.ms");
     if (!*slow_fetcher)

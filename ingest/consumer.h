@@ -90,6 +90,9 @@ struct watermark {
 };
 bool consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard,
                         struct watermark *out);
+/* The end of the partition as the client last reached it. Transactions end in markers that are no
+ * records: what lies between the last record and this offset is only such. */
+int64_t consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard);
 /* First offset with a record at or after the time; -1 when there is none or the broker cannot say
  * (the mock cluster never can). Waits up to 5 s. */
 bool consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard,
