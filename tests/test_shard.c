@@ -562,6 +562,120 @@ test_enforce(void)
     close_world();
 }
 
+/* ---- repeats --------------------------------------------------------------------------------------- */
+
+static struct event
+sent_again(const char *id, int64_t requests)
+{
+    struct event event = world_use(&world, "acme", instant_of("2026-03-10T10:00:00Z"), requests);
+
+    event.id = text_of(id);
+    return event;
+}
+
+static void
+arrive(const char *time, const char *id, int64_t requests)
+{
+    const struct event event = sent_again(id, requests);
+
+    world_record(&world, instant_of(time), &event, 1);
+}
+
+static void
+check_counted(const char *row, int64_t counted, int64_t duplicates, int64_t dead)
+{
+    world_settle(&world);
+    CHECK_INT(row, world.db.progress.counted, counted);
+    CHECK_INT(row, world.db.progress.duplicates, duplicates);
+    CHECK_INT(row, world.db.progress.dead, dead);
+}
+
+static void
+test_repeats(void)
+{
+    struct event twice[2];
+
+    open_world(&policy);
+    arrive("2026-03-10T10:00:00Z", "a", 1);
+    arrive("2026-03-10T10:14:59.999Z", "a", 1);
+    check_counted("the last ms", 1, 1, 0);
+    arrive("2026-03-10T10:29:59.999Z", "a", 1);
+    check_counted("the window counts from the last occurrence", 2, 1, 0);
+    arrive("2026-03-10T10:30:00Z", "a", 2);
+    check_counted("the same id says something else", 2, 1, 1);
+    arrive("2026-03-10T10:30:01Z", "a", 1);
+    check_counted("the one that was refused is not remembered", 2, 2, 1);
+    world_crash(&world);
+    arrive("2026-03-10T10:30:02Z", "a", 1);
+    check_counted("nor after a restart", 2, 3, 1);
+    twice[0] = twice[1] = sent_again("in one record", 1);
+    world_record(&world, instant_of("2026-03-10T10:30:03Z"), twice, 2);
+    check_counted("in one record", 3, 4, 1);
+    close_world();
+}
+
+static void
+test_dead_letter_read_again(void)
+{
+    open_world(&policy);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        const struct event event = sent_again("late", 5);
+        const struct record record = {.time_ms = instant_of("2026-03-10T10:00:00Z")};
+        const struct dead dead = {.reason = DEAD_time_ahead};
+
+        if (restarts > 0) {
+            world_close(&world);
+            open_world(&policy);
+        }
+        world_time(&world, record.time_ms);
+        world.next_offset = 1;
+        world.log[world.logged++] =
+            (struct logged){.event = event, .time_ms = record.time_ms, .last = true};
+        shard_record(world.shard, &record);
+        CHECK_INT("refused", shard_dead(world.shard, &record, 0, &event, &dead), APPLIED);
+        shard_record_end(world.shard, &record);
+        arrive("2026-03-10T10:10:00Z", "other", 1);
+        CHECK_INT("read again", shard_revive(world.shard, &record, 0, &event), REVIVED);
+        world_settle(&world);
+        world.log[0].dead = false; /* its dead letter is resolved */
+        if (restarts > 0)
+            world_crash(&world);
+        arrive("2026-03-10T10:14:59.999Z", "late", 5);
+        check_counted("known by its own place in the log", 2, 1, 1);
+        world_load(&world, event.tenant);
+        CHECK_INT("once more", shard_revive(world.shard, &record, 0, &event), REVIVED);
+        check_counted("is a duplicate", 2, 2, 1);
+    }
+    world_close(&world);
+}
+
+/* A tenant that cannot be loaded for a while: the place in the log decides, not when it is booked. */
+static void
+test_parked(void)
+{
+    struct record record = {.offset = 0, .time_ms = instant_of("2026-03-10T10:00:00Z")};
+
+    world_open(&world, &policy);
+    const struct event event = sent_again("parked", 3);
+
+    world_time(&world, record.time_ms);
+    for (int i = 0; i < 2; i++) {
+        shard_record(world.shard, &record);
+        CHECK_INT("parked once, then a repeat", shard_event(world.shard, &record, 0, &event),
+                  i == 0 ? APPLIED_UNKNOWN : APPLIED);
+        shard_record_end(world.shard, &record);
+        record.offset++;
+        record.time_ms += 14 * CLOCK_MINUTE_MS;
+    }
+    world_load(&world, TEXT("acme"));
+    record = (struct record){.offset = 0, .time_ms = instant_of("2026-03-10T10:00:00Z")};
+    shard_parked(world.shard, &record, 0, &event);
+    check_counted("parked", 1, 1, 0);
+    CHECK_INT("booked once", world_total(&world, "acme", "", record.time_ms)->count[COUNT_requests],
+              3);
+    close_world();
+}
+
 /* ---- what others may do ------------------------------------------------------------------------------ */
 
 static void
@@ -645,6 +759,9 @@ static CU_TestInfo tests[] = {
     {"policies come and go", test_policies},
     {"operator's words", test_words},
     {"enforce off and on", test_enforce},
+    {"repeats, inside and outside of the window", test_repeats},
+    {"a dead letter is read again", test_dead_letter_read_again},
+    {"a tenant is loaded late", test_parked},
     {"strangers on the control topic", test_strangers_on_the_topic},
     {"idle tenants leave, restricted ones stay", test_idle_ones_leave},
     {"Postgres' totals win", test_difference},
