@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check integration detector-vectors lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -136,6 +136,10 @@ detector-vectors: deps-lint ## prove the detector bit for bit: gcc and clang, -O
 	  $${build%-*} $(STD) -ffp-contract=off -$${build#*-} $(DETECTOR_C) -lm -o build/detector/$$build && \
 	  build/detector/$$build $$build || exit 1; \
 	done
+
+evaluate: deps-test ## the detector on real traffic with planted faults (needs the traces' archive)
+	@$(BUILD) $(OUT)/tripmeter
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter $(PYTHON) tests/evaluate/evaluate.py
 
 # Both compilers, in folders of their own: what is up to date in the usual ones may have been built
 # without -Werror.
