@@ -1,5 +1,5 @@
 /*
- * After s_log1pf.c of FreeBSD and glibc:
+ * After s_log1pf.c, as in glibc 2.36:
  *
  * Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved.
  * Developed at SunPro, a Sun Microsystems, Inc. business.
