@@ -100,15 +100,15 @@ partition_text(int32_t number, char out[PARTITION_SIZE])
 void
 notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
 {
+    static const char remedy[] = ", its home: all are counted, only those at home are judged; set "
+                                 "partitioner=murmur2_random on every gateway";
     char here[PARTITION_SIZE];
     char there[PARTITION_SIZE];
     char summary[256];
     size_t size = 0;
     const char *const words[] = {"events arrive in partition ",
                                  partition_text(shard->setup.shard, here), " and in partition ",
-                                 partition_text(home, there),
-                                 ", its home: all are counted, only those at home are judged; set "
-                                 "partitioner=murmur2_random on every gateway"};
+                                 partition_text(home, there), remedy};
     struct transition transition = {.move = MOVE_FIRE,
                                     .rule = TEXT("ingest/tenant_split"),
                                     .severity = SEVERITY_WARNING,

@@ -350,6 +350,8 @@ shard_wanted_taken(struct shard *shard, size_t count)
     struct scope_state **states = shard->wanted.at;
 
     assert(count <= shard->wanted.count);
+    if (count == 0)
+        return;
     memmove(states, states + count, (shard->wanted.count - count) * sizeof(struct scope_state *));
     shard->wanted.count -= count;
     if (shard->wanted.count == 0)
