@@ -106,11 +106,32 @@ claims_lost(struct worker *worker, bool retain)
     serve(worker);
 }
 
+/* More partitions than the layout has would spread tenants anew over all of them. */
+static bool
+have_grown(struct worker *worker, const int32_t *shards, size_t count)
+{
+    const int32_t partitions = worker->setup.partitions;
+    struct err why;
+
+    if (count == 0 || shards[count - 1] < partitions)
+        return false;
+    (void)err_set(
+        &why, ERR_FATAL,
+        "the usage topics have grown to more than the %d partitions they were begun with: "
+        "growing is not supported yet; give the new layout a database of its own",
+        partitions);
+    worker_fatal(worker, &why);
+    return true;
+}
+
 void
 claims_changed(struct worker *worker)
 {
     const int32_t *shards;
     const size_t count = consumer_shards(worker->consumer, &shards);
+
+    if (have_grown(worker, shards, count))
+        return;
     struct held *next = calloc(count + 1, sizeof *next);
 
     if (next == NULL)
