@@ -36,6 +36,10 @@ struct engine {
     struct dead_topic *dead_topic;
     struct status *status;
     struct status_source source;
+    atomic_bool serving; /* workers and control topic are there for the status pages */
+    bool told_to_stop;   /* before it was ready */
+    pthread_mutex_t waits_lock;
+    char waits[ERR_TEXT_SIZE]; /* what the start waits for */
     struct worker *workers[WORKER_LIMIT];
     size_t worker_count;
     char names[WORKER_LIMIT][INSTANCE_SIZE + 24];
@@ -104,22 +108,23 @@ next_signal(const sigset_t *taken, int64_t timeout_ms)
 
 /* ---- opening: retry where waiting can help ---------------------------------------------------------- */
 
-/* Logs once per distinct reason and waits; false when the engine is told to stop or must. */
+/* Logs each new reason and waits; false when the engine is told to stop or must. */
 static bool
-wait_and_retry(const sigset_t *taken, const struct err *why)
+wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *why)
 {
-    static char last[ERR_TEXT_SIZE];
-
     if (why->class != ERR_RETRY) {
         log_error("start", "text=\"%s\"", why->text);
         return false;
     }
-    if (strcmp(last, why->text) != 0)
+    if (strcmp(engine->waits, why->text) != 0)
         log_warning("start", "text=\"%s\" action=retry", why->text);
-    (void)text_copy(last, sizeof last, text_of(why->text));
+    (void)pthread_mutex_lock(&engine->waits_lock);
+    (void)text_copy(engine->waits, sizeof engine->waits, text_of(why->text));
+    (void)pthread_mutex_unlock(&engine->waits_lock);
     const int number = next_signal(taken, RETRY_MS);
 
-    return number != SIGTERM && number != SIGINT;
+    engine->told_to_stop = number == SIGTERM || number == SIGINT;
+    return !engine->told_to_stop;
 }
 
 static bool
@@ -156,15 +161,15 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
     struct err why;
 
     while (!consumer_check_topics(&setup, partitions, &why))
-        if (!wait_and_retry(taken, &why))
+        if (!wait_and_retry(engine, taken, &why))
             return false;
     while (!prepare_store(engine->config, policy, activate, *partitions, &why))
-        if (!wait_and_retry(taken, &why))
+        if (!wait_and_retry(engine, taken, &why))
             return false;
     maintain(engine->config);
     while ((engine->control =
                 control_open(engine->config, &engine->sets[engine->worker_count], &why)) == NULL)
-        if (!wait_and_retry(taken, &why))
+        if (!wait_and_retry(engine, taken, &why))
             return false;
     engine->dead_topic =
         dead_topic_open(engine->config, &engine->sets[engine->worker_count + 2], &why);
@@ -199,9 +204,18 @@ on_halted(void *opaque, const struct partition_view *view)
 static void
 reasons(void *context, status_on_reason *on_reason, void *to)
 {
-    const struct engine *engine = context;
+    struct engine *engine = context;
     struct reason_context halted = {on_reason, to};
 
+    if (!atomic_load(&engine->serving)) {
+        char waits[ERR_TEXT_SIZE];
+
+        (void)pthread_mutex_lock(&engine->waits_lock);
+        (void)text_copy(waits, sizeof waits, text_of(engine->waits));
+        (void)pthread_mutex_unlock(&engine->waits_lock);
+        on_reason(to, waits);
+        return;
+    }
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct err why;
 
@@ -246,7 +260,7 @@ partitions(void *opaque, status_on_partition *on_partition, void *to)
     const struct engine *engine = opaque;
     struct partition_context context = {engine, on_partition, to};
 
-    for (size_t i = 0; i < engine->worker_count; i++)
+    for (size_t i = 0; i < engine->worker_count && atomic_load(&engine->serving); i++)
         if (engine->workers[i] != NULL)
             worker_each(engine->workers[i], on_view, &context);
 }
@@ -256,7 +270,7 @@ enforcing(void *context)
 {
     const struct engine *engine = context;
 
-    for (size_t i = 0; i < engine->worker_count; i++)
+    for (size_t i = 0; i < engine->worker_count && atomic_load(&engine->serving); i++)
         if (engine->workers[i] != NULL && !worker_is_enforcing(engine->workers[i]))
             return false;
     return true;
@@ -286,7 +300,8 @@ restrictions(void *context, control_on_state *on_state, void *to)
 {
     const struct engine *engine = context;
 
-    control_each(engine->control, on_state, to);
+    if (atomic_load(&engine->serving))
+        control_each(engine->control, on_state, to);
 }
 
 static bool
@@ -422,6 +437,8 @@ stop(struct engine *engine, int status)
     const int64_t until_ms = wall_ms() + DRAIN_MS;
     bool clean = true;
 
+    /* It asks the workers and the control topic. */
+    status_stop(engine->status);
     for (size_t i = 0; i < engine->worker_count; i++)
         if (engine->workers[i] != NULL)
             worker_drain(engine->workers[i]);
@@ -431,7 +448,6 @@ stop(struct engine *engine, int status)
 
             clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
         }
-    status_stop(engine->status);
     if (engine->control != NULL)
         control_close(engine->control, 500);
     if (engine->notifier != NULL)
@@ -463,6 +479,8 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     struct err why;
     int status = 1;
 
+    (void)pthread_mutex_init(&engine.waits_lock, NULL);
+    (void)text_copy(engine.waits, sizeof engine.waits, TEXT("starting"));
     log_setup((enum log_level)config->log.level, config->log.json);
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)wall_ms();
@@ -476,16 +494,22 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     }
     for (size_t i = 0; i < engine.worker_count + 3; i++)
         engine.set_list[i] = &engine.sets[i];
-    if (prepare(&engine, policy, activate, &taken, &partition_count)) {
+    /* First, so that /readyz can say what the start waits for. */
+    if (start_status(&engine) && prepare(&engine, policy, activate, &taken, &partition_count)) {
         const struct policy *first = policy;
 
         policies_add(policy);
         policy = NULL;
-        if (start_workers(&engine, first, partition_count) && start_status(&engine))
+        if (start_workers(&engine, first, partition_count)) {
+            atomic_store(&engine.serving, true);
             status = serve(&engine, &taken);
+        }
     }
+    if (engine.told_to_stop)
+        status = 0;
     stop(&engine, status);
 done:
+    (void)pthread_mutex_destroy(&engine.waits_lock);
     policies_free();
     policy_free(policy);
     config_free(engine.reloaded);
