@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -90,6 +90,12 @@ demo-stop: ## end what `make demo KEEP=1` left running
 check: deps-check ## build and run every unit test (SUITES="money cycle" runs some)
 	@$(BUILD) $(OUT)/run_all
 	@tests/env/with_postgres.sh $(OUT)/run_all $(SUITES)
+
+SCENARIOS ?= $(wildcard tests/scenarios/*.scenario)
+
+scenarios: deps-build ## play what customers would notice, as told in tests/scenarios/ (SCENARIOS="FILE ...")
+	@$(BUILD) $(OUT)/tripmeter
+	@$(OUT)/tripmeter test $(SCENARIOS)
 
 integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (TESTS="words" chooses)
 	@$(BUILD) $(addprefix $(OUT)/,$(PROGRAMS))

@@ -1,0 +1,465 @@
+#include "cli/scenario_player.h"
+
+#include "cli/standing.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define EFFECT_TEXT_SIZE 1024
+#define AMOUNT_TEXT_SIZE TALLY_TEXT_SIZE
+
+static const char *const move_names[] = {
+    [MOVE_FIRE] = "fires", [MOVE_STEP] = "rises", [MOVE_RESOLVE] = "resolves"};
+
+/* ---- one field ------------------------------------------------------------------------------------- */
+
+struct comparison {
+    struct player *player;
+    const struct statement *statement;
+};
+
+static void
+differs(const struct comparison *comparison, const struct value *value, const char *actual)
+{
+    (void)finding_error(comparison->player->differences, value->at, "%s is %s, expected %s",
+                        value->field->name, actual, value->text.at);
+}
+
+static void
+check_text(const struct comparison *comparison, const char *field, struct text actual)
+{
+    const struct value *value = statement_value(comparison->statement, field);
+    char text[EFFECT_TEXT_SIZE];
+
+    if (value == NULL || text_eq(value->text, actual))
+        return;
+    (void)text_copy(text, sizeof text, actual.size == 0 ? TEXT("nothing") : actual);
+    differs(comparison, value, text);
+}
+
+static void
+check_count(const struct comparison *comparison, const char *field, int64_t actual)
+{
+    const struct value *value = statement_value(comparison->statement, field);
+    char text[32];
+
+    if (value == NULL || value->number == actual)
+        return;
+    (void)snprintf(text, sizeof text, "%" PRId64, actual);
+    differs(comparison, value, text);
+}
+
+static void
+check_yes(const struct comparison *comparison, const char *field, bool actual)
+{
+    const struct value *value = statement_value(comparison->statement, field);
+
+    if (value != NULL && value->number != actual)
+        differs(comparison, value, actual ? "yes" : "no");
+}
+
+static void
+check_amount(const struct comparison *comparison, const char *field, tally actual, bool is_money)
+{
+    const struct value *value = statement_value(comparison->statement, field);
+    char text[AMOUNT_TEXT_SIZE];
+
+    if (value == NULL || value->nano == (is_money ? actual : actual * MONEY_NANO_PER_UNIT))
+        return;
+    differs(comparison, value,
+            is_money ? tally_format_short(actual, 2, text) : tally_format_count(actual, text));
+}
+
+static void
+check_time(const struct comparison *comparison, const char *field, int64_t actual_ms)
+{
+    const struct value *value = statement_value(comparison->statement, field);
+    char actual[SCENARIO_TIME_SIZE];
+    char expected[SCENARIO_TIME_SIZE];
+
+    if (value == NULL || value->number == actual_ms)
+        return;
+    (void)finding_error(comparison->player->differences, value->at, "%s is %s, expected %s", field,
+                        actual_ms == INT64_MAX
+                            ? "never"
+                            : scenario_time(comparison->statement->zone, actual_ms, actual),
+                        value->number == INT64_MAX
+                            ? "never"
+                            : scenario_time(comparison->statement->zone, value->number, expected));
+}
+
+/* ---- an effect in the words of the expectation that would name it ------------------------------------ */
+
+struct sentence {
+    char text[EFFECT_TEXT_SIZE];
+    size_t size;
+};
+
+__attribute__((format(printf, 2, 3))) static void
+put(struct sentence *sentence, const char *format, ...)
+{
+    va_list values;
+
+    va_start(values, format);
+    const int size = vsnprintf(sentence->text + sentence->size, EFFECT_TEXT_SIZE - sentence->size,
+                               format, values);
+
+    va_end(values);
+    if (size > 0)
+        sentence->size += (size_t)size;
+    if (sentence->size >= EFFECT_TEXT_SIZE)
+        sentence->size = EFFECT_TEXT_SIZE - 1;
+}
+
+static void
+put_text(struct sentence *sentence, const char *field, struct text text)
+{
+    const bool quoted = text.size > 0 && memchr(text.at, ' ', text.size) != NULL;
+
+    if (text.size > 0)
+        put(sentence, quoted ? " %s \"%.*s\"" : " %s %.*s", field, (int)text.size, text.at);
+}
+
+static void
+put_time(struct sentence *sentence, const struct zone *zone, const char *field, int64_t at_ms)
+{
+    char text[SCENARIO_TIME_SIZE];
+
+    put(sentence, " %s %s", field, at_ms == INT64_MAX ? "never" : scenario_time(zone, at_ms, text));
+}
+
+static void
+crossed_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
+{
+    size_t size = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < alert->crossed_count && size < EFFECT_TEXT_SIZE - 8; i++)
+        size += (size_t)snprintf(out + size, EFFECT_TEXT_SIZE - size, "%s%" PRId32,
+                                 i == 0 ? "" : ",", alert->crossed[i]);
+}
+
+static void
+put_alert(struct sentence *sentence, const struct transition *alert, const struct zone *zone)
+{
+    static const enum label labels[] = {LABEL_TENANT, LABEL_PROJECT, LABEL_PROVIDER, LABEL_MODEL};
+    char crossed[EFFECT_TEXT_SIZE];
+
+    put(sentence, "alert %.*s %s", (int)alert->rule.size, alert->rule.at, move_names[alert->move]);
+    for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
+        put_text(sentence, label_names[labels[i]], alert->labels[labels[i]]);
+    if (alert->step > 0)
+        put(sentence, " step %" PRId32, alert->step);
+    crossed_text(alert, crossed);
+    put_text(sentence, "crossed", text_of(crossed));
+    put_text(sentence, "severity", text_of(severity_names[alert->severity]));
+    put_text(sentence, "reason", text_of(resolved_names[alert->reason]));
+    put_time(sentence, zone, "at", alert->at_ms);
+}
+
+static void
+put_decision(struct sentence *sentence, const struct scope_state *state, const struct zone *zone)
+{
+    const struct restriction *answer = scope_answer(state);
+
+    put(sentence, "%s %.*s", outcome_names[scope_outcome(state)], (int)state->scope.size,
+        state->scope.at);
+    if (answer != NULL) {
+        put_text(sentence, "code", text_of(code_table[answer->code].name));
+        put_text(sentence, "rule", answer->rule);
+        put_time(sentence, zone, "until", answer->ends_ms);
+    }
+    put_time(sentence, zone, "at", state->at_ms);
+}
+
+static void
+put_effect(struct sentence *sentence, const struct effect *effect, const struct zone *zone)
+{
+    sentence->size = 0;
+    switch (effect->kind) {
+    case EFFECT_ALERT:
+        put_alert(sentence, effect->alert, zone);
+        break;
+    case EFFECT_DECISION:
+        put_decision(sentence, effect->decision, zone);
+        break;
+    case EFFECT_DEAD:
+        put(sentence, "dead %s", dead_names[effect->dead.why.reason]);
+        put_text(sentence, "tenant", effect->dead.tenant);
+        put_text(sentence, "id", effect->dead.id);
+        put(sentence, " (%s)", effect->dead.why.detail);
+        break;
+    case EFFECT_REFUSED:
+        put(sentence, "refused (%.*s)", (int)effect->refusal.size, effect->refusal.at);
+        break;
+    }
+}
+
+/* ---- what came of the last step -------------------------------------------------------------------- */
+
+static void
+report_left(struct player *player, struct mark at, const struct zone *zone)
+{
+    size_t count = 0;
+    struct effect *effects = stage_effects(player->stage, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct sentence sentence;
+
+        if (effects[i].expected)
+            continue;
+        effects[i].expected = true;
+        put_effect(&sentence, &effects[i], zone);
+        (void)finding_error(player->differences, at, "not expected: %s", sentence.text);
+    }
+}
+
+void
+expect_no_more(struct player *player)
+{
+    if (player->step != NULL)
+        report_left(player, player->step->at, player->step->zone);
+    stage_forget(player->stage);
+}
+
+/* The subject of an expectation: what is compared decides which effect is meant, the rest is
+ * compared with it. */
+static bool
+is_meant(const struct statement *statement, const struct effect *effect)
+{
+    const struct text subject = statement->subjects[0].text;
+
+    switch (effect->kind) {
+    case EFFECT_ALERT:
+        return statement->row->verb == VERB_EXPECT_ALERT && text_eq(effect->alert->rule, subject) &&
+               text_eq(effect->alert->labels[LABEL_TENANT], statement_text(statement, "tenant")) &&
+               text_eq(effect->alert->labels[LABEL_PROJECT], statement_text(statement, "project"));
+    case EFFECT_DECISION:
+        return statement->row->verb == VERB_EXPECT_DECISION &&
+               text_eq(effect->decision->scope, subject);
+    case EFFECT_DEAD:
+        return statement->row->verb == VERB_EXPECT_DEAD;
+    case EFFECT_REFUSED:
+        return statement->row->verb == VERB_EXPECT_REFUSED;
+    }
+    return false;
+}
+
+/* The first that is left of what is meant; NULL after a finding. */
+static const struct effect *
+take(const struct comparison *comparison)
+{
+    size_t count = 0;
+    struct effect *effects = stage_effects(comparison->player->stage, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (!effects[i].expected && is_meant(comparison->statement, &effects[i])) {
+            effects[i].expected = true;
+            return &effects[i];
+        }
+    (void)finding_error(comparison->player->differences, comparison->statement->at,
+                        "this did not happen");
+    return NULL;
+}
+
+static void
+compare_alert(const struct comparison *comparison, const struct transition *alert)
+{
+    const struct value *move = &comparison->statement->subjects[1];
+    char crossed[EFFECT_TEXT_SIZE];
+
+    if (!text_eq(move->text, text_of(move_names[alert->move])))
+        (void)finding_error(comparison->player->differences, move->at, "it %s, expected that it %s",
+                            move_names[alert->move], move->text.at);
+    crossed_text(alert, crossed);
+    check_text(comparison, "provider", alert->labels[LABEL_PROVIDER]);
+    check_text(comparison, "model", alert->labels[LABEL_MODEL]);
+    check_count(comparison, "step", alert->step);
+    check_text(comparison, "crossed", text_of(crossed));
+    check_text(comparison, "severity", text_of(severity_names[alert->severity]));
+    check_text(comparison, "reason", text_of(resolved_names[alert->reason]));
+    check_amount(comparison, "value", alert->value, alert->is_money);
+    check_amount(comparison, "threshold", alert->threshold, alert->is_money);
+    check_text(comparison, "unit", alert->unit);
+    check_yes(comparison, "restricts", alert->restricts);
+    check_time(comparison, "resets", alert->resets_ms);
+    check_time(comparison, "at", alert->at_ms);
+}
+
+static void
+compare_decision(const struct comparison *comparison, const struct scope_state *state)
+{
+    static const struct restriction none = {.code = CODE_COUNT, .ends_ms = INT64_MAX};
+    const struct restriction *answer = scope_answer(state);
+    const struct restriction *one = answer == NULL ? &none : answer;
+    const char *outcome = outcome_names[scope_outcome(state)];
+    const char *expected = comparison->statement->row->name + strlen("expect ");
+
+    if (strcmp(outcome, expected) != 0)
+        (void)finding_error(comparison->player->differences, comparison->statement->at,
+                            "%s is told %s, expected %s",
+                            comparison->statement->subjects[0].text.at, outcome, expected);
+    check_text(comparison, "code", text_of(answer == NULL ? NULL : code_table[one->code].name));
+    check_count(comparison, "http", answer == NULL ? 0 : code_table[one->code].http_status);
+    check_text(comparison, "rule", one->rule);
+    check_time(comparison, "until", one->ends_ms);
+    check_amount(comparison, "used", one->used, one->is_money);
+    check_amount(comparison, "limit", one->limit, one->is_money);
+    check_time(comparison, "resets", one->resets_ms);
+    check_text(comparison, "reason", one->reason);
+    check_count(comparison, "restrictions", (int64_t)state->count);
+    check_time(comparison, "at", state->at_ms);
+}
+
+static void
+compare_dead(const struct comparison *comparison, const struct dead_letter *dead)
+{
+    const struct value *reason = &comparison->statement->subjects[0];
+
+    if (!text_eq(reason->text, text_of(dead_names[dead->why.reason])))
+        (void)finding_error(comparison->player->differences, reason->at,
+                            "the reason is %s (%s), expected %s", dead_names[dead->why.reason],
+                            dead->why.detail, reason->text.at);
+    check_text(comparison, "tenant", dead->tenant);
+    check_text(comparison, "id", dead->id);
+}
+
+static void
+compare_refusal(const struct comparison *comparison, struct text refusal)
+{
+    const struct value *part = statement_value(comparison->statement, "saying");
+
+    if (part != NULL && strstr(refusal.at, part->text.at) == NULL)
+        (void)finding_error(comparison->player->differences, part->at, "it says \"%s\"",
+                            refusal.at);
+}
+
+static void
+compare_effect(const struct comparison *comparison)
+{
+    const struct effect *effect = take(comparison);
+
+    if (effect == NULL)
+        return;
+    switch (effect->kind) {
+    case EFFECT_ALERT:
+        compare_alert(comparison, effect->alert);
+        break;
+    case EFFECT_DECISION:
+        compare_decision(comparison, effect->decision);
+        break;
+    case EFFECT_DEAD:
+        compare_dead(comparison, &effect->dead);
+        break;
+    case EFFECT_REFUSED:
+        compare_refusal(comparison, effect->refusal);
+        break;
+    }
+}
+
+/* ---- how it stands ------------------------------------------------------------------------------------ */
+
+static bool
+find_standing(const struct tenant *tenant, const struct statement *statement, struct standing *out)
+{
+    for (size_t i = 0; i < tenant->quota_count; i++) {
+        standing_of(tenant, i, out);
+        if (text_eq(out->quota->rule->name, statement->subjects[1].text) &&
+            text_eq(out->project, statement_text(statement, "project")))
+            return true;
+    }
+    return false;
+}
+
+static void
+compare_status(const struct comparison *comparison)
+{
+    const struct statement *statement = comparison->statement;
+    struct tenant *tenant = stage_tenant(comparison->player->stage, statement->subjects[0].text);
+    struct standing one;
+
+    if (!find_standing(tenant, statement, &one)) {
+        (void)finding_error(comparison->player->differences, statement->subjects[1].at,
+                            "plan %.*s has no quota of that name and scope",
+                            (int)tenant->plan->name.size, tenant->plan->name.at);
+        tenant_free(tenant);
+        return;
+    }
+    check_amount(comparison, "used", one.used, one.is_money);
+    check_amount(comparison, "limit", one.limit, one.is_money);
+    check_amount(comparison, "remaining", one.remaining, one.is_money);
+    check_amount(comparison, "over", one.over, one.is_money);
+    check_count(comparison, "percent", one.percent);
+    check_text(comparison, "level", text_of(one.level));
+    check_yes(comparison, "approaching", one.approaching);
+    check_yes(comparison, "blocked", one.quota->blocked);
+    check_yes(comparison, "unlimited", one.quota->unlimited);
+    check_amount(comparison, "unallocated", one.unallocated, one.is_money);
+    check_time(comparison, "resets", one.resets_ms);
+    tenant_free(tenant);
+}
+
+static void
+compare_total(const struct comparison *comparison)
+{
+    static const struct period_total nothing;
+    const struct statement *statement = comparison->statement;
+    const struct value *at = statement_value(statement, "at");
+    const struct period_total *total =
+        stage_total(comparison->player->stage, statement->subjects[0].text,
+                    statement_text(statement, "project"),
+                    at == NULL ? stage_time(comparison->player->stage) : at->number);
+
+    if (total == NULL)
+        total = &nothing;
+    check_amount(comparison, "cost", total->delta.cost, true);
+    check_amount(comparison, "charge", total->delta.charge, true);
+    check_amount(comparison, "refunded", total->delta.refunded, true);
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        check_count(comparison, count_names[i], total->delta.count[i]);
+    check_time(comparison, "starts", total->start_ms);
+    check_time(comparison, "ends", total->end_ms);
+}
+
+void
+expect_statement(struct player *player, const struct statement *statement)
+{
+    const struct comparison comparison = {player, statement};
+
+    switch (statement->row->verb) {
+    case VERB_EXPECT_NOTHING:
+        report_left(player, statement->at, statement->zone);
+        break;
+    case VERB_EXPECT_STATUS:
+        stage_settle(player->stage);
+        compare_status(&comparison);
+        break;
+    case VERB_EXPECT_TOTAL:
+        stage_settle(player->stage);
+        compare_total(&comparison);
+        break;
+    case VERB_EXPECT_ALERT:
+    case VERB_EXPECT_DECISION:
+    case VERB_EXPECT_DEAD:
+    case VERB_EXPECT_REFUSED:
+        compare_effect(&comparison);
+        break;
+    case VERB_TIMES_IN:
+    case VERB_POLICY:
+    case VERB_TENANT:
+    case VERB_PROJECT:
+    case VERB_LIMIT:
+    case VERB_USE:
+    case VERB_SETTLE:
+    case VERB_REFUND:
+    case VERB_DUPLICATE:
+    case VERB_TIME_PASSES:
+    case VERB_RESTART:
+    case VERB_CRASH:
+    case VERB_ENFORCE:
+    case VERB_OPERATOR_ALLOWS:
+    case VERB_OPERATOR_BLOCKS:
+        break;
+    }
+}

@@ -1,0 +1,21 @@
+/* The playing of a scenario under way: cli/scenario_play.c lets things happen,
+ * cli/scenario_expect.c compares what came of them. */
+#ifndef CLI_SCENARIO_PLAYER_H
+#define CLI_SCENARIO_PLAYER_H
+
+#include "cli/scenario.h"
+#include "cli/stage.h"
+
+struct player {
+    struct stage *stage;
+    struct findings *differences;
+    const struct statement *step; /* the last thing that happened; NULL: none */
+    size_t first_record;          /* of the last event */
+};
+
+/* Compares one expectation. */
+void expect_statement(struct player *player, const struct statement *statement);
+/* Whatever came of the last step and was not expected is a difference; then it is forgotten. */
+void expect_no_more(struct player *player);
+
+#endif

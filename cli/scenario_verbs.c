@@ -1,0 +1,135 @@
+#include "cli/scenario.h"
+
+/* What a limit takes is the business of the contract (api_calls=2000, spend=250.00, unlimited). */
+static const struct field_row tenant_fields[] = {{"plan", VALUE_TEXT, NULL},
+                                                 {"zone", VALUE_TEXT, NULL},
+                                                 {"currency", VALUE_TEXT, NULL},
+                                                 {"limit", VALUE_TEXT, NULL},
+                                                 {NULL, VALUE_TEXT, NULL}};
+static const struct field_row project_fields[] = {{"limit", VALUE_TEXT, NULL},
+                                                  {NULL, VALUE_TEXT, NULL}};
+static const struct field_row limit_fields[] = {{"project", VALUE_TEXT, NULL},
+                                                {NULL, VALUE_TEXT, NULL}};
+
+/* Values of an event are the decoder's to judge: what is refused is told as a dead letter. */
+static const struct field_row event_fields[] = {
+    {"times", VALUE_COUNT, NULL},
+    {"happened", VALUE_TIME, NULL},
+    {"id", VALUE_TEXT, NULL},
+    {"source", VALUE_TEXT, NULL},
+    {"of", VALUE_TEXT, NULL},
+    {"attempt", VALUE_COUNT, NULL},
+    {"project", VALUE_TEXT, NULL},
+    {"feature", VALUE_TEXT, NULL},
+    {"key", VALUE_TEXT, NULL},
+    {"provider", VALUE_TEXT, NULL},
+    {"model", VALUE_TEXT, NULL},
+    {"status", VALUE_TEXT, "succeeded|failed|cancelled|partial"},
+    {"cost", VALUE_TEXT, NULL},
+    {"currency", VALUE_TEXT, NULL},
+    {"requests", VALUE_COUNT, NULL},
+    {"input_tokens", VALUE_COUNT, NULL},
+    {"cache_read_tokens", VALUE_COUNT, NULL},
+    {"cache_write_tokens", VALUE_COUNT, NULL},
+    {"output_tokens", VALUE_COUNT, NULL},
+    {"reasoning_tokens", VALUE_COUNT, NULL},
+    {"images", VALUE_COUNT, NULL},
+    {"audio_ms", VALUE_COUNT, NULL},
+    {"bytes", VALUE_COUNT, NULL},
+    {NULL, VALUE_TEXT, NULL}};
+static const struct field_row duplicate_fields[] = {{"id", VALUE_TEXT, NULL},
+                                                    {NULL, VALUE_TEXT, NULL}};
+static const struct field_row operator_fields[] = {{"for", VALUE_DURATION, NULL},
+                                                   {"until", VALUE_TIME, NULL},
+                                                   {"reason", VALUE_TEXT, NULL},
+                                                   {"by", VALUE_TEXT, NULL},
+                                                   {NULL, VALUE_TEXT, NULL}};
+
+static const struct field_row alert_fields[] = {
+    {"tenant", VALUE_TEXT, NULL},
+    {"project", VALUE_TEXT, NULL},
+    {"provider", VALUE_TEXT, NULL},
+    {"model", VALUE_TEXT, NULL},
+    {"step", VALUE_COUNT, NULL},
+    {"crossed", VALUE_TEXT, NULL},
+    {"severity", VALUE_TEXT, "info|warning|error|critical"},
+    {"reason", VALUE_TEXT,
+     "cleared|period_rollover|limit_raised|topped_up|rule_removed|operator|breaker_closed"},
+    {"value", VALUE_AMOUNT, NULL},
+    {"threshold", VALUE_AMOUNT, NULL},
+    {"unit", VALUE_TEXT, NULL},
+    {"restricts", VALUE_YES, NULL},
+    {"resets", VALUE_TIME, NULL},
+    {"at", VALUE_TIME, NULL},
+    {NULL, VALUE_TEXT, NULL}};
+static const struct field_row decision_fields[] = {
+    {"code", VALUE_TEXT, NULL},   {"rule", VALUE_TEXT, NULL},   {"http", VALUE_COUNT, NULL},
+    {"until", VALUE_TIME, NULL},  {"used", VALUE_AMOUNT, NULL}, {"limit", VALUE_AMOUNT, NULL},
+    {"resets", VALUE_TIME, NULL}, {"reason", VALUE_TEXT, NULL}, {"restrictions", VALUE_COUNT, NULL},
+    {"at", VALUE_TIME, NULL},     {NULL, VALUE_TEXT, NULL},
+};
+static const struct field_row dead_fields[] = {
+    {"tenant", VALUE_TEXT, NULL}, {"id", VALUE_TEXT, NULL}, {NULL, VALUE_TEXT, NULL}};
+static const struct field_row refused_fields[] = {{"saying", VALUE_TEXT, NULL},
+                                                  {NULL, VALUE_TEXT, NULL}};
+static const struct field_row status_fields[] = {
+    {"project", VALUE_TEXT, NULL},
+    {"used", VALUE_AMOUNT, NULL},
+    {"limit", VALUE_AMOUNT, NULL},
+    {"remaining", VALUE_AMOUNT, NULL},
+    {"over", VALUE_AMOUNT, NULL},
+    {"percent", VALUE_COUNT, NULL},
+    {"level", VALUE_TEXT, "ok|info|warning|critical|exceeded"},
+    {"approaching", VALUE_YES, NULL},
+    {"blocked", VALUE_YES, NULL},
+    {"unlimited", VALUE_YES, NULL},
+    {"unallocated", VALUE_AMOUNT, NULL},
+    {"resets", VALUE_TIME, NULL},
+    {NULL, VALUE_TEXT, NULL}};
+static const struct field_row total_fields[] = {
+    {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},     {"starts", VALUE_TIME, NULL},
+    {"ends", VALUE_TIME, NULL},       {"cost", VALUE_AMOUNT, NULL}, {"charge", VALUE_AMOUNT, NULL},
+    {"refunded", VALUE_AMOUNT, NULL},
+#define COUNT(name, what) {#name, VALUE_COUNT, NULL},
+#include "core/meter.def"
+#undef COUNT
+    {NULL, VALUE_TEXT, NULL}};
+
+#define SUBJECT(name)          \
+    {                          \
+        name, VALUE_TEXT, NULL \
+    }
+
+const struct verb_row scenario_verbs[] = {
+    {"times in", VERB_TIMES_IN, {SUBJECT("a zone")}, NULL},
+    {"policy", VERB_POLICY, {SUBJECT("a file")}, NULL},
+    {"tenant", VERB_TENANT, {SUBJECT("a tenant")}, tenant_fields},
+    {"project", VERB_PROJECT, {SUBJECT("a tenant"), SUBJECT("a project")}, project_fields},
+    {"limit",
+     VERB_LIMIT,
+     {SUBJECT("a tenant"), SUBJECT("a quota"), SUBJECT("a limit, \"unlimited\" or \"plan\"")},
+     limit_fields},
+    {"use", VERB_USE, {SUBJECT("a tenant")}, event_fields},
+    {"settle", VERB_SETTLE, {SUBJECT("a tenant")}, event_fields},
+    {"refund", VERB_REFUND, {SUBJECT("a tenant")}, event_fields},
+    {"duplicate", VERB_DUPLICATE, {{NULL, VALUE_TEXT, NULL}}, duplicate_fields},
+    {"time passes", VERB_TIME_PASSES, {{NULL, VALUE_TEXT, NULL}}, NULL},
+    {"restart", VERB_RESTART, {{NULL, VALUE_TEXT, NULL}}, NULL},
+    {"crash", VERB_CRASH, {{NULL, VALUE_TEXT, NULL}}, NULL},
+    {"enforce", VERB_ENFORCE, {{"on or off", VALUE_TEXT, "on|off"}}, NULL},
+    {"operator allows", VERB_OPERATOR_ALLOWS, {SUBJECT("a scope")}, operator_fields},
+    {"operator blocks", VERB_OPERATOR_BLOCKS, {SUBJECT("a scope")}, operator_fields},
+    {"expect nothing", VERB_EXPECT_NOTHING, {{NULL, VALUE_TEXT, NULL}}, NULL},
+    {"expect alert",
+     VERB_EXPECT_ALERT,
+     {SUBJECT("a rule"), {"what the alert does", VALUE_TEXT, "fires|rises|resolves"}},
+     alert_fields},
+    {"expect allow", VERB_EXPECT_DECISION, {SUBJECT("a scope")}, decision_fields},
+    {"expect downgrade", VERB_EXPECT_DECISION, {SUBJECT("a scope")}, decision_fields},
+    {"expect throttle", VERB_EXPECT_DECISION, {SUBJECT("a scope")}, decision_fields},
+    {"expect block", VERB_EXPECT_DECISION, {SUBJECT("a scope")}, decision_fields},
+    {"expect dead", VERB_EXPECT_DEAD, {SUBJECT("a reason")}, dead_fields},
+    {"expect refused", VERB_EXPECT_REFUSED, {{NULL, VALUE_TEXT, NULL}}, refused_fields},
+    {"expect status", VERB_EXPECT_STATUS, {SUBJECT("a tenant"), SUBJECT("a quota")}, status_fields},
+    {"expect total", VERB_EXPECT_TOTAL, {SUBJECT("a tenant")}, total_fields},
+    {NULL, VERB_TIMES_IN, {{NULL, VALUE_TEXT, NULL}}, NULL}};

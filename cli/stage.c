@@ -1,0 +1,535 @@
+#include "cli/stage_state.h"
+
+#include "config/tenant_spec.h"
+#include "config/zones.h"
+#include "core/identity.h"
+
+#include <stdlib.h>
+
+#define STAGE_MEMORY   ((size_t)1 << 30)
+#define COMMAND_LIMIT  100000
+#define EFFECT_LIMIT   100000
+#define SETTLE_MEMORY  ((size_t)8 << 20)
+#define DEDUPE_RECORDS STAGE_RECORD_LIMIT
+#define TENANTS_HELD   10000
+
+static const char *const topics[] = {"usage"};
+
+void
+stage_set_fault(struct stage *stage, const char *text)
+{
+    if (stage->fault.class == ERR_NONE)
+        (void)err_set(&stage->fault, ERR_FATAL, "%s", text);
+}
+
+const char *
+stage_fault(const struct stage *stage)
+{
+    return stage->fault.class == ERR_NONE ? NULL : stage->fault.text;
+}
+
+void *
+stage_must(void *memory)
+{
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+struct text
+stage_keep(struct stage *stage, struct text text)
+{
+    (void)stage_must(arena_keep(stage->memory, &text) ? stage : NULL);
+    return text;
+}
+
+/* ---- made and freed ------------------------------------------------------------------------------- */
+
+static void
+begin(struct stage *stage)
+{
+    stage->under_way = NULL;
+    shard_begin(stage->shard, &(struct shard_start){.epoch = ++stage->db.epoch,
+                                                    .seq = stage->db.seq,
+                                                    .time_ms = stage->db.time_ms,
+                                                    .progress = &stage->db.progress,
+                                                    .policy = stage->db.policy,
+                                                    .enforcing = stage->db.enforcing});
+}
+
+struct stage *
+stage_new(const struct policy *policy)
+{
+    struct stage *stage = calloc(1, sizeof *stage);
+
+    if (stage == NULL)
+        return NULL;
+    settled_init(&stage->db, policy);
+    list_init(&stage->log, sizeof(struct logged), STAGE_RECORD_LIMIT);
+    list_init(&stage->commands, sizeof(struct stored_command), COMMAND_LIMIT);
+    list_init(&stage->topic, sizeof(struct topic_row), STAGE_ROW_LIMIT);
+    list_init(&stage->effects, sizeof(struct effect), EFFECT_LIMIT);
+    stage->memory = arena_new(STAGE_MEMORY);
+    stage->answers = arena_new(STAGE_MEMORY);
+    stage->spoken = arena_new(STAGE_MEMORY);
+    stage->decoder = decoder_new();
+    stage->setup = (struct shard_setup){.topic_count = 1,
+                                        .topics = topics,
+                                        .dedupe = true,
+                                        .dedupe_window_ms = STAGE_DEDUPE_MS,
+                                        .dedupe_records = DEDUPE_RECORDS,
+                                        .settle_memory = SETTLE_MEMORY,
+                                        .tenant_limit = TENANTS_HELD,
+                                        .metrics = &stage->metrics};
+    stage->shard = shard_new(&stage->setup);
+    if (stage->memory == NULL || stage->answers == NULL || stage->spoken == NULL ||
+        stage->decoder == NULL || stage->shard == NULL) {
+        stage_free(stage);
+        return NULL;
+    }
+    begin(stage);
+    return stage;
+}
+
+void
+stage_free(struct stage *stage)
+{
+    if (stage == NULL)
+        return;
+    shard_free(stage->shard);
+    decoder_free(stage->decoder);
+    settled_free(&stage->db);
+    list_free(&stage->log);
+    list_free(&stage->commands);
+    list_free(&stage->topic);
+    list_free(&stage->effects);
+    arena_free(stage->memory);
+    arena_free(stage->answers);
+    arena_free(stage->spoken);
+    free(stage);
+}
+
+/* ---- what is noticed ------------------------------------------------------------------------------- */
+
+static struct effect *
+add_effect(struct stage *stage, enum effect_kind kind)
+{
+    struct effect *effect = stage_must(list_add(&stage->effects));
+
+    effect->kind = kind;
+    return effect;
+}
+
+static struct text
+speak(struct stage *stage, struct text text)
+{
+    (void)stage_must(arena_keep(stage->spoken, &text) ? stage : NULL);
+    return text;
+}
+
+/* What of a state a gateway acts on: when it was said, and by whom, is not among it. */
+static uint64_t
+content_of(const struct scope_state *state)
+{
+    struct key128 sum = {0, 0};
+
+    for (size_t i = 0; i < state->count; i++) {
+        const struct restriction *one = &state->restrictions[i];
+        const int64_t numbers[] = {one->code, one->rank, one->ends_ms, one->resets_ms,
+                                   (int64_t)one->limit};
+        const struct text texts[] = {one->rule, one->reason, one->actor};
+
+        sum = identity_texts(identity_numbers(sum, numbers, sizeof numbers / sizeof numbers[0]),
+                             texts, 3);
+    }
+    return sum.low;
+}
+
+static void
+publish(struct stage *stage, const struct scope_state *state)
+{
+    const uint64_t content = content_of(state);
+    struct topic_row *row = NULL;
+
+    for (size_t i = 0; i < stage->topic.count && row == NULL; i++) {
+        struct topic_row *one = list_at(&stage->topic, i);
+
+        if (text_eq(one->scope, state->scope))
+            row = one;
+    }
+    if (row == NULL && state->count == 0)
+        return;
+    if (row == NULL) {
+        row = stage_must(list_add(&stage->topic));
+        *row = (struct topic_row){.scope = stage_keep(stage, state->scope),
+                                  .tenant = stage_keep(stage, state->tenant)};
+    } else if (row->content == content)
+        return;
+    row->content = content;
+    add_effect(stage, EFFECT_DECISION)->decision = stage_must(scope_copy(state, stage->spoken));
+}
+
+/* Everything that is there to be noticed becomes an effect. */
+static void
+listen(struct stage *stage)
+{
+    const struct settlement *settlement = stage->under_way;
+    struct scope_state *const *states;
+    const size_t count = shard_wanted(stage->shard, &states);
+
+    for (size_t i = 0; settlement != NULL && i < settlement->transitions.count; i++)
+        add_effect(stage, EFFECT_ALERT)->alert =
+            stage_must(transition_copy(list_at(&settlement->transitions, i), stage->spoken));
+    for (size_t i = 0; settlement != NULL && i < settlement->dead.count; i++) {
+        struct dead_letter *dead = &add_effect(stage, EFFECT_DEAD)->dead;
+
+        *dead = *(struct dead_letter *)list_at(&settlement->dead, i);
+        dead->tenant = speak(stage, dead->tenant);
+        dead->id = speak(stage, dead->id);
+    }
+    for (size_t i = 0; i < count; i++)
+        publish(stage, states[i]);
+    shard_wanted_taken(stage->shard, count);
+}
+
+struct effect *
+stage_effects(struct stage *stage, size_t *count)
+{
+    *count = stage->effects.count;
+    return stage->effects.at;
+}
+
+void
+stage_forget(struct stage *stage)
+{
+    list_clear(&stage->effects);
+    arena_clear(stage->spoken);
+}
+
+int64_t
+stage_time(const struct stage *stage)
+{
+    return shard_time(stage->shard);
+}
+
+/* ---- settled --------------------------------------------------------------------------------------- */
+
+void
+stage_pause(struct stage *stage)
+{
+    if (stage->under_way == NULL)
+        stage->under_way = shard_freeze(stage->shard);
+    listen(stage);
+}
+
+void
+stage_settle(struct stage *stage)
+{
+    if (stage->under_way == NULL)
+        stage_pause(stage);
+    if (stage->under_way == NULL)
+        return;
+    settled_apply(stage, stage->under_way);
+    stage->under_way = NULL;
+    shard_settled(stage->shard, NULL, 0);
+}
+
+static void
+make_room(struct stage *stage)
+{
+    stage_pause(stage);
+    stage_settle(stage);
+}
+
+/* ---- what happens ---------------------------------------------------------------------------------- */
+
+static void
+load_tenant(struct stage *stage, struct text name)
+{
+    struct tenant_load load;
+
+    if (shard_knows(stage->shard, name))
+        return;
+    settled_load(stage, name, shard_time(stage->shard), &load);
+    (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
+}
+
+void
+stage_advance(struct stage *stage, int64_t now_ms)
+{
+    while (!shard_advance(stage->shard, now_ms))
+        make_room(stage);
+}
+
+static struct record
+record_of(const struct logged *logged)
+{
+    return (struct record){.offset = logged->offset,
+                           .time_ms = logged->time_ms,
+                           .append_time = true,
+                           .value = logged->value};
+}
+
+/* The worker's way with one record, a tenant's load included. */
+static void
+read_record(struct stage *stage, const struct logged *logged)
+{
+    const struct record record = record_of(logged);
+    struct event event;
+    struct dead dead;
+    int32_t index = 0;
+
+    stage_advance(stage, record.time_ms);
+    if (shard_full(stage->shard))
+        make_room(stage);
+    shard_record(stage->shard, &record);
+    decoder_open(stage->decoder, &record);
+    for (enum decoded decoded = decoder_next(stage->decoder, &event, &dead); decoded != DECODED_END;
+         decoded = decoder_next(stage->decoder, &event, &dead), index++) {
+        if (decoded == DECODED_IGNORED)
+            shard_ignored(stage->shard, &record);
+        else if (decoded == DECODED_DEAD)
+            (void)shard_dead(stage->shard, &record, index, &event, &dead);
+        else if (shard_event(stage->shard, &record, index, &event) == APPLIED_UNKNOWN) {
+            load_tenant(stage, event.tenant);
+            shard_parked(stage->shard, &record, index, &event);
+        }
+    }
+    shard_fingerprint(stage->shard, 0, record_fingerprint(&record));
+    shard_record_end(stage->shard, &record);
+}
+
+void
+stage_record(struct stage *stage, struct text id, struct text value)
+{
+    struct logged *logged = list_add(&stage->log);
+
+    if (logged == NULL) {
+        stage_set_fault(stage, "a scenario may have 200,000 events");
+        return;
+    }
+    *logged = (struct logged){.id = stage_keep(stage, id),
+                              .value = stage_keep(stage, value),
+                              .offset = (int64_t)stage->log.count - 1,
+                              .time_ms = stage_time(stage)};
+    read_record(stage, logged);
+}
+
+size_t
+stage_record_count(const struct stage *stage)
+{
+    return stage->log.count;
+}
+
+bool
+stage_repeat(struct stage *stage, struct text id, size_t from)
+{
+    const size_t until = stage->log.count;
+    bool found = false;
+
+    for (size_t i = id.at == NULL ? from : 0; i < until; i++) {
+        const struct logged original = *(struct logged *)list_at(&stage->log, i);
+
+        if (id.at != NULL && !text_eq(original.id, id))
+            continue;
+        found = true;
+        stage_record(stage, original.id, original.value);
+    }
+    return found;
+}
+
+/* ---- what operators say ---------------------------------------------------------------------------- */
+
+static void
+apply_command(struct stage *stage, size_t index)
+{
+    const struct stored_command *command = list_at(&stage->commands, index);
+    struct tenant_load load;
+
+    switch (command->kind) {
+    case COMMAND_TENANT:
+    case COMMAND_WORD:
+        settled_load(stage, command->tenant, stage_time(stage), &load);
+        if (shard_knows(stage->shard, command->tenant))
+            shard_contract(stage->shard, &load);
+        else
+            (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
+        break;
+    case COMMAND_POLICY:
+        shard_policy(stage->shard, command->policy);
+        break;
+    case COMMAND_ENFORCE:
+        shard_enforce(stage->shard, command->on);
+        break;
+    case COMMAND_RETRY:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    shard_command_done(stage->shard, (int64_t)index + 1, NULL);
+}
+
+static void
+store_command(struct stage *stage, struct stored_command command)
+{
+    struct stored_command *row = list_add(&stage->commands);
+
+    if (row == NULL) {
+        stage_set_fault(stage, "a scenario may have 100,000 changes");
+        return;
+    }
+    *row = command;
+    apply_command(stage, stage->commands.count - 1);
+}
+
+const json_t *
+stage_contract_of(const struct stage *stage, struct text tenant)
+{
+    const struct tenant_row *row = settled_tenant(&stage->db, tenant);
+
+    return row == NULL ? NULL : row->contract;
+}
+
+/* What `tripmeter tenant set` would do with it. */
+static bool
+read_contract(struct stage *stage, json_t *contract, struct tenant_spec *spec,
+              const struct zone **zone, struct err *why)
+{
+    char *json = json_dumps(contract, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    bool good = json != NULL && tenant_spec_parse(text_of(json), stage->memory, spec, why) &&
+                tenant_spec_check(spec, stage->db.policy, why);
+
+    free(json);
+    if (good && spec->zone.size > 0) {
+        *zone = zones_get(spec->zone, why);
+        good = *zone != NULL;
+    }
+    return good;
+}
+
+void
+stage_contract(struct stage *stage, struct text tenant, json_t *contract)
+{
+    struct tenant_row *row = settled_tenant_made(stage, tenant);
+    struct tenant_spec spec = {.plan = {NULL, 0}};
+    const struct zone *zone = NULL;
+    struct err why = {.class = ERR_NONE};
+
+    if (!read_contract(stage, contract, &spec, &zone, &why)) {
+        add_effect(stage, EFFECT_REFUSED)->refusal = speak(stage, text_of(why.text));
+        return;
+    }
+    json_decref(row->contract);
+    row->contract = json_incref(contract);
+    row->spec = spec;
+    row->zone = zone;
+    row->version++;
+    store_command(stage, (struct stored_command){.kind = COMMAND_TENANT, .tenant = row->name});
+}
+
+void
+stage_word(struct stage *stage, struct text tenant, const struct operator_word *word)
+{
+    struct tenant_row *row = settled_tenant_made(stage, tenant);
+    size_t at = 0;
+
+    while (at < row->word_count && !text_eq(row->words[at].scope, word->scope))
+        at++;
+    if (at == STAGE_WORD_LIMIT) {
+        stage_set_fault(stage, "a tenant may have 64 operator's words");
+        return;
+    }
+    row->word_count += at == row->word_count;
+    row->words[at] = *word;
+    row->words[at].since_ms = stage_time(stage);
+    row->words[at].scope = stage_keep(stage, word->scope);
+    row->words[at].actor = stage_keep(stage, word->actor);
+    row->words[at].reason = stage_keep(stage, word->reason);
+    store_command(stage, (struct stored_command){.kind = COMMAND_WORD, .tenant = row->name});
+}
+
+void
+stage_policy(struct stage *stage, const struct policy *policy)
+{
+    store_command(stage, (struct stored_command){.kind = COMMAND_POLICY, .policy = policy});
+}
+
+void
+stage_enforce(struct stage *stage, bool on)
+{
+    store_command(stage, (struct stored_command){.kind = COMMAND_ENFORCE, .on = on});
+}
+
+/* ---- a restart -------------------------------------------------------------------------------------- */
+
+/* What is in the tail, as far as duplicates are looked for. */
+static void
+read_tail(struct stage *stage)
+{
+    const int64_t since_ms = stage->db.progress.time_ms - STAGE_DEDUPE_MS;
+
+    for (size_t i = 0; i < (size_t)stage->db.progress.next; i++) {
+        const struct logged *logged = list_at(&stage->log, i);
+        const struct record record = record_of(logged);
+        struct event event;
+        struct dead dead;
+
+        if (logged->time_ms < since_ms)
+            continue;
+        shard_record(stage->shard, &record);
+        decoder_open(stage->decoder, &record);
+        for (enum decoded decoded = decoder_next(stage->decoder, &event, &dead);
+             decoded != DECODED_END; decoded = decoder_next(stage->decoder, &event, &dead))
+            if (decoded == DECODED_EVENT && !logged->dead &&
+                !shard_tail(stage->shard, &record, &event))
+                abort();
+    }
+}
+
+void
+stage_restart(struct stage *stage)
+{
+    begin(stage);
+    for (size_t i = 0; i < stage->db.tenants.count; i++) {
+        const struct tenant_row *row = *(struct tenant_row **)list_at(&stage->db.tenants, i);
+
+        if (row->restricted || row->due_ms <= stage->db.time_ms)
+            load_tenant(stage, row->name);
+    }
+    /* What stands on the topic is a stranger's to the new owner: it says what is true now. */
+    for (size_t i = 0; i < stage->topic.count; i++) {
+        const struct topic_row *row = list_at(&stage->topic, i);
+
+        load_tenant(stage, row->tenant);
+        shard_declare(stage->shard, row->scope, row->tenant);
+    }
+    read_tail(stage);
+    for (size_t i = (size_t)stage->db.commands; i < stage->commands.count; i++)
+        apply_command(stage, i);
+    for (size_t i = (size_t)stage->db.progress.next; i < stage->log.count; i++)
+        read_record(stage, list_at(&stage->log, i));
+}
+
+/* ---- what came of it -------------------------------------------------------------------------------- */
+
+struct tenant *
+stage_tenant(struct stage *stage, struct text name)
+{
+    struct tenant_load load;
+
+    settled_load(stage, name, stage_time(stage), &load);
+    return stage_must(tenant_new(&load, identity_one(name), stage->setup.shard, stage->db.policy,
+                                 stage_time(stage)));
+}
+
+const struct period_total *
+stage_total(const struct stage *stage, struct text tenant, struct text project, int64_t at_ms)
+{
+    for (size_t i = 0; i < stage->db.totals.count; i++) {
+        const struct period_total *row = list_at(&stage->db.totals, i);
+
+        if (text_eq(row->tenant, tenant) && text_eq(row->project, project) &&
+            at_ms >= row->start_ms && at_ms < row->end_ms)
+            return row;
+    }
+    return NULL;
+}

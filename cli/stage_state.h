@@ -1,0 +1,99 @@
+/* The inside of a stage, shared by cli/stage.c (what happens) and cli/stage_store.c (what Postgres
+ * would hold), and by nobody else. */
+#ifndef CLI_STAGE_STATE_H
+#define CLI_STAGE_STATE_H
+
+#include "cli/stage.h"
+#include "ingest/decode.h"
+
+#define STAGE_ROW_LIMIT  100000 /* of each table */
+#define STAGE_WORD_LIMIT 64     /* operator's words of a tenant */
+#define STAGE_DEDUPE_MS  (15 * CLOCK_MINUTE_MS)
+
+struct logged {
+    struct text id;
+    struct text value;
+    int64_t offset;
+    int64_t time_ms;
+    bool dead; /* a dead letter of it is settled */
+};
+
+/* What the tables of Postgres say of one tenant. */
+struct tenant_row {
+    struct text name;
+    json_t *contract; /* NULL: none */
+    struct tenant_spec spec;
+    int64_t version;
+    const struct zone *zone; /* of the contract; NULL: the policy's */
+    struct operator_word words[STAGE_WORD_LIMIT];
+    size_t word_count;
+    int64_t due_ms;
+    bool restricted;
+};
+
+/* What is settled. */
+struct settled {
+    int64_t epoch;
+    int64_t seq;
+    int64_t time_ms;
+    bool enforcing;
+    const struct policy *policy;
+    struct progress progress;
+    struct list totals;  /* struct period_total, in order of period */
+    struct list facts;   /* struct period_total: what the facts of a period sum to */
+    struct list quotas;  /* struct quota_memory */
+    struct list tenants; /* struct tenant_row * */
+    int64_t commands;    /* the newest one applied */
+};
+
+/* What an operator stored and the engine applies, in order. */
+struct stored_command {
+    enum command_kind kind;
+    struct text tenant;
+    const struct policy *policy;
+    bool on;
+};
+
+struct topic_row { /* the last state of a scope on the control topic */
+    struct text scope;
+    struct text tenant;
+    uint64_t content;
+};
+
+struct stage {
+    struct arena *memory;  /* lives as long as the stage */
+    struct arena *answers; /* of one load */
+    struct arena *spoken;  /* of the effects */
+    struct metric_set metrics;
+    struct shard_setup setup;
+    struct shard *shard;
+    struct decoder *decoder;
+    struct settled db;
+    struct list log;              /* struct logged */
+    struct list commands;         /* struct stored_command, by id - 1 */
+    struct list topic;            /* struct topic_row */
+    struct list effects;          /* struct effect */
+    struct settlement *under_way; /* handed out, not committed yet; NULL: none */
+    struct err fault;
+};
+
+/* The first fault stays. */
+void stage_set_fault(struct stage *stage, const char *text);
+/* What a list or an arena gave; a fault is set and the process ends when memory is short. */
+void *stage_must(void *memory);
+struct text stage_keep(struct stage *stage, struct text text);
+
+/* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
+void settled_init(struct settled *db, const struct policy *policy);
+void settled_free(struct settled *db);
+/* NULL: nothing is known of it. */
+struct tenant_row *settled_tenant(const struct settled *db, struct text name);
+/* Made when it is not there. */
+struct tenant_row *settled_tenant_made(struct stage *stage, struct text name);
+/* A settlement is committed. */
+void settled_apply(struct stage *stage, const struct settlement *settlement);
+/* What a load answers: everything the home shard needs. Texts live in the stage. */
+void settled_load(struct stage *stage, struct text name, int64_t after_ms,
+                  struct tenant_load *load);
+
+#endif
