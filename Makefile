@@ -49,11 +49,11 @@ SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c engine/*.c
 CXXSRC := $(wildcard ingest/*.cc)
 ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
-HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h)
+HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h tests/campaign/*.h)
 # What lint reads: all C that is ours.
-C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c)
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c tests/campaign/*.c)
 # What the integration tests and the bench run.
-PROGRAMS := tripmeter kafka_tool control_driver follower bench_tool
+PROGRAMS := tripmeter kafka_tool control_driver follower bench_tool campaign_worker
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 # Targets that install packages first compile in a second make, which finds what the first brought.
@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check campaign scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -102,11 +102,21 @@ integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (T
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  $(PYTHON) tests/run_integration.py $(TESTS)
 
-test: deps-test ## everything: unit tests, the same with sanitizers, integration
+test: deps-test ## everything: unit tests, the same with sanitizers, campaign, integration
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory detector-vectors
 	@$(MAKE) --no-print-directory MODE=asan check
+	@$(MAKE) --no-print-directory campaign
 	@$(MAKE) --no-print-directory integration
+
+# 500 disruptions take half a minute; DISRUPTIONS=10000 a quarter of an hour. The seed is printed; SEED= repeats its plan.
+DISRUPTIONS ?= 500
+
+campaign: deps-check ## disrupt workers that settle, and compare every total (DISRUPTIONS=10000 SEED=n)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter campaign_worker)
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter CAMPAIGN_WORKER=$(CURDIR)/$(OUT)/campaign_worker \
+	  tests/env/with_postgres.sh tests/campaign/campaign.py --disruptions $(DISRUPTIONS) \
+	  $(if $(SEED),--seed $(SEED))
 
 bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick --rounds 1"; --save)
 	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
@@ -205,6 +215,9 @@ $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripme
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/bench_tool: $(call obj,$(wildcard tests/bench/*.c)) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/campaign_worker: $(call obj,$(wildcard tests/campaign/*.c)) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/follower: $(call obj,tests/gateway/follower.c)

@@ -9,7 +9,9 @@
 /* What the engine asks of every session. A value in the connection string's `options` loses. */
 static const char session_settings[] =
     "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';"
-    "SET statement_timeout = '30s'; SET synchronous_commit = 'on'; SET timezone = 'UTC';"
+    "SET statement_timeout = '30s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
+    "SET tcp_keepalives_count = 3; SET tcp_user_timeout = '15s'; SET synchronous_commit = 'on'; "
+    "SET timezone = 'UTC';"
     "SET datestyle = 'ISO'; SET client_min_messages = 'warning'";
 
 #define PG_OLDEST 140000
@@ -279,6 +281,7 @@ pg_error(struct pg *pg, const PGresult *result, struct err *why)
         result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
     look_broken(pg);
+    pg->lock_timeout = strcmp(state, "55P03") == 0;
     if (text == NULL)
         return err_set(why, ERR_RETRY, "%s: connection lost or no answer", pg->where);
     const enum err_class class = class_of_state(state);

@@ -18,6 +18,7 @@
 struct pg {
     PGconn *conn;
     bool broken;
+    bool lock_timeout; /* what failed last, failed because a lock was not to be had */
     int64_t answer_ms; /* how long an answer may take: PG_ANSWER_MS */
     char where[256];   /* "database tripmeter on 127.0.0.1:5432" */
 };

@@ -112,6 +112,26 @@ store_rollback(struct store *store)
         (void)pg_run(&store->pg, "ROLLBACK", &ignored);
 }
 
+/* A client that is stopped, or gone without a word, between two statements of a pipeline holds its
+ * locks for as long as it pleases: to the server it is active, so that no timeout of a session ends
+ * it.  Its shard could not be claimed, nor any alert be written that it was about to write. What it
+ * had sent is rolled back, and if it comes back it sends it again or is fenced. */
+void
+store_end_silent(struct store *store)
+{
+    struct err ignored;
+
+    if (!store->pg.lock_timeout || store->pg.broken)
+        return;
+    (void)pg_run(&store->pg,
+                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                 " WHERE usename = session_user AND datname = current_database()"
+                 " AND state = 'active' AND wait_event = 'ClientRead'"
+                 " AND state_change < clock_timestamp() - interval '5 s'",
+                 &ignored);
+    store->pg.lock_timeout = false;
+}
+
 /* ---- layout ------------------------------------------------------------------------------------ */
 
 static bool

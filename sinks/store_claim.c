@@ -135,6 +135,7 @@ store_claim(struct store *store, const char *owner, struct claim *claim, struct 
         return err_set(why, ERR_RETRY, "failpoint claim_after");
     }
     store_rollback(store);
+    store_end_silent(store);
     return err_wrap(why, "claiming shard %d", (int)claim->shard);
 }
 

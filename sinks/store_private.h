@@ -68,6 +68,9 @@ PGresult *store_query(struct store *store, const char *sql, struct err *why);
 bool store_begin(struct store *store, struct err *why);
 bool store_commit(struct store *store, struct err *why);
 void store_rollback(struct store *store);
+/* After a lock that was not to be had: ends sessions whose client fell silent in the middle of a
+ * settlement. */
+void store_end_silent(struct store *store);
 
 /* ---- loaded tenants (store_load.c) --------------------------------------------------------------- */
 /* Where the next tenant's rows begin in each answer. */

@@ -346,6 +346,7 @@ clean_up(struct store *store)
     }
     if (PQtransactionStatus(store->pg.conn) != PQTRANS_IDLE)
         store_rollback(store);
+    store_end_silent(store);
 }
 
 enum settled
@@ -377,7 +378,9 @@ store_settle(struct store *store, const struct config *config, const struct sett
     }
     take_answers(store, &answers, result);
     if (failpoint(FAIL_settle_commit_answered, -1)) {
-        answers.committed = false;
+        PQclear(answers.error);
+        PQclear(answers.periods);
+        answers = (struct answers){.sent_count = 0};
         store->pg.broken = true;
     }
     const enum settled outcome = judge(store, settlement, &answers, result, why);

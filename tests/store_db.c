@@ -144,6 +144,16 @@ db_reopen(struct db *db)
 }
 
 void
+db_as_owner(struct db *db)
+{
+    char sql[128];
+
+    (void)snprintf(sql, sizeof sql, "ALTER DATABASE %s RESET role", db->name);
+    CU_ASSERT_FATAL(on_server(sql));
+    db_reopen(db);
+}
+
+void
 db_end(struct db *db)
 {
     char sql[128];

@@ -21,6 +21,8 @@ void db_begin(struct db *db);
 void db_end(struct db *db);
 /* Closes the store and opens it again. */
 void db_reopen(struct db *db);
+/* The same with the rights of the server's owner, as who may end other sessions of that user. */
+void db_as_owner(struct db *db);
 /* Ends the store's session in the server. */
 void db_kill_store(struct db *db);
 /* An empty database without the schema; the store stays NULL. */

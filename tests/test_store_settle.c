@@ -295,6 +295,37 @@ test_lock_timeout(void)
     db_end(&db);
 }
 
+/* Its client is stopped, or its machine gone, between two statements of a settlement: active to the
+ * server, so that idle_in_transaction_session_timeout does not end it. */
+static void
+test_silent_in_pipeline(void)
+{
+    struct settle_result result;
+    struct err why;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+    PGconn *const silent = db_connect(&db);
+    struct claim next = {.shard = 0, .epoch = -1, .seq = -1};
+
+    settlement_book(one, "acme", 5, 1);
+    db_as_owner(&db);
+    CU_ASSERT(PQenterPipelineMode(silent) == 1);
+    CU_ASSERT(PQsendQueryParams(silent, "BEGIN", 0, NULL, NULL, NULL, NULL, 0) == 1);
+    CU_ASSERT(PQsendQueryParams(silent, "SELECT FROM tripmeter.shard FOR UPDATE", 0, NULL, NULL,
+                                NULL, NULL, 0) == 1);
+    CU_ASSERT(PQsendFlushRequest(silent) == 1 && PQflush(silent) == 0);
+    PQclear(PQgetResult(silent));
+    CHECK_INT("row locked for long", settle(one, &result), SETTLE_UNKNOWN);
+    CHECK_INT("the silent one is gone", settle(one, &result), SETTLED);
+    CU_ASSERT(store_claim(db.store, "other", &next, arena, &why));
+    check_one_booking(1);
+    PQfinish(silent);
+    settlement_free(one);
+    db_end(&db);
+}
+
 /* ---- amounts ----------------------------------------------------------------------------------- */
 
 static void
@@ -389,6 +420,7 @@ static CU_TestInfo tests[] = {
     {"a lost connection loses nothing and books nothing twice", test_connection_lost},
     {"killed with COMMIT under way", test_killed_in_flight},
     {"a lock that is held long is no error", test_lock_timeout},
+    {"a client that fell silent in a settlement is not waited for", test_silent_in_pipeline},
     {"amounts are exact to the nano", test_to_the_nano},
     {"a settlement without offsets is fenced too", test_no_offset},
     CU_TEST_INFO_NULL,
