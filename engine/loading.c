@@ -241,9 +241,14 @@ loading_ahead_wait(struct worker *worker, int timeout_ms)
 {
     const int64_t until_ms = worker_mono_ms() + timeout_ms;
 
-    while (worker->ahead.count > 0 && worker_mono_ms() < until_ms)
-        if (!loading_turn(worker, (int)(until_ms - worker_mono_ms())) && worker->loading_shard < 0)
+    while (worker->ahead.count > 0) {
+        const int64_t left_ms = until_ms - worker_mono_ms();
+
+        if (!loading_turn(worker, left_ms > 0 ? (int)left_ms : 0) && worker->loading_shard < 0)
             break;
+        if (left_ms <= 0)
+            break;
+    }
     list_clear(&worker->ahead);
 }
 

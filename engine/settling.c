@@ -38,6 +38,18 @@ settling_freeze(struct worker *worker, bool all)
     }
 }
 
+bool
+settling_overdue(const struct worker *worker)
+{
+    const int64_t before_ms = worker_mono_ms() - worker->setup.config->settle.interval_ms;
+
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].state == HELD_RUNNING && worker->held[i].parked > 0 &&
+            worker->held[i].frozen == NULL && worker->held[i].freeze_at_ms < before_ms)
+            return true;
+    return false;
+}
+
 static void
 drop_ghost(struct worker *worker, const struct settlement *frozen)
 {

@@ -11,6 +11,7 @@
 
 #define TAKE_AT_MOST   1000
 #define IDLE_WAIT_MS   10
+#define PARK_WAIT_MS   1
 #define LOAD_WAIT_MS   200 /* a healthy database answers within this: no event is parked for long */
 #define TICK_MS        100
 #define VIEW_MS        500
@@ -358,7 +359,11 @@ load_ahead(struct worker *worker, const struct arrival *arrivals, size_t count)
             continue;
         loading_ahead(worker, held, record->key);
     }
-    loading_ahead_wait(worker, LOAD_WAIT_MS);
+    /* Nobody's decision waits for the load of another tenant: the events of those that come are
+     * parked for a moment. But who is behind would park too much, and where events are parked again
+     * and again nothing would be settled: then the batch waits. */
+    loading_ahead_wait(worker,
+                       count == TAKE_AT_MOST || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
 }
 
 static void
@@ -388,10 +393,10 @@ turn(struct worker *worker)
     membership(worker);
     settling_replies(worker, 0);
     claims_ask(worker);
-    (void)loading_turn(worker, worker->parked.count > 0 ? LOAD_WAIT_MS : 0);
+    (void)loading_turn(worker, settling_overdue(worker) ? LOAD_WAIT_MS : 0);
     if (worker->assign && consumer_assign(worker->consumer, &why))
         worker->assign = false;
-    take_batch(worker, IDLE_WAIT_MS);
+    take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
     if (worker_mono_ms() >= worker->tick_at_ms) {
         worker->tick_at_ms = worker_mono_ms() + TICK_MS;
         tick(worker);

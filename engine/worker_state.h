@@ -147,7 +147,8 @@ bool loading_turn(struct worker *worker, int timeout_ms);
 /* The tenant of this event must be loaded; false when there is no room to park it. */
 bool loading_park(struct worker *worker, struct held *held, const struct record *record,
                   int32_t index, struct text tenant);
-/* Tenants of the batch in hand, before it is applied; loading_ahead_wait waits a moment for them. */
+/* Tenants of the batch in hand, before it is applied; loading_ahead_wait
+ * asks for them and waits at most so long. */
 void loading_ahead(struct worker *worker, const struct held *held, struct text tenant);
 void loading_ahead_wait(struct worker *worker, int timeout_ms);
 bool loading_errand(struct worker *worker, const struct errand *errand);
@@ -167,6 +168,8 @@ void apply_fingerprints(struct worker *worker, struct held *held);
 /* ---- engine/settling.c ------------------------------------------------------------------------------- */
 /* Freezes what is due (`all`: everything open) and hands it over. */
 void settling_freeze(struct worker *worker, bool all);
+/* What is parked has held up a settlement for longer than an interval. */
+bool settling_overdue(const struct worker *worker);
 /* Takes back what the settler has, waiting up to timeout_ms for the first. */
 void settling_replies(struct worker *worker, int timeout_ms);
 /* Waits until the shard has nothing frozen (and, with `all`, nothing open). False when it was lost
