@@ -80,6 +80,9 @@ class Result(unittest.TestResult):
         if self.trouble:
             for engine in Engine.all[self.engines:]:
                 print(f"--- the end of {engine.log}\n{engine.tail()}")
+        # What a test leaves running would take processors and connections from those to come.
+        for engine in Engine.all[self.engines:]:
+            engine.kill()
         sys.stdout.flush()
         self.trouble = []
 

@@ -67,7 +67,7 @@ create() {
     run tee -a "$place/data/postgresql.conf" >/dev/null <<EOC
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$place'
-max_connections = 100
+max_connections = 200
 log_line_prefix = '%m [%p] %a '
 timezone = 'UTC'
 EOC
