@@ -155,6 +155,7 @@ class PolicyTest(Story):
         self.begin()
         self.start()
         self.calls("acme", 1)
+        self.job.await_settled()
         with open(self.engine.config, encoding="utf-8") as file:
             good = file.read()
         with open(self.engine.config, "w", encoding="utf-8") as out:

@@ -259,6 +259,7 @@ class TurnTest(unittest.TestCase):
 
     def begin(self, zone, midnight):
         story = LimitStory()
+        self.addCleanup(story.doCleanups)
         story.zone = zone
         story.midnight = datetime.datetime.fromisoformat(midnight)
         # When, by the clock on the wall, the engine's clock shows midnight.

@@ -29,6 +29,7 @@ class Story(unittest.TestCase):
         self.job = Job(env, **{"partitions": 2, "policy": self.POLICY,
                                **alerts_to(env, self.name), **settings})
         self.engine = self.job.engine()
+        self.addCleanup(self.engine.kill)
         self.gateway = Gateway(self.job)
         self.numbers = 0
 
