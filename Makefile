@@ -164,8 +164,10 @@ strict-%: deps-lint
 	  $(addprefix build/strict-$*/,$(PROGRAMS) run_all)
 
 lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc and clang, clang-tidy, cppcheck, layering
-	clang-format --dry-run -Werror $(C_FILES) $(CXXSRC) $(HDR)
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	@echo 'clang-format: $(words $(C_FILES) $(CXXSRC) $(HDR)) files'
+	@clang-format --dry-run -Werror $(C_FILES) $(CXXSRC) $(HDR)
+	@echo 'cppcheck: $(words $(C_FILES)) files'
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --error-exitcode=1 -I. --suppress=missingIncludeSystem $(C_FILES)
 	@echo 'clang-tidy: $(words $(C_FILES)) files'
 	@printf '%s\n' $(C_FILES) | \

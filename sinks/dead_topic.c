@@ -12,7 +12,7 @@
 #define BATCH_LIMIT 1000
 #define FLUSH_MS    2000
 
-#define RETRY_MS 2000
+#define RETRY_MS    2000
 #define METADATA_MS 5000
 
 struct dead_topic {
