@@ -1,6 +1,7 @@
 /* Protects: what a customer would notice, told as scenario files (tests/scenarios/); and the language
  * they are told in: what is wrong in a file is named with its place, what is not as expected too. */
 #include "cli/scenario.h"
+#include "config/file.h"
 #include "tests/findings_check.h"
 
 #include <dirent.h>
@@ -62,6 +63,42 @@ test_files(void)
     CU_ASSERT_TRUE(count > 0);
     for (size_t i = 0; i < count; i++)
         play(names[i]);
+}
+
+/* The example of the manual is what it says: the first block of code in it, played. */
+static void
+test_manual(void)
+{
+    static const char fence[] = "```\n";
+    const char *file = "docs/scenarios.md";
+    struct findings findings = {.arena = NULL};
+    struct err why = {.class = ERR_NONE};
+    struct arena *arena = arena_new((size_t)4 << 20);
+    struct scenario *scenario = NULL;
+    struct text page;
+
+    REQUIRE(arena);
+    CU_ASSERT_TRUE_FATAL(file_read(file, SCENARIO_SIZE_LIMIT, arena, &page, &why));
+    /* Read-only by promise: the arena's own copy. */
+    char *text = arena_take(arena, page.size + 1);
+
+    REQUIRE(text);
+    memcpy(text, page.at, page.size);
+    char *from = strstr(text, fence);
+
+    REQUIRE(from);
+    char *until = strstr(from + strlen(fence), fence);
+
+    REQUIRE(until);
+    /* What stands before it becomes empty lines, so that failures name the manual's. */
+    for (char *c = text; c < from + strlen(fence); c++)
+        *c = *c == '\n' ? '\n' : ' ';
+    scenario = scenario_parse(file, (struct text){text, (size_t)(until - text)}, NULL, &findings);
+    CHECK_INT(file, scenario != NULL && scenario_play(scenario, &findings), true);
+    report(&findings);
+    scenario_free(scenario);
+    findings_free(&findings);
+    arena_free(arena);
 }
 
 /* ---- the language --------------------------------------------------------------------------------- */
@@ -214,6 +251,7 @@ test_differences(void)
 
 static CU_TestInfo tests[] = {
     {"every file of " FOLDER, test_files},
+    {"the example of docs/scenarios.md", test_manual},
     {"what cannot be read is named with its place", test_refused},
     {"what is not as expected too", test_differences},
     CU_TEST_INFO_NULL,
