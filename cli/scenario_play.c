@@ -94,7 +94,7 @@ play_limit(struct player *player, const struct statement *statement)
     (void)snprintf(word, sizeof word, "%s=%s", statement->subjects[1].text.at,
                    statement->subjects[2].text.at);
     if (of == NULL)
-        (void)finding_error(player->differences, project->at,
+        (void)finding_error(player->differences, statement->at,
                             "the tenant has not declared this project");
     else if (!contract_limit(json_object_get(of, "limits"), word, &why))
         complain(player, statement->subjects[1].at, &why);

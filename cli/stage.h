@@ -54,7 +54,7 @@ size_t stage_record_count(const struct stage *stage);
 /* The contract of a tenant as it stands, to be copied and changed; NULL: it has none. */
 const json_t *stage_contract_of(const struct stage *stage, struct text tenant);
 /* The next version of it, unless the policy refuses it, which is an effect. */
-void stage_contract(struct stage *stage, struct text tenant, json_t *spec);
+void stage_contract(struct stage *stage, struct text tenant, json_t *contract);
 /* An operator's word for a scope of a tenant; it replaces an earlier one. */
 void stage_word(struct stage *stage, struct text tenant, const struct operator_word *word);
 void stage_policy(struct stage *stage, const struct policy *policy);

@@ -1,5 +1,5 @@
-/* The inside of a stage, shared by cli/stage.c (what happens) and cli/stage_store.c (what Postgres
- * would hold), and by nobody else. */
+/* The inside of a stage, shared by cli/stage.c (what happens), cli/stage_command.c (what
+ * operators say) and cli/stage_store.c (what Postgres would hold), and by nobody else. */
 #ifndef CLI_STAGE_STATE_H
 #define CLI_STAGE_STATE_H
 
@@ -82,6 +82,13 @@ void stage_set_fault(struct stage *stage, const char *text);
 /* What a list or an arena gave; a fault is set and the process ends when memory is short. */
 void *stage_must(void *memory);
 struct text stage_keep(struct stage *stage, struct text text);
+struct effect *stage_add_effect(struct stage *stage, enum effect_kind kind);
+/* A text that lives as long as the effects. */
+struct text stage_speak(struct stage *stage, struct text text);
+
+/* ---- cli/stage_command.c ----------------------------------------------------------------------- */
+/* The effect of a stored command, by its place in the list. */
+void stage_apply(struct stage *stage, size_t index);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

@@ -50,13 +50,15 @@ test_files(void)
     size_t count = 0;
 
     REQUIRE(folder);
-    /* Nobody else reads this folder's stream. */
-    for (struct dirent *entry = readdir(folder); entry != NULL && count < FILE_LIMIT;
-         entry = readdir(folder)) { /* NOLINT(concurrency-mt-unsafe) */
+    /* Nobody else reads from this stream. */
+    struct dirent *entry = readdir(folder); /* NOLINT(concurrency-mt-unsafe) */
+
+    while (entry != NULL && count < FILE_LIMIT) {
         const char *end = strrchr(entry->d_name, '.');
 
         if (end != NULL && strcmp(end, ".scenario") == 0 && strlen(entry->d_name) < 200)
             (void)snprintf(names[count++], NAME_ROOM, FOLDER "%.200s", entry->d_name);
+        entry = readdir(folder); /* NOLINT(concurrency-mt-unsafe) */
     }
     (void)closedir(folder);
     qsort(names, count, NAME_ROOM, compare_names);

@@ -1,0 +1,125 @@
+#include "cli/stage_state.h"
+
+#include "config/tenant_spec.h"
+#include "config/zones.h"
+
+#include <stdlib.h>
+
+void
+stage_apply(struct stage *stage, size_t index)
+{
+    const struct stored_command *command = list_at(&stage->commands, index);
+    struct tenant_load load;
+
+    switch (command->kind) {
+    case COMMAND_TENANT:
+    case COMMAND_WORD:
+        settled_load(stage, command->tenant, stage_time(stage), &load);
+        if (shard_knows(stage->shard, command->tenant))
+            shard_contract(stage->shard, &load);
+        else
+            (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
+        break;
+    case COMMAND_POLICY:
+        shard_policy(stage->shard, command->policy);
+        break;
+    case COMMAND_ENFORCE:
+        shard_enforce(stage->shard, command->on);
+        break;
+    case COMMAND_RETRY:
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    shard_command_done(stage->shard, (int64_t)index + 1, NULL);
+}
+
+static void
+store_command(struct stage *stage, struct stored_command command)
+{
+    struct stored_command *row = list_add(&stage->commands);
+
+    if (row == NULL) {
+        stage_set_fault(stage, "a scenario may have 100,000 changes");
+        return;
+    }
+    *row = command;
+    stage_apply(stage, stage->commands.count - 1);
+}
+
+const json_t *
+stage_contract_of(const struct stage *stage, struct text tenant)
+{
+    const struct tenant_row *row = settled_tenant(&stage->db, tenant);
+
+    return row == NULL ? NULL : row->contract;
+}
+
+/* What `tripmeter tenant set` would do with it. */
+static bool
+read_contract(struct stage *stage, json_t *contract, struct tenant_spec *spec,
+              const struct zone **zone, struct err *why)
+{
+    char *json = json_dumps(contract, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    bool good = json != NULL && tenant_spec_parse(text_of(json), stage->memory, spec, why) &&
+                tenant_spec_check(spec, stage->db.policy, why);
+
+    free(json);
+    if (good && spec->zone.size > 0) {
+        *zone = zones_get(spec->zone, why);
+        good = *zone != NULL;
+    }
+    return good;
+}
+
+void
+stage_contract(struct stage *stage, struct text tenant, json_t *contract)
+{
+    struct tenant_row *row = settled_tenant_made(stage, tenant);
+    struct tenant_spec spec = {.plan = {NULL, 0}};
+    const struct zone *zone = NULL;
+    struct err why = {.class = ERR_NONE};
+
+    if (!read_contract(stage, contract, &spec, &zone, &why)) {
+        stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(why.text));
+        return;
+    }
+    json_decref(row->contract);
+    row->contract = json_incref(contract);
+    row->spec = spec;
+    row->zone = zone;
+    row->version++;
+    store_command(stage, (struct stored_command){.kind = COMMAND_TENANT, .tenant = row->name});
+}
+
+void
+stage_word(struct stage *stage, struct text tenant, const struct operator_word *word)
+{
+    struct tenant_row *row = settled_tenant_made(stage, tenant);
+    size_t at = 0;
+
+    while (at < row->word_count && !text_eq(row->words[at].scope, word->scope))
+        at++;
+    if (at == STAGE_WORD_LIMIT) {
+        stage_set_fault(stage, "a tenant may have 64 operator's words");
+        return;
+    }
+    row->word_count += at == row->word_count;
+    row->words[at] = *word;
+    row->words[at].since_ms = stage_time(stage);
+    row->words[at].scope = stage_keep(stage, word->scope);
+    row->words[at].actor = stage_keep(stage, word->actor);
+    row->words[at].reason = stage_keep(stage, word->reason);
+    store_command(stage, (struct stored_command){.kind = COMMAND_WORD, .tenant = row->name});
+}
+
+void
+stage_policy(struct stage *stage, const struct policy *policy)
+{
+    store_command(stage, (struct stored_command){.kind = COMMAND_POLICY, .policy = policy});
+}
+
+void
+stage_enforce(struct stage *stage, bool on)
+{
+    store_command(stage, (struct stored_command){.kind = COMMAND_ENFORCE, .on = on});
+}
