@@ -41,25 +41,17 @@ add_name(struct worker *worker, struct table *known, struct text name)
     return true;
 }
 
-/* Before a shard runs only what is due counts: nothing else can be done for it yet, and whoever goes
- * on asking would keep it from running. */
 static void
-collect_due(struct worker *worker, const struct held *held, struct table *known)
+collect_due(struct worker *worker, struct table *known, const struct held *held)
 {
     for (size_t i = held->due_loaded; i < held->due_count; i++)
         if (!add_name(worker, known, held->due[i]))
-            return;
+            break;
 }
 
 static void
-collect_asked(struct worker *worker, const struct held *held, struct table *known)
+collect_events(struct worker *worker, struct table *known, const struct held *held)
 {
-    for (size_t i = 0; i < worker->errands.count; i++) {
-        const struct errand *errand = list_at(&worker->errands, i);
-
-        if (errand->shard == held->number || errand->shard == -1)
-            (void)add_name(worker, known, errand->tenant);
-    }
     for (size_t i = 0; i < worker->ahead.count; i++) {
         const struct ahead *ahead = list_at(&worker->ahead, i);
 
@@ -74,9 +66,22 @@ collect_asked(struct worker *worker, const struct held *held, struct table *know
     }
 }
 
-/* Names one shard needs now, each once. */
 static void
-collect(struct worker *worker, const struct held *held)
+collect_errands(struct worker *worker, struct table *known, const struct held *held)
+{
+    for (size_t i = 0; i < worker->errands.count; i++) {
+        const struct errand *errand = list_at(&worker->errands, i);
+
+        if (errand->shard == held->number || errand->shard == -1)
+            (void)add_name(worker, known, errand->tenant);
+    }
+}
+
+/* Names one shard needs now, each once. Only what it must know before it runs, until it runs: what
+ * errands need would never end. Errands do not mix with events, for only events give a tenant its
+ * home; *events says which it is. */
+static void
+collect(struct worker *worker, struct held *held, bool *events)
 {
     struct table known;
 
@@ -84,10 +89,15 @@ collect(struct worker *worker, const struct held *held)
         abort();
     arena_clear(worker->loading_memory);
     list_clear(&worker->loading);
-    if (held->state == HELD_LOADING)
-        collect_due(worker, held, &known);
-    else
-        collect_asked(worker, held, &known);
+    *events = false;
+    if (held->state == HELD_LOADING) {
+        collect_due(worker, &known, held);
+    } else {
+        collect_events(worker, &known, held);
+        *events = worker->loading.count > 0;
+        if (!*events)
+            collect_errands(worker, &known, held);
+    }
     table_free(&known);
 }
 
@@ -101,13 +111,12 @@ send_load(struct worker *worker)
 
         if (held->state != HELD_RUNNING && held->state != HELD_LOADING)
             continue;
-        collect(worker, held);
+        collect(worker, held, &events);
         if (worker->loading.count == 0) {
             if (held->state == HELD_LOADING)
                 claims_run(worker, held);
             continue;
         }
-        events = held->parked > 0 || worker->ahead.count > 0;
         if (!store_load_send(worker->loader,
                              &(struct load_query){.shard = held->number,
                                                   .claim_home = events,
@@ -119,6 +128,7 @@ send_load(struct worker *worker)
             return false;
         }
         worker->loading_shard = held->number;
+        worker->loading_epoch = shard_epoch(held->shard);
         return true;
     }
     return false;
@@ -128,6 +138,16 @@ static bool
 is_running(const struct held *held)
 {
     return held != NULL && (held->state == HELD_RUNNING || held->state == HELD_LOADING);
+}
+
+/* The shard that a load was sent for, if it is still held in the same claim: what was read before
+ * another one may be old. */
+static struct held *
+loading_held(struct worker *worker)
+{
+    struct held *held = worker_held(worker, worker->loading_shard);
+
+    return is_running(held) && shard_epoch(held->shard) == worker->loading_epoch ? held : NULL;
 }
 
 /* Errands to a tenant's home, wherever that is, find out here. */
@@ -157,11 +177,11 @@ static void
 on_tenant(void *opaque, const struct tenant_load *load)
 {
     struct worker *worker = opaque;
-    struct held *held = worker_held(worker, worker->loading_shard);
+    struct held *held = loading_held(worker);
     struct tenant_load own = *load;
     struct err why;
 
-    if (!is_running(held))
+    if (held == NULL)
         return;
     if (own.zone == NULL)
         own.zone = zones_get(shard_default_zone(held->shard), &why);
@@ -255,10 +275,10 @@ loading_ahead_wait(struct worker *worker, int timeout_ms)
 static void
 answered(struct worker *worker)
 {
-    struct held *held = worker_held(worker, worker->loading_shard);
+    struct held *held = loading_held(worker);
 
     worker->loading_shard = -1;
-    if (!is_running(held))
+    if (held == NULL)
         return;
     forget_ahead(worker, held);
     if (held->state == HELD_LOADING) {
