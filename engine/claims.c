@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define CLAIM_RETRY_MS 500
+#define GATHER_MS      300
 #define TENANT_LIMIT   200000
 
 /* Owners that ended without a settlement, after which records are taken one by one for a while: one
@@ -304,7 +305,19 @@ start_reading(struct worker *worker, struct held *held)
     for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
         offsets[t] = held->topics[t].halted ? -1 : held->topics[t].tail_from;
     consumer_start(worker->consumer, held->number, offsets);
+    if (!worker->assign)
+        worker->assign_by_ms = worker_mono_ms() + GATHER_MS;
     worker->assign = true;
+}
+
+bool
+claims_gathered(const struct worker *worker)
+{
+    bool coming = false;
+
+    for (size_t i = 0; i < worker->held_count; i++)
+        coming |= worker->held[i].asked || worker->held[i].state == HELD_LOADING;
+    return !coming || worker_mono_ms() >= worker->assign_by_ms;
 }
 
 static void

@@ -394,7 +394,7 @@ turn(struct worker *worker)
     settling_replies(worker, 0);
     claims_ask(worker);
     (void)loading_turn(worker, settling_overdue(worker) ? LOAD_WAIT_MS : 0);
-    if (worker->assign && consumer_assign(worker->consumer, &why))
+    if (worker->assign && claims_gathered(worker) && consumer_assign(worker->consumer, &why))
         worker->assign = false;
     take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
     if (worker_mono_ms() >= worker->tick_at_ms) {

@@ -96,7 +96,8 @@ struct worker {
     struct decoder *decoder;
     struct held *held; /* rising by number */
     size_t held_count;
-    bool assign; /* offsets changed: tell the consumer */
+    bool assign;          /* offsets changed: tell the consumer */
+    int64_t assign_by_ms; /* even when more claims are coming */
     bool joined;
     const struct arrival *batch; /* in hand; NULL between batches */
     bool dropped;                /* the batch in hand is of an assignment that is over */
@@ -108,6 +109,7 @@ struct worker {
     struct list offers;    /* struct errand from other threads, under view_lock */
     struct list loading;   /* struct text: names of the load under way */
     int32_t loading_shard; /* -1: none under way */
+    int64_t loading_epoch; /* its claim when the load was sent */
     struct arena *loading_memory;
     int64_t view_at_ms;
     int64_t tick_at_ms;
@@ -137,6 +139,9 @@ void claims_later(struct worker *worker, const struct reply *reply);
 /* Everything in memory of this shard is void: it is claimed again. */
 void claims_again(struct worker *worker, struct held *held);
 void claims_halt(struct worker *worker, struct held *held, int32_t topic, const char *why);
+/* The shards that are being claimed begin together, if they come in time: each change of the
+ * assignment stops and starts all partitions. */
+bool claims_gathered(const struct worker *worker);
 /* The shard's due tenants are loaded: it runs. */
 void claims_run(struct worker *worker, struct held *held);
 

@@ -14,6 +14,7 @@
 #define SHARD_LIMIT      10000
 #define QUERY_TIMEOUT_MS 5000
 #define WATCH_TIMEOUT_MS 1000
+#define STOP_MS          500
 
 /* One topic partition of an assigned shard. */
 struct part {
@@ -34,7 +35,9 @@ struct consumer {
     rd_kafka_queue_t *queue;    /* all partition queues are forwarded to it */
     enum membership membership; /* what the callbacks found since the last poll */
     bool revoking;
-    bool reassign; /* a gap is to be asked about again */
+    bool reassign;         /* a gap is to be asked about again */
+    bool fetching;         /* partitions are assigned with offsets */
+    int64_t stopped_by_ms; /* until then the library may be stopping what was fetched before */
     int32_t *shards;
     size_t shard_count;
     struct part *parts; /* shard by shard, topic by topic */
@@ -61,7 +64,47 @@ wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int64_t
+steady_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* ---- the group ---------------------------------------------------------------------------------- */
+
+/*
+ * The library stops what it fetched in a thread of its own.  When an assignment is replaced while it
+ * still does so for the one before, it asks some partitions to stop twice and aborts the process at
+ * the second answer (librdkafka issue 5573; seen with 2.0.2).  Nothing tells when it has stopped, so
+ * time does: it is a matter of the thread's turn, milliseconds.
+ */
+static bool
+may_replace(const struct consumer *consumer)
+{
+    return !consumer->fetching || steady_ms() >= consumer->stopped_by_ms;
+}
+
+static rd_kafka_resp_err_t
+replace(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+    if (consumer->fetching)
+        consumer->stopped_by_ms = steady_ms() + STOP_MS;
+    consumer->fetching = list != NULL && list->cnt > 0;
+    return rd_kafka_assign(consumer->client, list);
+}
+
+static void
+unassign(struct consumer *consumer)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    while (!may_replace(consumer))
+        (void)nanosleep(&pause, NULL);
+    (void)replace(consumer, NULL);
+}
 
 static int
 by_number(const void *a, const void *b)
@@ -140,13 +183,13 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
         return;
     }
     if (rd_kafka_assignment_lost(client)) {
-        (void)rd_kafka_assign(client, NULL);
+        unassign(consumer);
         drop_parts(consumer);
         consumer->membership = MEMBERSHIP_LOST;
         return;
     }
     if (atomic_load(&consumer->stopping)) {
-        (void)rd_kafka_assign(client, NULL);
+        unassign(consumer);
         return;
     }
     consumer->membership = MEMBERSHIP_REVOKED;
@@ -209,7 +252,7 @@ consumer_let_go(struct consumer *consumer)
     if (!consumer->revoking)
         return;
     consumer->revoking = false;
-    (void)rd_kafka_assign(consumer->client, NULL);
+    unassign(consumer);
     drop_parts(consumer);
 }
 
@@ -264,10 +307,12 @@ consumer_stop(struct consumer *consumer, int32_t shard, int32_t topic)
 bool
 consumer_assign(struct consumer *consumer, struct err *why)
 {
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)consumer->part_count);
+    rd_kafka_topic_partition_list_t *list;
     rd_kafka_resp_err_t code;
 
+    if (!may_replace(consumer))
+        return err_set(why, ERR_RETRY, "kafka: the assignment before this one is still ending");
+    list = rd_kafka_topic_partition_list_new((int)consumer->part_count);
     for (size_t i = 0; i < consumer->part_count; i++) {
         struct part *part = &consumer->parts[i];
         const char *topic = consumer->config->kafka.topics[part->topic];
@@ -281,7 +326,7 @@ consumer_assign(struct consumer *consumer, struct err *why)
         rd_kafka_topic_partition_list_add(list, topic, part->shard)->offset = part->expected;
     }
     consumer->reassign = false;
-    code = rd_kafka_assign(consumer->client, list);
+    code = replace(consumer, list);
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
            err_set(why, ERR_RETRY, "kafka: assign: %s", rd_kafka_err2str(code));
@@ -431,7 +476,7 @@ consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arr
 
     assert(consumer->message_count == 0);
     *arrivals = consumer->arrivals;
-    if (consumer->reassign && !consumer_assign(consumer, &why))
+    if (consumer->reassign && may_replace(consumer) && !consumer_assign(consumer, &why))
         log_warning("assign", "text=\"%s\"", why.text);
     forward_parts(consumer);
     if (room > TAKE_LIMIT)
