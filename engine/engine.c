@@ -429,6 +429,29 @@ serve(struct engine *engine, const sigset_t *taken)
     }
 }
 
+/* Any thread may be waiting for a server that says nothing: when the time is up the process ends
+ * without them. */
+static void *
+end_in_time(void *status)
+{
+    const struct timespec all = {.tv_sec = DRAIN_MS / 1000, .tv_nsec = DRAIN_MS % 1000 * 1000000};
+
+    (void)nanosleep(&all, NULL);
+    log_warning("stopped", "clean=false text=\"a server did not answer in time\"");
+    _exit(*(const int *)status);
+}
+
+static void
+start_countdown(int status)
+{
+    static int at_the_end;
+    pthread_t thread;
+
+    at_the_end = status;
+    if (pthread_create(&thread, NULL, end_in_time, &at_the_end) == 0)
+        (void)pthread_detach(thread);
+}
+
 /* What is open is settled, what is wanted published, what is being sent sent; then everything goes,
  * and what does not come back in time is left behind: a restart heals from Postgres. */
 static void
@@ -437,6 +460,7 @@ stop(struct engine *engine, int status)
     const int64_t until_ms = wall_ms() + DRAIN_MS;
     bool clean = true;
 
+    start_countdown(status);
     /* It asks the workers and the control topic. */
     status_stop(engine->status);
     for (size_t i = 0; i < engine->worker_count; i++)
