@@ -6,6 +6,7 @@ import subprocess
 import unittest
 from decimal import Decimal
 
+from tests.lib.audit import check_sums
 from tests.lib.env import environment
 from tests.lib.generate import Generator, event
 from tests.lib.job import Job
@@ -17,20 +18,6 @@ TRACES = os.path.join(SHARED, "data", "usage-traces.tar.zst")
 
 
 class RecountTest(unittest.TestCase):
-    def check_sums(self, job):
-        """Facts sum to periods, events to what was counted, records to offsets."""
-        self.assertEqual([], job.rows("""
-            SELECT tenant, period, f.cost, p.cost FROM
-                (SELECT tenant, period, sum(events) e, sum(requests) r, sum(cost) AS cost
-                 FROM tripmeter.tenant_fact GROUP BY 1, 2) f
-            FULL JOIN (SELECT tenant, period, events e, requests r, cost FROM tripmeter.period_total
-                       WHERE project = '') p USING (tenant, period)
-            WHERE (f.e, f.r, f.cost) IS DISTINCT FROM (p.e, p.r, p.cost)"""))
-        counted = job.one("SELECT sum(counted) FROM tripmeter.progress")
-        self.assertEqual(counted, job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
-        self.assertEqual(job.one("SELECT sum(keyed) FROM tripmeter.progress"),
-                         job.one("SELECT coalesce(sum(events), 0) FROM tripmeter.key_fact"))
-
     def test_generated_events_across_zones_and_months_are_settled_to_the_nano(self):
         env = environment()
         job = Job(env, partitions=4, time="trust_producers", dedupe_window="2h")
@@ -53,7 +40,7 @@ class RecountTest(unittest.TestCase):
         self.assertEqual(sum("bad" in one for one in events),
                          job.one("SELECT count(*) FROM tripmeter.dead_letter"))
         self.assertEqual(recount.duplicates, job.one("SELECT sum(duplicates) FROM tripmeter.progress"))
-        self.check_sums(job)
+        check_sums(self, job)
 
     @unittest.skipUnless(os.path.exists(TRACES), f"no {TRACES}: the real traces are not checked")
     def test_the_real_traces_give_their_known_totals(self):
@@ -72,7 +59,7 @@ class RecountTest(unittest.TestCase):
         self.assertEqual(Decimal("5.020661275"), job.one(
             "SELECT sum(cost) FROM tripmeter.tenant_fact WHERE tenant = 't-0000'"))
         self.assertEqual(Recount().add_all(lines).fact_rows(), job.totals())
-        self.check_sums(job)
+        check_sums(self, job)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,19 @@ class Job:
 
         wait_until(settled, deadline_s, lambda: f"{what}; the log:\n{self.engines[-1].tail()}")
 
+    def sessions(self):
+        """What Postgres is doing, for the message of a failure."""
+        return "".join(f"{row}\n" for row in self.rows("""
+            SELECT pid, application_name, state, wait_event, pg_blocking_pids(pid),
+                   now() - xact_start, left(query, 100)
+            FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""))
+
+    def log_events(self):
+        """What is in the usage topics now, in the order of each partition."""
+        for topic in self.topics:
+            for message in self.env.kafka.consume(topic):
+                yield json.loads(message["value"])
+
     def totals(self):
         """Tenant facts as the recount has them: key -> (events, requests, in, out, cost)."""
         return self.grouped("tenant_fact", "tenant, project, feature")

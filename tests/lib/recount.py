@@ -53,17 +53,34 @@ class Row:
         return (self.events, self.requests, self.input_tokens, self.output_tokens, self.cost)
 
 
+class Period:
+    """What a tenant's limits are compared with, and the highest it ever was."""
+
+    def __init__(self):
+        self.requests = self.peak_requests = 0
+        self.cost = self.peak_cost = decimal.Decimal(0)
+
+    def add(self, requests, cost):
+        self.requests += requests
+        self.cost += cost
+        self.peak_requests = max(self.peak_requests, self.requests)
+        self.peak_cost = max(self.peak_cost, self.cost)
+
+
 class Recount:
     """zones: tenant -> name of its zone; projects: tenant -> names it declares (none: all go)."""
 
-    def __init__(self, zones=None, projects=None, window=datetime.timedelta(minutes=15)):
+    def __init__(self, zones=None, projects=None, window=datetime.timedelta(minutes=15),
+                 dedupe=True):
         self.zones = zones or {}
         self.projects = projects or {}
         self.window = window
+        self.dedupe = dedupe
         self.seen = {}
         self.now = datetime.datetime.min.replace(tzinfo=UTC)
         self.facts = collections.defaultdict(Row)
         self.keys = collections.defaultdict(Row)
+        self.periods = collections.defaultdict(Period)
         self.counted = self.duplicates = self.dead = 0
 
     def is_duplicate(self, event, at):
@@ -78,7 +95,7 @@ class Recount:
         data = event["data"]
         kind = event["type"].split(".")[-2]
         at = instant(event["time"])
-        if self.is_duplicate(event, at):
+        if self.dedupe and self.is_duplicate(event, at):
             self.duplicates += 1
             return
         self.counted += 1
@@ -88,20 +105,30 @@ class Recount:
         if tenant in self.projects and project not in self.projects[tenant]:
             project = "unassigned"
         when = (text_of(hour_start(at, zone)), text_of(month_start(at, zone)))
+        requests, cost = self.requests_and_cost(kind, data)
+        self.periods[tenant, when[1]].add(requests, cost)
         rows = [self.facts[(tenant, project, data.get("feature", "")) + when]]
         if "api_key_id" in data:
             rows.append(self.keys[(tenant, data["api_key_id"]) + when])
         for row in rows:
             row.events += 1
+            row.requests += requests
+            row.cost += cost
             if kind in ("record", "settle"):
                 usage = data.get("usage", {})
-                failed = data.get("status") == "failed" and not money(data.get("cost", 0))
-                if data.get("attempt", 1) == 1 and not failed:
-                    row.requests += usage.get("requests", 1)
                 row.input_tokens += usage.get("input_tokens", 0)
                 row.output_tokens += usage.get("output_tokens", 0)
-            if kind in ("record", "settle", "refund") and "cost" in data:
-                row.cost += money(data["cost"])
+
+    @staticmethod
+    def requests_and_cost(kind, data):
+        requests, cost = 0, decimal.Decimal(0)
+        if kind in ("record", "settle"):
+            failed = data.get("status") == "failed" and not money(data.get("cost", 0))
+            if data.get("attempt", 1) == 1 and not failed:
+                requests = data.get("usage", {}).get("requests", 1)
+        if kind in ("record", "settle", "refund") and "cost" in data:
+            cost = money(data["cost"])
+        return requests, cost
 
     def add_all(self, lines):
         for line in lines:
