@@ -1,11 +1,14 @@
 /* Protects: what a customer would notice, told as scenario files (tests/scenarios/); and the language
  * they are told in: what is wrong in a file is named with its place, what is not as expected too. */
+#include "cli/command.h"
 #include "cli/scenario.h"
 #include "config/file.h"
 #include "tests/findings_check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FOLDER "tests/scenarios/"
 
@@ -251,11 +254,91 @@ test_differences(void)
         check_row(&rows[i]);
 }
 
+/* ---- the command ------------------------------------------------------------------------------------ */
+
+struct command_case {
+    const char *name;
+    const char *policy; /* NULL: the scenario's own */
+    const char *file;
+    enum answer answer;
+    const char *report; /* a part of it */
+};
+
+/* What it prints is for people, and not for those who read the tests' output. */
+static enum answer
+run_quietly(const struct arguments *arguments)
+{
+    const int nowhere = open("/dev/null", O_WRONLY);
+    const int kept = dup(STDOUT_FILENO);
+
+    (void)fflush(stdout);
+    (void)dup2(nowhere, STDOUT_FILENO);
+    const enum answer answer = command_test.run(arguments);
+
+    (void)fflush(stdout);
+    (void)dup2(kept, STDOUT_FILENO);
+    (void)close(kept);
+    (void)close(nowhere);
+    return answer;
+}
+
+static void
+check_command(const struct command_case *row, char *junit, int report)
+{
+    static char text[FINDINGS_TEXT_SIZE];
+    char words[3][NAME_ROOM];
+    char *given[3] = {words[0], words[1], words[2]};
+    struct arguments arguments = {.command = NULL};
+    struct err why = {.class = ERR_NONE};
+    int count = 0;
+
+    (void)snprintf(words[count++], NAME_ROOM, "--junit=%s", junit);
+    if (row->policy != NULL)
+        (void)snprintf(words[count++], NAME_ROOM, "--policy=%s", row->policy);
+    (void)snprintf(words[count++], NAME_ROOM, "%s", row->file);
+    CU_ASSERT_TRUE_FATAL(options_parse(&command_test, count, given, &arguments, &why));
+    CHECK_INT(row->name, run_quietly(&arguments), row->answer);
+    options_free(&arguments);
+    const ssize_t size = read(report, text, sizeof text - 1);
+
+    text[size < 0 ? 0 : size] = '\0';
+    if (strstr(text, row->report) == NULL)
+        CHECK_TEXT(row->name, text, row->report);
+}
+
+/* What a shell and a build server get of it. */
+static void
+test_command(void)
+{
+    static const char example[] = "config/policy.example.yaml";
+    static const char absent[] = FOLDER "there-is-none";
+    static const struct command_case rows[] = {
+        {"as expected", NULL, FOLDER "steps.scenario", ANSWER_FINE,
+         "tests=\"1\" failures=\"0\" errors=\"0\""},
+        {"also under the example", example, FOLDER "steps.scenario", ANSWER_FINE, "failures=\"0\""},
+        {"under another policy", example, FOLDER "refund.scenario", ANSWER_NO,
+         "refund.scenario:9:1: not expected: refused (plan: the policy has no plan money)"},
+        {"no such file", NULL, absent, ANSWER_USAGE, "<error message=\"it cannot be read\">"},
+        {"no such policy", absent, FOLDER "steps.scenario", ANSWER_USAGE, "errors=\"1\""},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char junit[] = "/tmp/tripmeter-junit-XXXXXX";
+        const int report = mkstemp(junit);
+
+        CU_ASSERT_TRUE_FATAL(report >= 0);
+        check_command(&rows[i], junit, report);
+        (void)close(report);
+        (void)unlink(junit);
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"every file of " FOLDER, test_files},
     {"the example of docs/scenarios.md", test_manual},
     {"what cannot be read is named with its place", test_refused},
     {"what is not as expected too", test_differences},
+    {"tripmeter test: exit status and report", test_command},
     CU_TEST_INFO_NULL,
 };
 
