@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check campaign scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check campaign mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -117,6 +117,10 @@ campaign: deps-check ## disrupt workers that settle, and compare every total (DI
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter CAMPAIGN_WORKER=$(CURDIR)/$(OUT)/campaign_worker \
 	  tests/env/with_postgres.sh tests/campaign/campaign.py --disruptions $(DISRUPTIONS) \
 	  $(if $(SEED),--seed $(SEED))
+
+mutants: deps-check ## plant known bugs one by one and see that a test catches each (MUTANTS="words")
+	@$(BUILD) $(addprefix $(OUT)/,run_all tripmeter campaign_worker)
+	@tests/env/with_postgres.sh tests/mutants/run_mutants.py $(MUTANTS)
 
 bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick --rounds 1"; --save)
 	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)

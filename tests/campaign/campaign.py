@@ -48,7 +48,7 @@ WINDOW = datetime.timedelta(minutes=15)
 RECORDS = 40
 STEPS_OF_A_SETTLEMENT = 17
 AHEAD = 300  # records that wait in a log
-ANSWER_S = 20  # the longest wait for something that must happen
+ANSWER_S = 60  # the longest wait for something that must happen
 
 POLICY = f"""
 fallback_plan: free
@@ -198,13 +198,14 @@ class Worker(threading.Thread):
         self.bury()
 
     def do_stop(self, item):
-        self.arm(item, "stop")
-        self.await_state("T")
-        self.order("")
-        settled = self.campaign.settled()
-        # Others go on meanwhile: what it wakes up with may be a dead owner's.
-        wait_until(lambda: self.campaign.settled() > settled + 3, ANSWER_S, "others go on")
-        self.process.send_signal(signal.SIGCONT)
+        with self.campaign.sleepers:
+            self.arm(item, "stop")
+            self.await_state("T")
+            self.order("")
+            settled = self.campaign.settled()
+            # Others go on meanwhile: what it wakes up with may be a dead owner's.
+            wait_until(lambda: self.campaign.settled() > settled + 3, ANSWER_S, "others go on")
+            self.process.send_signal(signal.SIGCONT)
 
     def do_held(self, item):
         with Held(self.campaign, self.title()):
@@ -297,6 +298,7 @@ class Campaign:
         self.dedupe = dedupe
         self.over = threading.Event()
         self.asking = threading.Lock()
+        self.sleepers = threading.Semaphore(WORKERS // 2)  # somebody must go on
         self.directory = tempfile.mkdtemp(prefix="campaign.", dir=os.path.join(ROOT, "build"))
         name = f"campaign_{os.getpid()}_{'on' if dedupe else 'off'}"
         query(server, f"CREATE DATABASE {name}")
