@@ -99,37 +99,24 @@ test_fenced(void)
     db_end(&db);
 }
 
-/* Memory is believed again only when nobody else claimed and nothing was settled since. */
+/* All lock rows in the same order, whatever order they came up in: settlements cannot deadlock. */
 static void
-test_kept(void)
+test_order_of_rows(void)
 {
-    static const struct {
-        const char *name;
-        const char *owner;
-        int64_t epoch; /* beside those of the last claim */
-        int64_t seq;
-        bool kept;
-    } rows[] = {
-        {"as it was left", "me", 0, 0, true},
-        {"another owner", "other", 0, 0, false},
-        {"claimed by another since", "me", -1, 0, false},
-        {"settled since", "me", 0, -1, false},
-        {"as it was left again", "me", 0, 0, true},
-    };
-    struct err why;
+    struct settle_result result;
 
     db_begin(&db);
-    struct claim last = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct claim claim = {
-            .shard = 0, .epoch = last.epoch + rows[i].epoch, .seq = last.seq + rows[i].seq};
-
-        CU_ASSERT(store_claim(db.store, rows[i].owner, &claim, arena, &why));
-        CHECK_INT(rows[i].name, claim.kept, rows[i].kept);
-        CHECK_INT(rows[i].name, claim.epoch > last.epoch, !rows[i].kept);
-        last = claim;
-    }
+    settlement_book(one, "zoe", 1, 1);
+    settlement_book(one, "acme", 1, 1);
+    settlement_book(one, "mid", 1, 1);
+    CHECK_INT("unsorted", settle(one, &result), SETTLED);
+    CHECK_SQL(&db, "SELECT tenant FROM tripmeter.tenant_fact ORDER BY ctid", "acme mid zoe");
+    CHECK_SQL(&db, "SELECT tenant FROM tripmeter.key_fact ORDER BY ctid", "acme mid zoe");
+    CHECK_SQL(&db, "SELECT tenant FROM tripmeter.period_total ORDER BY ctid", "acme mid zoe");
+    settlement_free(one);
     db_end(&db);
 }
 
@@ -449,7 +436,7 @@ test_no_offset(void)
 static CU_TestInfo tests[] = {
     {"everything moves once", test_once},
     {"a zombie writes nothing", test_fenced},
-    {"memory is kept only when nothing happened since", test_kept},
+    {"rows are written in the order of their keys", test_order_of_rows},
     {"positions and sums are checked in the server", test_positions_and_sums},
     {"refused rows are named as such", test_refused},
     {"a lost connection loses nothing and books nothing twice", test_connection_lost},
