@@ -7,9 +7,11 @@
 static bool
 set(const char *value, struct err *why)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     CU_ASSERT_EQUAL_FATAL(setenv("TRIPMETER_FAILPOINTS", value, 1), 0);
     const bool good = failpoint_setup(why);
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     CU_ASSERT_EQUAL_FATAL(unsetenv("TRIPMETER_FAILPOINTS"), 0);
     return good;
 }
