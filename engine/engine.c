@@ -434,7 +434,7 @@ serve(struct engine *engine, const sigset_t *taken)
 static void *
 end_in_time(void *status)
 {
-    const struct timespec all = {.tv_sec = DRAIN_MS / 1000, .tv_nsec = DRAIN_MS % 1000 * 1000000};
+    const struct timespec all = {.tv_sec = DRAIN_MS / 1000, .tv_nsec = DRAIN_MS % 1000 * 1000000L};
 
     (void)nanosleep(&all, NULL);
     log_warning("stopped", "clean=false text=\"a server did not answer in time\"");

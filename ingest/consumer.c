@@ -342,6 +342,7 @@ headers_of(const void *origin, struct header *out, size_t room)
     rd_kafka_headers_t *headers = NULL;
     size_t count = 0;
 
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is copied */
     memcpy(&message, &origin, sizeof message);
     if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;

@@ -9,28 +9,28 @@ test_level(void)
 {
     static const struct {
         const char *row;
+        const char *level;
         tally used;
         tally limit;
-        const char *level;
     } rows[] = {
-        {"nothing used", 0, 100, "ok"},
-        {"49.99 %", 4999, 10000, "ok"},
-        {"50 %", 5000, 10000, "info"},
-        {"74.99 %", 7499, 10000, "info"},
-        {"75 %", 7500, 10000, "warning"},
-        {"89.99 %", 8999, 10000, "warning"},
-        {"90 %", 9000, 10000, "critical"},
-        {"99.99 %", 9999, 10000, "critical"},
-        {"100 %", 10000, 10000, "exceeded"},
-        {"over", 10001, 10000, "exceeded"},
-        {"half of an odd limit, below", 1, 3, "ok"},
-        {"half of an odd limit, above", 2, 3, "info"},
-        {"limit 1", 1, 1, "exceeded"},
-        {"limit 0 is full from the start", 0, 0, "exceeded"},
-        {"refunded below nothing", -1, 100, "ok"},
-        {"refunded below a limit of 0", -1, 0, "ok"},
-        {"one nano below a large limit", tally_max - 1, tally_max, "critical"},
-        {"the largest limit", tally_max, tally_max, "exceeded"},
+        {"nothing used", "ok", 0, 100},
+        {"49.99 %", "ok", 4999, 10000},
+        {"50 %", "info", 5000, 10000},
+        {"74.99 %", "info", 7499, 10000},
+        {"75 %", "warning", 7500, 10000},
+        {"89.99 %", "warning", 8999, 10000},
+        {"90 %", "critical", 9000, 10000},
+        {"99.99 %", "critical", 9999, 10000},
+        {"100 %", "exceeded", 10000, 10000},
+        {"over", "exceeded", 10001, 10000},
+        {"half of an odd limit, below", "ok", 1, 3},
+        {"half of an odd limit, above", "info", 2, 3},
+        {"limit 1", "exceeded", 1, 1},
+        {"limit 0 is full from the start", "exceeded", 0, 0},
+        {"refunded below nothing", "ok", -1, 100},
+        {"refunded below a limit of 0", "ok", -1, 0},
+        {"one nano below a large limit", "critical", tally_max - 1, tally_max},
+        {"the largest limit", "exceeded", tally_max, tally_max},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -74,6 +74,8 @@ test_plan(void)
     struct plan plans[] = {{.name = TEXT("free")}, {.name = TEXT("starter")}};
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+    if (policy == NULL)
+        return;
     policy->arena = arena;
     policy->plans = plans;
     policy->plan_count = 2;

@@ -8,6 +8,8 @@ test_new_is_empty(void)
     struct settlement *settlement = settlement_new(2, 1 << 20);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(settlement);
+    if (settlement == NULL)
+        return;
     CU_ASSERT_TRUE(settlement_empty(settlement));
     CU_ASSERT_FALSE(settlement_full(settlement));
     CHECK_INT("no record yet", settlement->progress[1].last_offset, -1);
@@ -71,7 +73,13 @@ test_goes_on(void)
     CHECK_INT("time", open->time_ms, 900);
     CHECK_INT("policy", open->policy, 2);
     CHECK_INT("from", open->progress[1].from, expected.from);
-    CHECK_INT("progress", memcmp(&open->progress[1], &expected, sizeof expected), 0);
+    CHECK_INT("next", open->progress[1].next, expected.next);
+    CHECK_INT("processed", open->progress[1].processed, expected.processed);
+    CHECK_INT("counted", open->progress[1].counted, expected.counted);
+    CHECK_INT("time of the partition", open->progress[1].time_ms, expected.time_ms);
+    CHECK_INT("last offset", open->progress[1].last_offset, expected.last_offset);
+    CHECK_INT("last fingerprint", open->progress[1].last_fingerprint, expected.last_fingerprint);
+    CU_ASSERT_EQUAL(open->progress[1].moved, expected.moved);
     CHECK_INT("other topic", open->progress[0].next, 0);
     CHECK_INT("frozen stays", frozen->progress[1].processed, 4);
     settlement_free(frozen);
