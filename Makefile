@@ -109,7 +109,7 @@ test: deps-test ## everything: unit tests, the same with sanitizers, campaign, i
 	@$(MAKE) --no-print-directory campaign
 	@$(MAKE) --no-print-directory integration
 
-# 500 disruptions take most of a minute, 10000 some eight. The seed is printed; SEED= repeats its plan.
+# 500 disruptions take most of a minute, 10000 some nine. The seed is printed; SEED= repeats its plan.
 DISRUPTIONS ?= 500
 
 campaign: deps-check ## disrupt workers that settle, and compare every total (DISRUPTIONS=10000 SEED=n)
