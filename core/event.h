@@ -127,10 +127,10 @@ struct event {
         struct text ref;
     } topup;
     struct text value_name;
-    struct event_gauge gauges[EVENT_GAUGE_LIMIT];
-    size_t gauge_count;
     struct text body; /* `data` as minified JSON, for the kinds that are kept whole (all but record,
                          settle and refund); absent otherwise */
+    size_t gauge_count;
+    struct event_gauge gauges[EVENT_GAUGE_LIMIT]; /* behind gauge_count of them: anything */
 };
 
 enum dead_reason {

@@ -143,12 +143,59 @@ round_decimal(const struct decimal *decimal, uint64_t *nano)
     return true;
 }
 
+/* At most `limit` digits; behind the last one. */
+static const char *
+read_whole(const char *at, const char *end, int limit, uint64_t *value)
+{
+    for (; at < end && limit > 0 && is_digit(*at); at++, limit--)
+        *value = *value * 10 + (uint64_t)(*at - '0');
+    return at;
+}
+
+/*
+ * What nearly all amounts look like: [-]digits[.digits], at most ten and nine of them, so that
+ * nothing can overflow and nothing is rounded.  False: it takes a closer look.
+ */
+static bool
+parse_plain(struct text text, int64_t *nano)
+{
+    static const uint32_t missing[NANO_DECIMALS + 1] = {
+        1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+    const char *end = text.at + text.size;
+    const bool negative = text.at[0] == '-';
+    const char *start = text.at + negative;
+    uint64_t whole = 0;
+    uint64_t fraction = 0;
+    const char *at = read_whole(start, end, 10, &whole);
+
+    if (at == start)
+        return false;
+    if (at < end) {
+        const char *point = at++;
+
+        if (*point != '.')
+            return false;
+        at = read_whole(at, end, NANO_DECIMALS, &fraction);
+        if (at == point + 1 || at < end)
+            return false;
+        fraction *= missing[at - point - 1];
+    }
+    const uint64_t sum = whole * (uint64_t)MONEY_NANO_PER_UNIT + fraction;
+
+    if (sum > (uint64_t)MONEY_EVENT_LIMIT_NANO)
+        return false;
+    *nano = negative ? -(int64_t)sum : (int64_t)sum;
+    return true;
+}
+
 bool
 money_parse(struct text text, struct money *out, struct err *why)
 {
     struct decimal decimal;
     uint64_t nano;
 
+    if (text.size > 0 && parse_plain(text, &out->nano))
+        return true;
     if (text.size > PARSE_SIZE_LIMIT)
         return err_set(why, ERR_INPUT, "an amount of %zu bytes is longer than %d", text.size,
                        PARSE_SIZE_LIMIT);

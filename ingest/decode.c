@@ -1,6 +1,7 @@
 #include "ingest/decode.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -44,10 +45,16 @@ enum stage {
     STAGE_BATCH,   /* walk stands before the next event */
 };
 
+/* What all decoders look names up in; made once. */
+static struct words {
+    struct vocabulary envelope;
+    struct vocabulary kinds;
+    struct usage_words usage;
+} words;
+static pthread_once_t words_made = PTHREAD_ONCE_INIT;
+
 struct decoder {
     struct json *json;
-    struct vocabulary envelope_words;
-    struct usage_words words;
     struct reading reading;
     int64_t time_ms; /* the record's */
     enum stage stage;
@@ -68,13 +75,23 @@ struct decoder {
     char headers[CE_COUNT][HEADER_COPY_LIMIT];
 };
 
+static void
+make_words(void)
+{
+    vocabulary_init(&words.envelope, "", envelope_names, CE_COUNT);
+    vocabulary_init(&words.kinds, "", event_kind_names, EVENT_KIND_COUNT);
+    usage_words_init(&words.usage);
+}
+
 struct decoder *
 decoder_new(void)
 {
     struct decoder *decoder = calloc(1, sizeof *decoder);
 
-    if (decoder == NULL)
+    if (decoder == NULL || pthread_once(&words_made, make_words) != 0) {
+        free(decoder);
         return NULL;
+    }
     /* The shortest member is `"":0,` - five bytes; the rest of these pages is never touched. */
     decoder->reading.name_limit = DECODE_VALUE_LIMIT / 5 + 1;
     decoder->reading.names = malloc(decoder->reading.name_limit * sizeof *decoder->reading.names);
@@ -84,8 +101,6 @@ decoder_new(void)
         decoder_free(decoder);
         return NULL;
     }
-    vocabulary_init(&decoder->envelope_words, "", envelope_names, CE_COUNT);
-    usage_words_init(&decoder->words);
     return decoder;
 }
 
@@ -135,7 +150,7 @@ take_header(struct decoder *decoder, const struct header *header)
     if (header->name.size <= prefix.size || memcmp(header->name.at, prefix.at, prefix.size) != 0)
         return true;
     const struct text name = {header->name.at + prefix.size, header->name.size - prefix.size};
-    const int slot = vocabulary_find(&decoder->envelope_words, name);
+    const int slot = vocabulary_find(&words.envelope, name);
 
     if (slot < 0 || slot == CE_DATA || header->value.size == 0)
         return true;
@@ -187,12 +202,12 @@ open_single(struct decoder *decoder, const struct record *record, const struct j
     decoder->stage = STAGE_SINGLE;
     decoder->binary = false;
     decoder->envelope_good = true;
-    envelope->vocabulary = &decoder->envelope_words;
+    envelope->vocabulary = &words.envelope;
     envelope->dead = &decoder->dead;
     envelope->given = 0;
     if (root->type == JSON_OBJECT)
-        decoder->envelope_good = object_read(envelope, &decoder->envelope_words, root,
-                                             &decoder->reading, &decoder->dead);
+        decoder->envelope_good =
+            object_read(envelope, &words.envelope, root, &decoder->reading, &decoder->dead);
     if (!object_has(envelope, CE_SPECVERSION))
         read_headers(decoder, record, root);
 }
@@ -327,34 +342,36 @@ read_identity(struct decoder *decoder, struct event *event, struct dead *first)
     return good;
 }
 
-enum type { TYPE_FOREIGN, TYPE_UNKNOWN, TYPE_KNOWN };
+/* Where the last ".usage." begins; -1: nowhere. */
+static ptrdiff_t
+find_usage(struct text type)
+{
+    const struct text mark = TEXT(".usage.");
+    ptrdiff_t at = (ptrdiff_t)type.size - (ptrdiff_t)mark.size;
 
-/* <any prefix>.usage.<kind>.v1; the last ".usage." counts. */
-static enum type
-read_type(struct text type, enum event_kind *kind)
+    while (at >= 0 && memcmp(type.at + at, mark.at, mark.size) != 0)
+        at--;
+    return at;
+}
+
+/* The kind of <any prefix>.usage.<kind>.v1, or -1. No kind has a dot in its name. */
+static int
+read_kind(struct text type)
 {
     const struct text mark = TEXT(".usage.");
     const struct text version = TEXT(".v1");
-    size_t at = type.size < mark.size ? 0 : type.size - mark.size + 1;
 
-    do {
-        if (at == 0)
-            return TYPE_FOREIGN;
-        at--;
-    } while (memcmp(type.at + at, mark.at, mark.size) != 0);
+    if (type.size < mark.size + version.size)
+        return -1;
+    const char *end = type.at + type.size - version.size;
+    const char *name = end;
 
-    struct text name = {type.at + at + mark.size, type.size - at - mark.size};
-
-    if (name.size < version.size ||
-        memcmp(name.at + name.size - version.size, version.at, version.size) != 0)
-        return TYPE_UNKNOWN;
-    name.size -= version.size;
-    for (int i = 0; i < EVENT_KIND_COUNT; i++)
-        if (text_eq(name, text_of(event_kind_names[i]))) {
-            *kind = (enum event_kind)i;
-            return TYPE_KNOWN;
-        }
-    return TYPE_UNKNOWN;
+    while (name > type.at && name[-1] != '.')
+        name--;
+    if (name < type.at + mark.size || memcmp(end, version.at, version.size) != 0 ||
+        memcmp(name - mark.size, mark.at, mark.size) != 0)
+        return -1;
+    return vocabulary_find(&words.kinds, (struct text){name, (size_t)(end - name)});
 }
 
 static bool
@@ -414,8 +431,8 @@ read_event(struct decoder *decoder, struct event *event)
 
     if (!check_size(decoder) || !read_time(decoder, event) || !read_sequence(envelope, event) ||
         !object_needs(envelope, UINT64_C(1) << CE_DATA) ||
-        !usage_data_read(&decoder->words, &envelope->members.found[CE_DATA], &decoder->reading,
-                         event, &decoder->dead))
+        !usage_data_read(&words.usage, &envelope->members.found[CE_DATA], &decoder->reading, event,
+                         &decoder->dead))
         return false;
     return !event_kind_is_kept(event->kind) || keep_body(decoder, event);
 }
@@ -434,15 +451,15 @@ decode_envelope(struct decoder *decoder, struct event *event)
         !object_needs(envelope, UINT64_C(1) << CE_TYPE) ||
         !object_text(envelope, CE_TYPE, EVENT_SOURCE_LIMIT, &type))
         return DECODED_DEAD;
-    switch (read_type(type, &event->kind)) {
-    case TYPE_FOREIGN:
+    const int kind = read_kind(type);
+
+    if (kind < 0 && find_usage(type) < 0)
         return DECODED_IGNORED;
-    case TYPE_UNKNOWN:
+    if (kind < 0) {
         (void)refuse(&decoder->dead, DEAD_unknown_kind, "type %s", text_quoted(type, quoted));
         return DECODED_DEAD;
-    case TYPE_KNOWN:
-        break;
     }
+    event->kind = (enum event_kind)kind;
     if (!identified) {
         decoder->dead = unidentified;
         return DECODED_DEAD;
@@ -460,13 +477,12 @@ next_of_batch(struct decoder *decoder)
     if (!json_next_element(&decoder->walk, &value))
         return false;
     decoder->binary = false;
-    envelope->vocabulary = &decoder->envelope_words;
+    envelope->vocabulary = &words.envelope;
     envelope->dead = &decoder->dead;
     envelope->given = 0;
     decoder->envelope_good =
         value.type == JSON_OBJECT
-            ? object_read(envelope, &decoder->envelope_words, &value, &decoder->reading,
-                          &decoder->dead)
+            ? object_read(envelope, &words.envelope, &value, &decoder->reading, &decoder->dead)
             : refuse(&decoder->dead, DEAD_not_an_event, "an element of the array is no object");
     return true;
 }
@@ -476,10 +492,12 @@ decoder_next(struct decoder *decoder, struct event *event, struct dead *dead)
 {
     enum decoded decoded = DECODED_END;
 
-    *event = (struct event){.sequence = -1};
+    if (decoder->stage == STAGE_END)
+        return DECODED_END;
+    memset(event, 0, offsetof(struct event, gauges));
+    event->sequence = -1;
     switch (decoder->stage) {
     case STAGE_END:
-        return DECODED_END;
     case STAGE_IGNORED:
         decoder->stage = STAGE_END;
         return DECODED_IGNORED;

@@ -69,8 +69,33 @@ compare_names(const void *a, const void *b)
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-/* Below this many, comparing each with each is cheaper than sorting. */
-enum { FEW_NAMES = 16 };
+/* Above this many, sorting is cheaper than comparing each with each. */
+enum { FEW_NAMES = 24 };
+
+/* Names that differ here are not the same; few that differ meet. */
+static unsigned
+name_mark(struct text name)
+{
+    if (name.size == 0)
+        return 0;
+    const unsigned first = (unsigned char)name.at[0];
+    const unsigned middle = (unsigned char)name.at[name.size / 2];
+    const unsigned last = (unsigned char)name.at[name.size - 1];
+
+    return ((unsigned)name.size * 7 + first * 5 + middle * 3 + last) & 63;
+}
+
+static bool
+repeats_sorted(struct text *names, size_t count, struct text *twice)
+{
+    qsort(names, count, sizeof names[0], compare_names);
+    for (size_t i = 1; i < count; i++)
+        if (text_eq(names[i - 1], names[i])) {
+            *twice = names[i];
+            return true;
+        }
+    return false;
+}
 
 /* Whether this one object names a member twice; *twice says which. */
 static bool
@@ -80,23 +105,22 @@ names_repeat(const struct json_value *object, const struct reading *reading, str
     struct json_value value;
     struct text name;
     size_t count = 0;
+    uint64_t marks = 0;
 
     json_walk_start(&walk, object);
     while (json_next_member(&walk, &name, &value)) {
-        assert(count < reading->name_limit);
-        reading->names[count++] = name;
-    }
-    const bool sorted = count > FEW_NAMES;
+        const uint64_t mark = UINT64_C(1) << name_mark(name);
 
-    if (sorted)
-        qsort(reading->names, count, sizeof reading->names[0], compare_names);
-    for (size_t i = 1; i < count; i++)
-        for (size_t j = sorted ? i - 1 : 0; j < i; j++)
-            if (text_eq(reading->names[i], reading->names[j])) {
-                *twice = reading->names[i];
+        for (size_t i = 0; (marks & mark) != 0 && count <= FEW_NAMES && i < count; i++)
+            if (text_eq(reading->names[i], name)) {
+                *twice = name;
                 return true;
             }
-    return false;
+        assert(count < reading->name_limit);
+        reading->names[count++] = name;
+        marks |= mark;
+    }
+    return count > FEW_NAMES && repeats_sorted(reading->names, count, twice);
 }
 
 bool
@@ -162,10 +186,8 @@ object_needs(const struct object *object, uint64_t needed)
 {
     const uint64_t missing = needed & ~object->given;
 
-    for (int slot = 0; missing != 0 && slot < (int)object->vocabulary->count; slot++)
-        if ((missing >> slot & 1) != 0)
-            return object_refuse(object, slot, DEAD_missing_member, "is missing");
-    return true;
+    return missing == 0 ||
+           object_refuse(object, __builtin_ctzll(missing), DEAD_missing_member, "is missing");
 }
 
 bool

@@ -70,6 +70,7 @@ static const char *const value_names[] = {"name"};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 #define BIT(slot)       (UINT64_C(1) << (slot))
+#define NAMES           (BIT(NAME_COUNT) - 1) /* the slots of enum event_name */
 
 /*
  * What a kind cannot be read without, and what it may carry beside the members every kind has.
@@ -120,6 +121,7 @@ usage_words_init(struct usage_words *words)
     vocabulary_init(&words->decision, "data.decision.", decision_names, COUNT_OF(decision_names));
     vocabulary_init(&words->topup, "data.topup.", topup_names, COUNT_OF(topup_names));
     vocabulary_init(&words->value, "data.value.", value_names, COUNT_OF(value_names));
+    vocabulary_init(&words->statuses, "", event_status_names, STATUS_COUNT);
 }
 
 bool
@@ -136,9 +138,10 @@ read_status(struct reader *reader)
 
     if (!object_text(reader->data, AT_STATUS, EVENT_ID_LIMIT, &word))
         return false;
-    for (int i = 0; i < STATUS_COUNT; i++)
-        if (text_eq(word, text_of(event_status_names[i])))
-            reader->event->status = (enum event_status)i;
+    const int status = vocabulary_find(&reader->words->statuses, word);
+
+    if (status >= 0)
+        reader->event->status = (enum event_status)status;
     return true;
 }
 
@@ -162,9 +165,12 @@ read_common(struct reader *reader)
     const struct object *data = reader->data;
     struct event *event = reader->event;
 
-    for (int i = 0; i < NAME_COUNT; i++)
+    for (uint64_t left = data->given & NAMES; left != 0; left &= left - 1) {
+        const int i = __builtin_ctzll(left);
+
         if (!object_text(data, i, EVENT_ID_LIMIT, &event->names[i]))
             return false;
+    }
     return object_small(data, AT_ATTEMPT, 1, 255, &event->attempt) && read_status(reader) &&
            object_small(data, AT_HTTP_STATUS, 0, 999, &event->http_status) &&
            read_latency(reader) && object_flag(data, AT_STREAM, EVENT_STREAM, &event->flags) &&
@@ -188,9 +194,12 @@ read_usage(struct reader *reader)
 
     if (!object_inner(reader->data, AT_USAGE, &reader->words->usage, reader->reading, &usage))
         return false;
-    for (int i = 0; i < USAGE_COUNT; i++)
+    for (uint64_t left = usage.given; left != 0; left &= left - 1) {
+        const int i = __builtin_ctzll(left);
+
         if (!object_count(&usage, i, &event->usage[i]))
             return false;
+    }
     event->has = (unsigned)usage.given;
     clamp(event, USAGE_CACHE_READ_TOKENS, event->usage[USAGE_INPUT_TOKENS]);
     clamp(event, USAGE_CACHE_WRITE_TOKENS,
@@ -353,11 +362,9 @@ read_gauges(struct reader *reader)
 static bool
 check_ignored(const struct reader *reader, uint64_t used)
 {
-    const uint64_t ignored = reader->data->given & ~used;
-
-    for (int slot = 0; ignored >> slot != 0; slot++)
-        if ((ignored >> slot & 1) != 0 &&
-            !value_is_unique(&reader->data->members.found[slot], reader->reading, reader->dead))
+    for (uint64_t left = reader->data->given & ~used; left != 0; left &= left - 1)
+        if (!value_is_unique(&reader->data->members.found[__builtin_ctzll(left)], reader->reading,
+                             reader->dead))
             return false;
     return true;
 }

@@ -6,7 +6,7 @@
 
 #include "ingest/member.h"
 
-/* The names of all members that are looked for in `data` and below it. */
+/* The names of all members that are looked for in `data` and below it, and of some values. */
 struct usage_words {
     struct vocabulary data;
     struct vocabulary usage;
@@ -16,6 +16,7 @@ struct usage_words {
     struct vocabulary decision;
     struct vocabulary topup;
     struct vocabulary value;
+    struct vocabulary statuses;
 };
 
 void usage_words_init(struct usage_words *words);

@@ -133,6 +133,45 @@ test_parse(void)
     CHECK_INT("value", at_ms, INT64_C(1772409600000));
 }
 
+/* Every byte at every place of the usual forms is judged as in a longer form of the same instant,
+ * which is read in another way. */
+static void
+test_parse_alike(void)
+{
+    static const struct {
+        const char *usual;
+        const char *longer; /* the same but for its end */
+    } rows[] = {
+        {"2026-03-02T12:34:56Z", "2026-03-02T12:34:56+00:00"},
+        {"2000-02-29T00:00:00Z", "2000-02-29T00:00:00+00:00"},
+        {"2099-12-31T23:59:59Z", "2099-12-31T23:59:59+00:00"},
+        {"2026-03-02T12:34:56.789Z", "2026-03-02T12:34:56.7890Z"},
+        {"2100-01-30T00:00:00.000Z", "2100-01-30T00:00:00.0000Z"},
+    };
+    int64_t different = 0;
+
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        const size_t size = strlen(rows[row].usual);
+        char usual[32];
+        char longer[32];
+
+        for (size_t at = 0; at < size - 1; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                int64_t a_ms = -1;
+                int64_t b_ms = -1;
+
+                memcpy(usual, rows[row].usual, size);
+                (void)text_copy(longer, sizeof longer, text_of(rows[row].longer));
+                usual[at] = longer[at] = (char)byte;
+                const bool a = clock_parse((struct text){usual, size}, &a_ms);
+                const bool b = clock_parse((struct text){longer, strlen(rows[row].longer)}, &b_ms);
+
+                different += a != b || a_ms != b_ms;
+            }
+    }
+    CHECK_INT("times read in two ways", different, 0);
+}
+
 static void
 test_format_extremes(void)
 {
@@ -200,6 +239,7 @@ static CU_TestInfo tests[] = {
     {"every day of 20,000 years", test_every_day},
     {"the day of an instant", test_day_of},
     {"RFC 3339 times", test_parse},
+    {"the usual form of a time is read like any other", test_parse_alike},
     {"any instant can be printed", test_format_extremes},
     {"durations", test_durations},
     CU_TEST_INFO_NULL,

@@ -190,6 +190,48 @@ test_double_is_its_text(void)
     CHECK_INT("doubles that differ from their text", wrong, 0);
 }
 
+/* What looks like nearly all amounts is judged as the same with an exponent of 0, which is read in
+ * another way. */
+static void
+test_plain_is_careful(void)
+{
+    static const char bytes[] = "0123456789012345678900000999..-+ e";
+    uint64_t state = 7;
+    int64_t different = 0;
+    int64_t read = 0;
+
+    for (int i = 0; i < 300000; i++) {
+        struct money plain = {REFUSED};
+        struct money careful = {REFUSED};
+        struct err why;
+        char text[32];
+        size_t size = 0;
+
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        const size_t wanted = 1 + (state >> 40) % 22;
+        /* Half of them are digits with one point. */
+        const size_t kinds = state >> 63 != 0 ? 27 : sizeof bytes - 1;
+
+        for (; size < wanted; size++) {
+            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            text[size] = bytes[(state >> 33) % kinds];
+        }
+        if (kinds == 27 && wanted > 2)
+            text[1 + (state >> 50) % (wanted - 2)] = '.';
+        if (memchr(text, 'e', size) != NULL)
+            continue;
+        const bool good = money_parse((struct text){text, size}, &plain, &why);
+
+        text[size] = 'e';
+        text[size + 1] = '0';
+        different += money_parse((struct text){text, size + 2}, &careful, &why) != good ||
+                     plain.nano != careful.nano;
+        read += good;
+    }
+    CHECK_INT("amounts read in two ways", different, 0);
+    CHECK_INT("amounts read at all", read > 100000, true);
+}
+
 static void
 test_overflow(void)
 {
@@ -291,6 +333,7 @@ static CU_TestInfo tests[] = {
     {"decimal text, half-even to the nano", test_parse},
     {"a double's exact value", test_from_double},
     {"a double equals its exact text", test_double_is_its_text},
+    {"the usual form of an amount is read like any other", test_plain_is_careful},
     {"overflow is an error", test_overflow},
     {"amounts and counts as text", test_format},
     {"the ends of 128 bits", test_tally_edges},

@@ -58,6 +58,7 @@ void samples_add(struct samples *samples, int64_t ns);
 void samples_print(struct samples *samples, const char *name);
 void samples_free(struct samples *samples);
 
+int bench_decode(const struct options *options);
 int bench_generate(const struct options *options);
 int bench_consume(const struct options *options);
 int bench_echo(const struct options *options);

@@ -11,6 +11,9 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"decode", bench_decode,
+     "[--events N] [--rounds N]\n"
+     "      decodes UM-1 from memory: nanoseconds of CPU an event"},
     {"generate", bench_generate,
      "--topic T --events N --totals FILE --limits FILE [--seed N] [--dry]\n"
      "      writes N records of UM-1, and what they add up to"},
