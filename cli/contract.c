@@ -1,5 +1,6 @@
 #include "cli/contract.h"
 
+#include "config/quota_load.h"
 #include "config/tenant_spec.h"
 
 #include <inttypes.h>
@@ -130,21 +131,25 @@ contract_write(struct db *db, const char *tenant, json_t *spec, const struct con
 
 /* ---- changes as words --------------------------------------------------------------------------- */
 
+/* As the policy file takes it: 50k, 1_000, 250.00. It is stored as a plain number, so that a contract
+ * reads the same whatever way it was written. */
 static bool
 limit_value(const char *word, const char *value, json_t **out, struct err *why)
 {
-    struct money money;
-    int64_t count = 0;
+    const struct text none = {NULL, 0};
+    const char *must;
+    bool decimals;
+    tally nano;
 
-    if (text_to_int(text_of(value), 0, INT64_MAX, &count))
-        *out = json_integer(count);
-    else if (strcmp(value, "unlimited") == 0 ||
-             (money_parse(text_of(value), &money, why) && money.nano >= 0))
+    if (strcmp(value, "unlimited") == 0) {
         *out = json_string(value);
-    else
+        return true;
+    }
+    must = limit_read(text_of(value), none, &nano, &decimals);
+    if (must != NULL)
         return err_set(why, ERR_INPUT,
-                       "limit \"%s\": \"%s\" is no number, unlimited, or plan (as the plan has it)",
-                       word, value);
+                       "limit \"%s\" %s, or unlimited, or plan (as the plan has it)", word, must);
+    *out = decimals ? json_string(value) : json_integer((json_int_t)(nano / MONEY_NANO_PER_UNIT));
     return true;
 }
 

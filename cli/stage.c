@@ -86,6 +86,7 @@ stage_new(const struct policy *policy)
         return NULL;
     }
     begin(stage);
+    stage->may_allow = true;
     return stage;
 }
 
@@ -143,29 +144,75 @@ content_of(const struct scope_state *state)
     return sum.low;
 }
 
+static struct topic_row *
+row_of(struct stage *stage, const struct scope_state *state)
+{
+    struct topic_row *row;
+
+    for (size_t i = 0; i < stage->topic.count; i++) {
+        row = list_at(&stage->topic, i);
+        if (text_eq(row->scope, state->scope))
+            return row;
+    }
+    if (state->count == 0)
+        return NULL;
+    row = stage_must(list_add(&stage->topic));
+    *row = (struct topic_row){.scope = stage_keep(stage, state->scope),
+                              .tenant = stage_keep(stage, state->tenant)};
+    return row;
+}
+
 static void
-publish(struct stage *stage, const struct scope_state *state)
+publish(struct stage *stage, struct topic_row *row, const struct scope_state *state)
 {
     const uint64_t content = content_of(state);
-    struct topic_row *row = NULL;
 
-    for (size_t i = 0; i < stage->topic.count && row == NULL; i++) {
-        struct topic_row *one = list_at(&stage->topic, i);
-
-        if (text_eq(one->scope, state->scope))
-            row = one;
-    }
-    if (row == NULL && state->count == 0)
-        return;
-    if (row == NULL) {
-        row = stage_must(list_add(&stage->topic));
-        *row = (struct topic_row){.scope = stage_keep(stage, state->scope),
-                                  .tenant = stage_keep(stage, state->tenant)};
-    } else if (row->content == content)
+    if (row->content == content)
         return;
     row->content = content;
     stage_add_effect(stage, EFFECT_DECISION)->decision =
         stage_must(scope_copy(state, stage->spoken));
+}
+
+/* As the control sink does it: who goes on from what is settled may block, but not allow, before it
+ * knows what was known before. */
+static void
+want(struct stage *stage, const struct scope_state *state)
+{
+    struct topic_row *const row = row_of(stage, state);
+
+    if (row == NULL)
+        return;
+    row->held_back = NULL;
+    if (stage->may_allow || state->operator_said || scope_outcome(state) == OUTCOME_BLOCK)
+        publish(stage, row, state);
+    else
+        row->held_back = stage_must(scope_copy(state, stage->memory));
+}
+
+static void
+listen_to_shard(struct stage *stage)
+{
+    struct scope_state *const *states;
+    const size_t count = shard_wanted(stage->shard, &states);
+
+    for (size_t i = 0; i < count; i++)
+        want(stage, states[i]);
+    shard_wanted_taken(stage->shard, count);
+}
+
+static void
+may_allow(struct stage *stage)
+{
+    listen_to_shard(stage);
+    stage->may_allow = true;
+    for (size_t i = 0; i < stage->topic.count; i++) {
+        struct topic_row *row = list_at(&stage->topic, i);
+
+        if (row->held_back != NULL)
+            publish(stage, row, row->held_back);
+        row->held_back = NULL;
+    }
 }
 
 /* Everything that is there to be noticed becomes an effect. */
@@ -173,8 +220,6 @@ static void
 listen(struct stage *stage)
 {
     const struct settlement *settlement = stage->under_way;
-    struct scope_state *const *states;
-    const size_t count = shard_wanted(stage->shard, &states);
 
     for (size_t i = 0; settlement != NULL && i < settlement->transitions.count; i++)
         stage_add_effect(stage, EFFECT_ALERT)->alert =
@@ -186,9 +231,7 @@ listen(struct stage *stage)
         dead->tenant = stage_speak(stage, dead->tenant);
         dead->id = stage_speak(stage, dead->id);
     }
-    for (size_t i = 0; i < count; i++)
-        publish(stage, states[i]);
-    shard_wanted_taken(stage->shard, count);
+    listen_to_shard(stage);
 }
 
 struct effect *
@@ -367,13 +410,14 @@ void
 stage_restart(struct stage *stage)
 {
     begin(stage);
+    stage->may_allow = false;
     for (size_t i = 0; i < stage->db.tenants.count; i++) {
         const struct tenant_row *row = *(struct tenant_row **)list_at(&stage->db.tenants, i);
 
         if (row->restricted || row->due_ms <= stage->db.time_ms)
             load_tenant(stage, row->name);
     }
-    /* What stands on the topic is a stranger's to the new owner: it says what is true now. */
+    /* What stands on the topic is a stranger's to the new owner: it says what is true. */
     for (size_t i = 0; i < stage->topic.count; i++) {
         const struct topic_row *row = list_at(&stage->topic, i);
 
@@ -385,6 +429,7 @@ stage_restart(struct stage *stage)
         stage_apply(stage, i);
     for (size_t i = (size_t)stage->db.progress.next; i < stage->log.count; i++)
         read_record(stage, list_at(&stage->log, i));
+    may_allow(stage);
 }
 
 /* ---- what came of it -------------------------------------------------------------------------------- */

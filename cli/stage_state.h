@@ -58,6 +58,7 @@ struct topic_row { /* the last state of a scope on the control topic */
     struct text scope;
     struct text tenant;
     uint64_t content;
+    const struct scope_state *held_back; /* wanted, but weaker than a block; NULL: nothing is */
 };
 
 struct stage {
@@ -72,6 +73,7 @@ struct stage {
     struct list log;              /* struct logged */
     struct list commands;         /* struct stored_command, by id - 1 */
     struct list topic;            /* struct topic_row */
+    bool may_allow;               /* what was known before the restart is known again */
     struct list effects;          /* struct effect */
     struct settlement *under_way; /* handed out, not committed yet; NULL: none */
     struct err fault;

@@ -15,7 +15,7 @@ static const struct option_row set_options[] = {
     {"plan", "PLAN", "plan of the policy", false},
     {"zone", "ZONE", "IANA time zone of its billing periods: Europe/Berlin", false},
     {"currency", "CODE", "ISO 4217: USD", false},
-    {"limit", "QUOTA=VALUE", "a number, unlimited, or plan (as the plan has it)", true},
+    {"limit", "QUOTA=VALUE", "50k, 1_000 or 250.00, unlimited, or plan (as the plan has it)", true},
     {"project", "NAME[:QUOTA=VALUE,...]", "declares a project, with limits of its own", true},
     {"no-project", "NAME", "the project is no longer declared", true},
     {"from", "TIME", "since when it is agreed, for the record: 2026-03-01T00:00:00Z", false},

@@ -330,6 +330,7 @@ apply_order(struct worker *worker, struct order *order)
         order_free(order);
         return;
     }
+    held->command_taken = command->id;
     log_info("command", "id=%" PRId64 " kind=%d shard=%d", command->id, (int)command->kind,
              order->shard);
     switch (command->kind) {

@@ -278,6 +278,7 @@ begin_topic(struct worker *worker, struct held *held, int32_t topic, struct prog
     if (progress->next < 0)
         progress->from = progress->next = mark.low;
     held->topics[topic].tail_from = -1;
+    held->topics[topic].claimed_end = mark.high;
     if (progress->next > mark.high) {
         (void)snprintf(text, sizeof text,
                        "offset %" PRId64 " is settled but the log ends at %" PRId64
@@ -352,6 +353,9 @@ begin(struct worker *worker, struct held *held, struct reply *reply)
     held->due = reply->due;
     held->due_count = reply->due_count;
     held->due_loaded = 0;
+    held->caught_up = false;
+    held->command_waiting = reply->claim.command_waiting;
+    held->command_taken = 0;
     for (size_t t = 0; t < topics; t++) {
         held->topics[t] = (struct held_topic){.step_until = reply->claim.attempting[t],
                                               .refuse = refuse[t],

@@ -203,6 +203,19 @@ on_due(void *context, struct text name)
         *one = arena_text(due->memory, name);
 }
 
+/* Commands given out to whoever had the shard before are handed out again. */
+static void
+forget_given_out(struct settler *settler, int32_t shard)
+{
+    struct taken *all = settler->taken.at;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < settler->taken.count; i++)
+        if (all[i].shard != shard)
+            all[kept++] = all[i];
+    settler->taken.count = kept;
+}
+
 static void
 claim(struct settler *settler, const struct job *job)
 {
@@ -235,6 +248,8 @@ claim(struct settler *settler, const struct job *job)
         answer(settler, &reply);
         return;
     }
+    if (!reply.claim.kept)
+        forget_given_out(settler, job->shard);
     reply.kind = REPLY_CLAIMED;
     reply.memory = due.memory;
     reply.due = arena_take(due.memory, due.names.count * sizeof *reply.due);

@@ -204,6 +204,34 @@ lag_of(struct worker *worker, const struct held *held)
     return lag;
 }
 
+/* Whoever had the shard before can have told the gateways what follows from records up to the end
+ * that the log had at the claim, and from commands stored by then: until all of that is judged here
+ * too, what is known is older than what the gateways were told.  What a halted partition still holds
+ * is not waited for: nobody may judge it before an operator has spoken. */
+static bool
+has_caught_up(struct worker *worker, const struct held *held)
+{
+    if (held->parked > 0 || held->command_taken < held->command_waiting)
+        return false;
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        if (!held->topics[t].halted && reached(worker, held, t) < held->topics[t].claimed_end)
+            return false;
+    return true;
+}
+
+/* Said at every tick: the publisher forgets it with every claim. */
+static void
+allow_when_caught_up(struct worker *worker, struct held *held)
+{
+    if (!held->caught_up && has_caught_up(worker, held)) {
+        held->caught_up = true;
+        log_info("caught_up", "shard=%d next=%" PRId64, held->number,
+                 shard_next_offset(held->shard, 0));
+    }
+    if (held->caught_up)
+        control_may_allow(worker->setup.control, held->number);
+}
+
 static void
 tick(struct worker *worker)
 {
@@ -222,6 +250,7 @@ tick(struct worker *worker)
         if (held->parked == 0 && end_ms != INT64_MIN)
             (void)shard_advance(held->shard, end_ms);
         worker_want(worker, held, -1);
+        allow_when_caught_up(worker, held);
         lag += behind;
         if (behind > 0 && shard_time(held->shard) > 0 &&
             worker_wall_ms(worker) - shard_time(held->shard) > lag_ms)

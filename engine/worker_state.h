@@ -20,6 +20,7 @@ enum held_state {
 struct held_topic {
     int64_t tail_from;     /* where reading begins */
     int64_t position;      /* behind the last record that came, of the tail or live */
+    int64_t claimed_end;   /* where the log ended when the shard was claimed */
     int64_t verify_offset; /* the last record settled, to be recognised when it passes; -1: none */
     uint64_t verify_fingerprint;
     bool careful;       /* of those, each is noted in Postgres before it is taken */
@@ -37,6 +38,9 @@ struct held {
     enum held_state state;
     bool asked;       /* a claim is under way */
     bool void_memory; /* nothing in memory counts: it goes as soon as the settler lets go of it */
+    bool caught_up;   /* with all that its owner before could know: see control_may_allow */
+    int64_t command_waiting; /* the newest command that waited when it was claimed, 0: none */
+    int64_t command_taken;   /* the newest one that came since */
     int64_t claim_at_ms;
     struct shard *shard;
     struct arena *memory; /* of the claim */

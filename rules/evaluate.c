@@ -99,7 +99,8 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
 
     *out =
         (struct scope_state){.scope = scope, .tenant = tenant->name, .at_ms = evaluation->now_ms};
-    if (!evaluation->enforcing || tenant->split || (word != NULL && word->kind == WORD_ALLOW))
+    out->operator_said = !evaluation->enforcing || (word != NULL && word->kind == WORD_ALLOW);
+    if (out->operator_said || tenant->split)
         return;
     hard_blocks(word, evaluation, out);
     unknown_project(tenant, project, evaluation, out);

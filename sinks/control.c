@@ -276,6 +276,26 @@ control_own(struct control *control, int32_t shard, int64_t epoch)
 }
 
 void
+control_may_allow(struct control *control, int32_t shard)
+{
+    struct control_shard *slot;
+
+    (void)pthread_mutex_lock(&control->lock);
+    slot = control_shard_of(control, shard);
+    if (slot != NULL && !slot->may_allow) {
+        slot->may_allow = true;
+        for (size_t i = 0; i < scopes_count(&control->scopes); i++) {
+            struct scope_entry *entry = scopes_at(&control->scopes, i);
+
+            if (scope_entry_shard(entry) == shard && (entry->dirty || entry->force))
+                scopes_due(&control->scopes, entry, control_steady_ms(control));
+        }
+        wake(control);
+    }
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+void
 control_disown(struct control *control, int32_t shard)
 {
     struct control_shard *slot;

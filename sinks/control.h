@@ -5,6 +5,11 @@
  * wanted last is what is written.  A stricter outcome leaves at once, everything else at most once a
  * second a scope.  `seq` = epoch << 24 | counter only grows.  The publisher follows the topic and
  * answers a record of its scopes that is not its own latest with the current state.
+ *
+ * Who has just claimed a shard knows what is settled, and its predecessor may have blocked on more
+ * than that.  So until control_may_allow() a block of this shard leaves, and nothing weaker: an
+ * allow, a downgrade or a throttle is held back, for it could undo a block that is only going to be
+ * derived again.  What an operator says is not held back: it does not hang on events.
  * Message: schemas/control.v1.json.
  */
 #ifndef SINKS_CONTROL_H
@@ -29,6 +34,9 @@ void control_close(struct control *control, int64_t deadline_ms);
  * With another epoch than before everything wanted for it is forgotten: the caller wants every state
  * of the shard that has a restriction (again). */
 void control_own(struct control *control, int32_t shard, int64_t epoch);
+/* The shard has judged everything its predecessor can have: what was held back goes, nothing more is
+ * held back until it is owned under another epoch. May be called again and again. */
+void control_may_allow(struct control *control, int32_t shard);
 /* Not ours any more: everything wanted for it is dropped, nothing more is published for it, and what
  * the producer still holds is taken back. */
 void control_disown(struct control *control, int32_t shard);

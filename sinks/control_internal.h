@@ -38,7 +38,8 @@ struct control_clock {
 
 struct control_shard {
     bool owned;
-    bool stopped; /* numbers used up, or claimed by another engine: silent until owned anew */
+    bool stopped;   /* numbers used up, or claimed by another engine: silent until owned anew */
+    bool may_allow; /* what is weaker than a block is not held back (any more) */
     int64_t epoch;
     int64_t counter; /* of the last seq */
     int64_t as_of_ms;

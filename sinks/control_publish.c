@@ -142,6 +142,11 @@ look_at(struct control *control, struct scope_entry *entry, int64_t now_ms)
         scopes_due(&control->scopes, entry, SCOPE_NEVER);
         return;
     }
+    if (!shard->may_allow && !state.operator_said && scope_outcome(&state) != OUTCOME_BLOCK) {
+        entry->dirty = true;
+        scopes_due(&control->scopes, entry, SCOPE_NEVER);
+        return;
+    }
     print = scope_print(&state);
     changed = entry->seq == 0 || print.low != entry->print.low || print.high != entry->print.high;
     if (is_lost(control, entry)) {

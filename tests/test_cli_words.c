@@ -119,6 +119,9 @@ test_limit(void)
         {"a=0", "{\"a\":0}"},
         {"a=250.00", "{\"a\":\"250.00\"}"},
         {"a=unlimited", "{\"a\":\"unlimited\"}"},
+        {"a=50k", "{\"a\":50000}"},
+        {"a=1M", "{\"a\":1000000}"},
+        {"a=2_000", "{\"a\":2000}"},
         {"a=plan", "{}"},
         {"b=plan", "{\"a\":1}"},
         {"a", NULL},
@@ -127,6 +130,9 @@ test_limit(void)
         {"a=-1", NULL},
         {"a=-0.5", NULL},
         {"a=many", NULL},
+        {"a=2k5", NULL},
+        {"a=5 EUR", NULL},
+        {"a=1001T", NULL},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

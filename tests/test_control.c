@@ -88,6 +88,7 @@ bench_control(struct bench *bench)
         fprintf(stderr, "control_open: %s\n", why.text);
     CU_ASSERT_FATAL(bench->control != NULL);
     control_own(bench->control, SHARD, EPOCH);
+    control_may_allow(bench->control, SHARD);
     return true;
 }
 
@@ -252,6 +253,14 @@ static void
 want(struct bench *bench, struct scope_state state)
 {
     CU_ASSERT(control_want(bench->control, &state));
+}
+
+/* Of the claim after EPOCH. */
+static void
+want_of_next(struct bench *bench, struct scope_state state)
+{
+    state.epoch = EPOCH + 1;
+    want(bench, state);
 }
 
 /* When this scope's record is there, the publisher has looked at everything that was due before. */
@@ -462,6 +471,41 @@ test_stranger(void)
     CU_ASSERT(await_true(bench, all_are_read_back));
     CU_ASSERT_FALSE(control_stranger(bench->control, arena, &scope, &tenant));
     arena_free(arena);
+    bench_close(bench);
+}
+
+/* Who has just claimed a shard may block; what is weaker waits, unless an operator says it. */
+static void
+test_may_allow(void)
+{
+    struct bench *bench = bench_open();
+    struct scope_state said = state_of("tenant/said");
+    const struct record *record;
+
+    write_foreign(bench, blocked("tenant/acme", 1000), OLD_SEQ);
+    write_foreign(bench, blocked("tenant/again", 1000), OLD_SEQ);
+    bench_control(bench);
+    control_own(bench->control, SHARD, EPOCH + 1);
+    said.operator_said = true;
+    want_of_next(bench, state_of("tenant/acme"));
+    want_of_next(bench, state_of("tenant/again"));
+    want_of_next(bench, throttled("tenant/slow", INT64_MAX));
+    want_of_next(bench, said);
+    (void)await(bench, "tenant/said", 1);
+    want_of_next(bench, blocked("tenant/again", 2000)); /* derived again */
+    (void)await(bench, "tenant/again", 2);
+    want_of_next(bench, blocked("tenant/last", 1000));
+    (void)await(bench, "tenant/last", 1);
+    (void)await(bench, "tenant/acme", 1);
+    (void)await(bench, "tenant/slow", 0);
+
+    control_may_allow(bench->control, SHARD);
+    record = await(bench, "tenant/acme", 2);
+    CU_ASSERT_STRING_EQUAL(text_in(data_of(record), "outcome"), "allow");
+    record = await(bench, "tenant/slow", 1);
+    CU_ASSERT_STRING_EQUAL(text_in(data_of(record), "outcome"), "throttle");
+    record = await(bench, "tenant/again", 2);
+    CU_ASSERT_STRING_EQUAL(text_in(data_of(record), "outcome"), "block");
     bench_close(bench);
 }
 
@@ -731,6 +775,7 @@ static CU_TestInfo tests[] = {
     {"a heartbeat every ten seconds while the worker speaks", test_heartbeat},
     {"a late record of another engine is answered", test_foreign_record},
     {"a restriction nobody wants is shown to the worker", test_stranger},
+    {"before it has caught up a shard may block, not allow", test_may_allow},
     {"a later claim on the topic silences us", test_later_claim},
     {"nothing is published for a shard that is gone", test_disown},
     {"what still waits for the broker is taken back with the shard", test_disown_takes_back},

@@ -330,6 +330,7 @@ test_commands(void)
     struct claim claim = db_claim(&db, 1, arena);
 
     CHECK_INT("enforcing", claim.enforcing, true);
+    CHECK_INT("waiting", claim.command_waiting, last_command);
     apply(&claim, last_command, NULL);
     CHECK_SQL(&db,
               "SELECT applied_time, epoch, settle_seq, error FROM tripmeter.command"
@@ -337,6 +338,7 @@ test_commands(void)
               "2026-03-01 00:00:00+00 1 1 -");
     claim = db_claim(&db, 1, arena);
     CHECK_INT("enforcing", claim.enforcing, false);
+    CHECK_INT("waiting", claim.command_waiting, 0);
 
     /* A transaction that commits late with a lower id is not passed over. */
     PGconn *const slow = PQconnectdb(db.url);

@@ -207,7 +207,7 @@ class DatabaseTest(Case):
                 (("--plan", "startr"), "startr"),
                 (("--zone", "Europe/Berln"), "Berln"),
                 (("--limit", "api_cals=5"), "api_cals"),
-                (("--limit", "api_calls=many"), "is no number"),
+                (("--limit", "api_calls=many"), "must be a number like 50000, 1_000, 50k"),
                 (("--limit", "api_calls=0.5"), "api_calls"),
                 (("--no-project", "web"), 'no project "web"')):
             self.assertIn(hint, self.say("tenant", "set", "refused", *words, "-c", self.config,

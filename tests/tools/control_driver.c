@@ -71,6 +71,7 @@ obey(struct driver *driver, char *line)
         (void)text_to_int(text_of(scope + size + 1), 1, INT32_MAX, &driver->epoch);
         driver->shard = (int32_t)shard;
         control_own(driver->control, driver->shard, driver->epoch);
+        control_may_allow(driver->control, driver->shard);
     } else if (strcmp(word, "disown") == 0) {
         control_disown(driver->control, driver->shard);
     } else if (strcmp(word, "block") == 0 || strcmp(word, "allow") == 0) {
