@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "cli/db.h"
 #include "config/keys.h"
+#include "core/clock.h"
 #include "engine/engine.h"
 #include "rules/policy.h"
 #include "sinks/migrate.h"
@@ -39,6 +40,25 @@ const struct command_row command_run = {
 
 /* ---- check ------------------------------------------------------------------------------------- */
 
+/* Measured: 1,000,000 events with names and ids of usual length, indexes included. */
+#define RECORD_BYTES 480
+
+static void
+print_record(const struct config *config)
+{
+    if (!config->record.on) {
+        puts("  record     off: events are not kept; late duplicates and refunds are unverified");
+        return;
+    }
+    printf("  record     %lld days of settled events, some %.1f GB a day for every 100 events a "
+           "second",
+           (long long)(config->record.keep_ms / CLOCK_DAY_MS),
+           100.0 * CLOCK_DAY_MS / 1000 * RECORD_BYTES / 1e9);
+    if (config->record.keep_gb > 0)
+        printf(", at most %lld GB", (long long)config->record.keep_gb);
+    puts("");
+}
+
 static void
 print_summary(const struct config *config, const struct policy *policy)
 {
@@ -52,6 +72,7 @@ print_summary(const struct config *config, const struct policy *policy)
     printf("  policy     %s: %zu plans, unknown tenants get %.*s\n", config->policy_path,
            policy->plan_count, (int)policy->fallback_plan->name.size,
            policy->fallback_plan->name.at);
+    print_record(config);
     for (size_t i = 0; i < config->alerts.receiver_count; i++) {
         const struct receiver *receiver = &config->alerts.receivers[i];
 

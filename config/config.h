@@ -75,6 +75,11 @@ struct config {
         int64_t records;
     } dedupe;
     struct {
+        bool on;
+        int64_t keep_ms; /* whole days */
+        int64_t keep_gb; /* 0: whatever it takes */
+    } record;            /* of settled events */
+    struct {
         size_t park_memory; /* bytes of events waiting for their tenant, a worker */
         bool keep_dead_payload;
         bool halt_on_dead; /* the 50 % rule */

@@ -1,5 +1,7 @@
 #include "core/identity.h"
 
+#include "core/partitioner.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -74,4 +76,19 @@ uint64_t
 identity_stable(const void *bytes, size_t size)
 {
     return XXH3_64bits(bytes, size);
+}
+
+uint64_t
+identity_stable_text(uint64_t base, struct text text)
+{
+    return XXH3_64bits_withSeed(text.size == 0 ? "" : text.at, text.size, base + text.size);
+}
+
+int64_t
+identity_settled(struct text tenant, struct text source, struct text id)
+{
+    const uint64_t low = identity_stable_text(identity_stable_text(0, source), id) & UINT32_MAX;
+    const uint64_t high = (uint32_t)partitioner_murmur2(tenant);
+
+    return (int64_t)(high << 32 | low);
 }

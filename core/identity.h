@@ -21,5 +21,10 @@ struct key128 identity_numbers(struct key128 base, const int64_t *numbers, size_
 
 /* Hash of bytes without the seed: equal in every process and at every time. */
 uint64_t identity_stable(const void *bytes, size_t size);
+/* The same of a number so far and a text, to hash several. */
+uint64_t identity_stable_text(uint64_t base, struct text text);
+/* What the record of settled events finds an event by: murmur2 of the tenant in the high half, so
+ * that a tenant's events lie side by side, source and id in the low one. */
+int64_t identity_settled(struct text tenant, struct text source, struct text id);
 
 #endif

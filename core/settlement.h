@@ -126,6 +126,25 @@ struct unpriced_event {
     int64_t usage[USAGE_COUNT];
 };
 
+/* An event as it was booked, for the record of settled events (nothing while that is off). Tenant,
+ * project, feature, provider, model, hour and period are those of its fact. */
+struct settled_event {
+    size_t fact; /* index in facts */
+    int32_t topic;
+    int32_t index;
+    int64_t offset;
+    int64_t time_ms; /* of the record */
+    int64_t at_ms;
+    int64_t policy;
+    uint64_t content; /* hash of what the event says, the same in every process */
+    enum event_kind kind;
+    int32_t attempt;
+    bool reversal; /* takes back what the original booked */
+    struct text source, id, key, request_id;
+    struct text original_source, original_id; /* refund, correct: what it refers to */
+    struct amounts amounts;
+};
+
 struct command_done {
     int64_t id;
     int64_t at_ms;     /* shard time */
@@ -151,6 +170,7 @@ struct settlement {
     struct list dead;        /* struct dead_letter */
     struct list kept;        /* struct kept_event */
     struct list unpriced;    /* struct unpriced_event */
+    struct list events;      /* struct settled_event, in the order they were booked */
     struct list commands;    /* struct command_done */
     struct list attempting;  /* int64_t offsets a topic: reserved for single steps; see store.h */
     size_t memory_limit;     /* bytes; settlement_full() compares */

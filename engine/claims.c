@@ -31,6 +31,7 @@ new_shard(const struct worker *worker, int32_t number)
                                            .tenant_limit = TENANT_LIMIT,
                                            .halt_on_dead = config->ingest.halt_on_dead,
                                            .keep_dead_payload = config->ingest.keep_dead_payload,
+                                           .record = config->record.on,
                                            .metrics = worker->setup.metrics});
 }
 

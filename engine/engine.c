@@ -144,10 +144,12 @@ prepare_store(const struct config *config, struct policy *policy, bool activate,
 static void
 maintain(const struct config *config)
 {
+    const int64_t now_ms = wall_ms() + config->clock_offset_ms;
     struct err why;
     struct store *store = store_open(config, "tripmeter/maintenance", &why);
 
-    if (store == NULL || !store_maintain(store, wall_ms() + config->clock_offset_ms, 0, &why))
+    if (store == NULL || !store_maintain(store, now_ms, 0, &why) ||
+        !store_maintain_record(store, config, now_ms, &why))
         log_warning("maintenance", "text=\"%s\"", why.text);
     store_close(store);
 }

@@ -273,6 +273,8 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
         abort();
     if (booked == BOOKED_OVERFLOW)
         return false;
+    if (shard->setup.record)
+        record_event(shard, record, index, event, &booking.amounts);
     if (booking.unpriced)
         keep_unpriced(shard, record, index, event, &booking);
     if (event->body.at != NULL)

@@ -147,8 +147,10 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
     struct list *facts = &book->settlement->facts;
     const uint32_t found = table_find(&book->facts, key);
 
+    book->fact = found;
     if (found != TABLE_NONE)
         return &((struct fact *)list_at(facts, found))->delta;
+    book->fact = facts->count;
     struct fact *fact = list_add(facts);
 
     if (fact == NULL)

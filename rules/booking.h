@@ -18,6 +18,7 @@ struct book {
     struct table facts;
     struct table key_facts;
     struct table periods;
+    size_t fact;     /* index of the fact row booked last */
     uint64_t number; /* of the settlement, from 1, never again in this shard's life */
 };
 

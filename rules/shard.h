@@ -30,6 +30,7 @@ struct shard_setup {
     size_t tenant_limit;  /* tenants in memory above which idle ones leave */
     bool halt_on_dead;    /* the 50 % rule */
     bool keep_dead_payload;
+    bool record; /* settled events are kept one by one, and asked for */
     struct metric_set *metrics;
 };
 

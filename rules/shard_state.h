@@ -61,6 +61,11 @@ struct text shard_keep(struct shard *shard, struct text text);
 /* NULL: not held. *id is its identity either way. */
 struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
 
+/* ---- rules/record.c: the record of settled events ------------------------------------------------- */
+/* The event as it was booked just now: the open book's last fact is its own. */
+void record_event(struct shard *shard, const struct record *record, int32_t index,
+                  const struct event *event, const struct amounts *amounts);
+
 /* ---- rules/judge.c ------------------------------------------------------------------------------- */
 /* Why quotas are looked at: what ends an episode is told with this reason. */
 struct occasion {

@@ -9,7 +9,8 @@ BEGIN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA tripmeter TO tripmeter_reader;
         GRANT EXECUTE ON FUNCTION tripmeter.murmur2(bytea), tripmeter.home_shard(text),
-            tripmeter.percent_decode(text) TO tripmeter_reader;
+            tripmeter.percent_decode(text), tripmeter.settled_events_of(text),
+            tripmeter.record_days() TO tripmeter_reader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tripmeter_engine') THEN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_engine;
@@ -18,7 +19,7 @@ BEGIN
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tripmeter TO tripmeter_engine;
         REVOKE INSERT, UPDATE ON tripmeter.migration FROM tripmeter_engine;
         REVOKE UPDATE ON tripmeter.tenant_version, tripmeter.policy, tripmeter.enforcement,
-            tripmeter.ledger FROM tripmeter_engine;
+            tripmeter.ledger, tripmeter.settled_event FROM tripmeter_engine;
     END IF;
 END
 $$;

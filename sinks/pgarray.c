@@ -134,7 +134,8 @@ pgparams_ready(struct pgparams *params)
 static char *
 element(struct pgparam *param, enum pg_type type, size_t size)
 {
-    assert(param->type == type || (type == PG_TEXT && param->type == PG_BYTEA));
+    assert(param->type == type || param->type == PG_ROW ||
+           (type == PG_TEXT && param->type == PG_BYTEA));
     char *const at = extend(param, LENGTH_SIZE + size);
 
     if (at == NULL)
@@ -277,6 +278,42 @@ pgarray_count(struct pgparam *param, tally count)
     const int whole = groups_of(size, groups);
 
     put_numeric(param, count < 0, whole, groups, whole, 0);
+}
+
+void
+pgcopy_begin(struct pgparam *copy)
+{
+    /* Signature, flags, length of the header's extension. */
+    static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
+
+    *copy = (struct pgparam){.at = copy->at, .room = copy->room, .type = PG_ROW};
+    char *const at = extend(copy, sizeof header);
+
+    if (at != NULL)
+        memcpy(at, header, sizeof header);
+}
+
+static void
+put_fields(struct pgparam *copy, int fields)
+{
+    char *const at = extend(copy, 2);
+
+    if (at == NULL)
+        return;
+    at[0] = (char)(unsigned char)((unsigned)fields >> 8);
+    at[1] = (char)(unsigned char)fields;
+}
+
+void
+pgcopy_row(struct pgparam *copy, int fields)
+{
+    put_fields(copy, fields);
+}
+
+void
+pgcopy_end(struct pgparam *copy)
+{
+    put_fields(copy, -1);
 }
 
 bool

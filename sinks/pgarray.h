@@ -18,6 +18,7 @@
 
 /* Element types, by their OID (src/include/catalog/pg_type.dat). */
 enum pg_type {
+    PG_ROW = 0, /* no element type: rows of COPY, whose fields look like elements */
     PG_BOOL = 16,
     PG_BYTEA = 17,
     PG_INT8 = 20,
@@ -67,6 +68,13 @@ void pgarray_time(struct pgparam *param, int64_t at_ms);
 /* Nano-units as NUMERIC with 9 decimals, or a count as one without. */
 void pgarray_money(struct pgparam *param, tally nano);
 void pgarray_count(struct pgparam *param, tally count);
+
+/* ---- COPY ... (FORMAT binary) ------------------------------------------------------------------ */
+/* A buffer of rows: begun, a header a row and its fields by the functions above, ended; what is in
+ * `at` (`size` bytes) may be sent and taken out at any time (size = 0). */
+void pgcopy_begin(struct pgparam *copy);
+void pgcopy_row(struct pgparam *copy, int fields);
+void pgcopy_end(struct pgparam *copy);
 
 /* ---- reading binary results ------------------------------------------------------------------- */
 bool pg_read_bool(const PGresult *result, int row, int column);

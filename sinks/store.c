@@ -46,6 +46,7 @@ store_close(struct store *store)
         PQclear(store->loaded[i]);
     pg_close(&store->pg);
     pgparams_free(&store->params);
+    free(store->copy.at);
     arena_free(store->arena);
     for (size_t i = 0; i < store->topic_count; i++)
         free(store->topic_names[i]);

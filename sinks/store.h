@@ -163,5 +163,9 @@ bool store_dead_published(struct store *store, int32_t shard, const struct dead_
 /* Makes the partitions of this month and the next two, and detaches those more than keep_months old
  * (0: keeps all). To be called once a day, on a connection that settles nothing. */
 bool store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why);
+/* The same for the days of the record of settled events, as the configuration keeps them; raises
+ * the alert when the size it may have made days go early. */
+bool store_maintain_record(struct store *store, const struct config *config, int64_t now_ms,
+                           struct err *why);
 
 #endif

@@ -13,6 +13,7 @@
 struct store {
     struct pg pg;
     struct pgparams params; /* of one statement at a time */
+    struct pgparam copy;    /* rows of COPY on their way */
     struct arena *arena;    /* of one answer at a time */
     char *topic_names[TOPIC_LIMIT];
     struct text topics[TOPIC_LIMIT]; /* the same, in the order of the configuration */
@@ -42,6 +43,12 @@ settle_fill fill_facts, fill_key_facts, fill_periods, fill_quotas, fill_due, fil
     fill_unpriced, fill_commands;
 extern const char sql_quotas[], sql_due[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[],
     sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_commands[];
+
+/* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
+ * (store_record.c). False with *refused when the server refuses, without when the connection
+ * broke. */
+bool store_copy_events(struct store *store, const struct settlement *settlement, PGresult **refused,
+                       struct err *why);
 
 /* The statements on facts and totals, made from meter.def; in the arena. */
 enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS };

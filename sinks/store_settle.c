@@ -1,6 +1,7 @@
 /*
  * One settlement: BEGIN, the compare-and-set of shard and positions, everything that moved, COMMIT;
- * all in one pipeline, so that it costs one round trip.
+ * all in one pipeline, so that it costs one round trip (and two more for the record of settled
+ * events).
  */
 #include "sinks/store_private.h"
 
@@ -66,6 +67,7 @@ static const struct {
 struct answers {
     enum step sent[STEP_COUNT]; /* in order; between BEGIN and COMMIT */
     size_t sent_count;
+    bool begun; /* before the pipeline */
     bool committed;
     PGresult *error;   /* the first */
     PGresult *periods; /* totals */
@@ -219,11 +221,26 @@ pass(struct store *store, enum failpoint place, int64_t number, struct err *why)
     return !store->pg.broken || pg_error(&store->pg, NULL, why);
 }
 
+/* The record of settled events, where it is kept, goes first: it opens the transaction. What the
+ * server refuses of it is an answer. */
+static bool
+send_record(struct store *store, const struct settlement *settlement, struct answers *answers,
+            struct settle_result *result, struct err *why)
+{
+    if (settlement->events.count == 0)
+        return true;
+    if (!store_copy_events(store, settlement, &answers->error, why))
+        return answers->error != NULL;
+    answers->begun = true;
+    result->rows += settlement->events.count;
+    return pass(store, FAIL_settle_record, -1, why);
+}
+
 static bool
 send_all(struct store *store, const struct settle_input *input, struct answers *answers,
          struct settle_result *result, struct err *why)
 {
-    if (!pass(store, FAIL_settle_begin, -1, why) || !send_plain(store, "BEGIN", why))
+    if (!answers->begun && !send_plain(store, "BEGIN", why))
         return false;
     for (enum step step = 0; step < STEP_COUNT; step++) {
         size_t rows;
@@ -278,7 +295,7 @@ take_answer(struct answers *answers, size_t at, PGresult *answer, struct settle_
 static void
 take_answers(struct store *store, struct answers *answers, struct settle_result *result)
 {
-    size_t at = 0;
+    size_t at = answers->begun ? 1 : 0;
     bool ended = true;
 
     while (!store->pg.broken) {
@@ -349,6 +366,22 @@ clean_up(struct store *store)
     store_end_silent(store);
 }
 
+/* Sends everything and takes the answers. False: it ended half-way. */
+static bool
+exchange(struct store *store, const struct settle_input *input, struct answers *answers,
+         struct settle_result *result, struct err *why)
+{
+    if (!pass(store, FAIL_settle_begin, -1, why) ||
+        !send_record(store, input->settlement, answers, result, why))
+        return false;
+    if (answers->error != NULL)
+        return true;
+    if (PQenterPipelineMode(store->pg.conn) == 0 || !send_all(store, input, answers, result, why))
+        return false;
+    take_answers(store, answers, result);
+    return true;
+}
+
 enum settled
 store_settle(struct store *store, const struct config *config, const struct settlement *settlement,
              struct settle_result *result, struct err *why)
@@ -370,13 +403,11 @@ store_settle(struct store *store, const struct config *config, const struct sett
     }
     if (!store->prepared && !prepare(store, why))
         return SETTLE_UNKNOWN;
-    if (PQenterPipelineMode(store->pg.conn) == 0 ||
-        !send_all(store, &input, &answers, result, why)) {
-        /* Half a pipeline cannot be taken back: the server rolls back with the connection. */
+    if (!exchange(store, &input, &answers, result, why)) {
+        /* Half a transaction cannot be taken back: the server rolls back with the connection. */
         store->pg.broken = true;
         return why->class == ERR_INPUT ? SETTLE_REFUSED : SETTLE_UNKNOWN;
     }
-    take_answers(store, &answers, result);
     if (failpoint(FAIL_settle_commit_answered, -1)) {
         PQclear(answers.error);
         PQclear(answers.periods);

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """How fast the engine is beside what Kafka alone costs, on this machine, in one run.
 
-    tests/bench/run_bench.py [--quick] [--rounds N] [--events N] [--save]
+    tests/bench/run_bench.py [--quick] [--rounds N] [--events N] [--save] [--record]
 
     --quick     200,000 events and short runs, for development: no verdict
     --rounds N  how often raw consumer and engine take turns (3); medians are shown
     --save      keep the figures in docs/bench-last.json, which later runs compare with
+    --record    with the record of settled events, which is off otherwise
 
 Starts a real broker and Postgres (fsync on), writes UM-1 into 8 partitions, reads it with librdkafka
 alone, with librdkafka and the engine's decoder, and with the engine; then sends events at a steady
@@ -108,7 +109,8 @@ class Bench:
     def catch_up(self):
         """A new engine with an empty database, from its start until it has settled everything."""
         job = Job(self.env, PARTITIONS, UM1_POLICY, topics=["um1"], time="trust_producers",
-                  settle_interval="500ms", dedupe_window="6h", log_level="info")
+                  settle_interval="500ms", dedupe_window="6h", log_level="info",
+                  record_enabled=self.words.record)
         limits = read_limits(self.limits)
         write_tenants(job.database, "um1", {tenant: limit for tenant, (limit, _) in limits.items()})
         began = time.monotonic()
@@ -168,7 +170,8 @@ class Bench:
 
     def latency(self):
         say(f"decisions: 5,000 events/s for {self.seconds} s, one in 50 trips a limit")
-        job = Job(self.env, PARTITIONS, LATENCY_POLICY, settle_interval="500ms", log_level="info")
+        job = Job(self.env, PARTITIONS, LATENCY_POLICY, settle_interval="500ms", log_level="info",
+                  record_enabled=self.words.record)
         write_tenants(job.database, "open", dict.fromkeys([f"t-{i}" for i in range(1000)] + ["m-0"]))
         began = time.monotonic()
         engine = job.engine().start()
@@ -199,6 +202,8 @@ def main():
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--events", type=int)
     words.add_argument("--save", action="store_true")
+    words.add_argument("--record", action="store_true",
+                       help="keep the record of settled events, which is off otherwise")
     words = words.parse_args()
     signal.signal(signal.SIGTERM, end)
     began = time.monotonic()

@@ -71,7 +71,7 @@ HOLD = """
 
 # place, how often, and whether the outcome of a COMMIT is unknown when it is lost there
 PLACES = [("claim_before", 1, False), ("claim_after", 3, False), ("settle_begin", 2, False),
-          ("settle_rows", 5, False), ("settle_commit", 5, False), ("settle_commit_sent", 26, True),
+          ("settle_record", 4, False), ("settle_rows", 5, False), ("settle_commit", 5, False), ("settle_commit_sent", 26, True),
           ("settle_commit_answered", 10, True)]
 
 
@@ -422,6 +422,15 @@ class Campaign:
             FULL JOIN (SELECT tenant, period, events e, requests r, cost c
                        FROM tripmeter.period_total WHERE project = '') p USING (tenant, period)
             WHERE (f.e, f.r, f.c) IS DISTINCT FROM (p.e, p.r, p.c)""")]
+        found += [f"facts and record differ: {row}" for row in self.rows("""
+            SELECT * FROM
+                (SELECT tenant, project, feature, hour, period, events e, requests r, cost c
+                 FROM tripmeter.tenant_fact) f
+            FULL JOIN (SELECT tenant, project, feature, hour, period, count(*) e,
+                              coalesce(sum(requests), 0) r, sum(cost) c
+                       FROM tripmeter.settled_event GROUP BY 1, 2, 3, 4, 5) s
+                USING (tenant, project, feature, hour, period)
+            WHERE (f.e, f.r, f.c) IS DISTINCT FROM (s.e, s.r, s.c)""")]
         return found
 
     def grouped(self, table, names):

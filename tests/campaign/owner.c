@@ -183,6 +183,7 @@ begin(struct owner *owner, struct claim *claim, struct due_names *due)
                                                    .dedupe_records = config->dedupe.records,
                                                    .settle_memory = SETTLE_MEMORY,
                                                    .tenant_limit = TENANT_LIMIT,
+                                                   .record = config->record.on,
                                                    .metrics = owner->campaign->metrics});
     if (owner->shard == NULL)
         abort();

@@ -30,6 +30,17 @@ def check_sums(test, job):
                      job.one("SELECT coalesce(sum(events), 0) FROM tripmeter.key_fact"))
     test.assertEqual(job.one("SELECT sum(dead) FROM tripmeter.progress"),
                      job.one("SELECT count(*) FROM tripmeter.dead_letter"))
+    if job.settings.get("record_enabled", True):
+        check_record(test, job)
+
+
+def check_record(test, job):
+    """The record of settled events sums to the facts, row by row."""
+    test.assertEqual(job.totals(), job.recorded())
+    test.assertEqual(job.key_totals(), job.recorded_keys())
+    test.assertEqual([], job.rows("""
+        SELECT topic, partition, record_offset, event_index FROM tripmeter.settled_event
+        WHERE NOT reversal GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"""))
 
 
 def check_totals(test, job, recount):

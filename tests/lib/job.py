@@ -82,6 +82,7 @@ class Job:
                           "group": f"group-{self.control}", "control_topic": self.control,
                           "dead_letter_topic": self.dead, "time": self.time},
                 "postgres": {"url": self.database}, "settle": {"interval": "100ms"},
+                "record": {"keep": "3650d"},  # the records of many tests are old
                 "status": {"port": 0}, "log": {"level": "debug"}}
         for name, value in self.settings.items():
             section, _, key = name.partition("_")
@@ -169,16 +170,27 @@ class Job:
 
     def totals(self):
         """Tenant facts as the recount has them: key -> (events, requests, in, out, cost)."""
-        return self.grouped("tenant_fact", "tenant, project, feature")
+        return self.grouped("tripmeter.tenant_fact", "tenant, project, feature")
 
     def key_totals(self):
-        return self.grouped("key_fact", "tenant, key")
+        return self.grouped("tripmeter.key_fact", "tenant, key")
+
+    def recorded(self):
+        """The record of settled events, grouped as the tenant facts are."""
+        return self.grouped("""(SELECT e.*, (NOT reversal)::int AS events
+                               FROM tripmeter.settled_event e) e""", "tenant, project, feature")
+
+    def recorded_keys(self):
+        return self.grouped("""(SELECT e.*, (NOT reversal)::int AS events
+                               FROM tripmeter.settled_event e WHERE key <> '') e""",
+                            "tenant, key")
 
     def grouped(self, table, names):
         width = names.count(",") + 3
         return {tuple(row[:width]): tuple(row[width:]) for row in self.rows(f"""
             SELECT {names}, to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI') AS h,
                    to_char(period AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI') AS p,
-                   sum(events)::bigint, sum(requests)::bigint, sum(input_tokens)::bigint,
-                   sum(output_tokens)::bigint, sum(cost)
-            FROM tripmeter.{table} GROUP BY {names}, h, p""")}
+                   sum(events)::bigint, coalesce(sum(requests), 0)::bigint,
+                   coalesce(sum(input_tokens), 0)::bigint,
+                   coalesce(sum(output_tokens), 0)::bigint, sum(cost)
+            FROM {table} GROUP BY {names}, h, p""")}
