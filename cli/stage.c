@@ -332,7 +332,7 @@ read_record(struct stage *stage, const struct logged *logged)
             shard_ignored(stage->shard, &record);
         else if (decoded == DECODED_DEAD)
             (void)shard_dead(stage->shard, &record, index, &event, &dead);
-        else if (shard_event(stage->shard, &record, index, &event) == APPLIED_UNKNOWN) {
+        else if (shard_event(stage->shard, &record, index, &event, NULL) == APPLIED_UNKNOWN) {
             load_tenant(stage, event.tenant);
             shard_parked(stage->shard, &record, index, &event);
         }

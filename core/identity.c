@@ -5,9 +5,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <assert.h>
-#include <string.h>
-
 static uint64_t seed_of_process;
 
 void
@@ -30,46 +27,26 @@ identity_one(struct text text)
     return hash(text.at, text.size);
 }
 
-/* A long text takes part by its own hash, behind a size that no short one has. */
-enum { SHORT_TEXT = 256, TEXTS_SIZE = 4096 };
+/* Both are seeded hashes: sums of odd multiples of them are as good as a hash of the pair, in order. */
+struct key128
+identity_join(struct key128 base, struct key128 more)
+{
+    return (struct key128){.low = base.low * UINT64_C(0x9e3779b97f4a7c15) + more.low,
+                           .high = base.high * UINT64_C(0xc2b2ae3d27d4eb4f) + more.high};
+}
 
 struct key128
 identity_texts(struct key128 base, const struct text *texts, size_t count)
 {
-    char buffer[TEXTS_SIZE];
-    size_t used = sizeof base;
-
-    assert(count <= (TEXTS_SIZE - sizeof base) / (sizeof(uint32_t) + SHORT_TEXT));
-    memcpy(buffer, &base, sizeof base);
-    for (size_t i = 0; i < count; i++) {
-        const bool is_short = texts[i].size <= SHORT_TEXT;
-        struct key128 own = {0, 0};
-        const void *bytes = is_short ? (const void *)texts[i].at : (const void *)&own;
-        const uint32_t size = is_short ? (uint32_t)texts[i].size : (uint32_t)sizeof own;
-        const uint32_t mark = is_short ? size : UINT32_MAX;
-
-        if (!is_short)
-            own = identity_one(texts[i]);
-        memcpy(buffer + used, &mark, sizeof mark);
-        used += sizeof mark;
-        if (size > 0)
-            memcpy(buffer + used, bytes, size);
-        used += size;
-    }
-    return hash(buffer, used);
+    for (size_t i = 0; i < count; i++)
+        base = identity_join(base, identity_one(texts[i]));
+    return base;
 }
 
 struct key128
 identity_numbers(struct key128 base, const int64_t *numbers, size_t count)
 {
-    struct {
-        struct key128 base;
-        int64_t numbers[16];
-    } all = {.base = base};
-
-    assert(count <= sizeof all.numbers / sizeof all.numbers[0]);
-    memcpy(all.numbers, numbers, count * sizeof *numbers);
-    return hash(&all, sizeof all.base + count * sizeof *numbers);
+    return identity_join(base, hash(numbers, count * sizeof *numbers));
 }
 
 uint64_t

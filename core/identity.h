@@ -2,7 +2,7 @@
  * Seeded 128-bit hashes of texts (XXH3): what the engine knows names and identities by.
  *
  * The seed is drawn once a process, so that nobody outside can make two names meet; nothing that is
- * stored or decided depends on it.  Each text goes in with its size, so ("ab","c") and ("a","bc")
+ * stored or decided depends on it.  Each text goes in by its own hash, so ("ab","c") and ("a","bc")
  * differ.
  */
 #ifndef CORE_IDENTITY_H
@@ -15,7 +15,8 @@
 void identity_seed(uint64_t seed);
 
 struct key128 identity_one(struct text text);
-/* A key over a key and further texts (at most 15) or numbers (at most 16). */
+/* A key over two keys, in order; over a key and further texts, or numbers. */
+struct key128 identity_join(struct key128 base, struct key128 more);
 struct key128 identity_texts(struct key128 base, const struct text *texts, size_t count);
 struct key128 identity_numbers(struct key128 base, const int64_t *numbers, size_t count);
 

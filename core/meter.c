@@ -24,18 +24,30 @@ const char *const meter_names[METER_COUNT] = {
     [METER_CHARGE] = "charge",
 };
 
+/* Without branches, so that the counts are added side by side: signs tell of an overflow. */
 bool
 amounts_add(struct amounts *sum, const struct amounts *more)
 {
-    struct amounts next = *sum;
+    uint64_t next[COUNT_COUNT];
+    uint64_t wrapped = 0;
+    struct {
+        tally cost, charge, refunded;
+    } money = {sum->cost, sum->charge, sum->refunded};
 
-    for (size_t i = 0; i < COUNT_COUNT; i++)
-        if (__builtin_add_overflow(next.count[i], more->count[i], &next.count[i]))
-            return false;
-    if (!tally_add(&next.cost, more->cost) || !tally_add(&next.charge, more->charge) ||
-        !tally_add(&next.refunded, more->refunded))
+    for (size_t i = 0; i < COUNT_COUNT; i++) {
+        const uint64_t a = (uint64_t)sum->count[i];
+        const uint64_t b = (uint64_t)more->count[i];
+
+        next[i] = a + b;
+        wrapped |= (next[i] ^ a) & (next[i] ^ b);
+    }
+    if (wrapped >> 63 != 0 || !tally_add(&money.cost, more->cost) ||
+        !tally_add(&money.charge, more->charge) || !tally_add(&money.refunded, more->refunded))
         return false;
-    *sum = next;
+    memcpy(sum->count, next, sizeof sum->count);
+    sum->cost = money.cost;
+    sum->charge = money.charge;
+    sum->refunded = money.refunded;
     return true;
 }
 

@@ -259,17 +259,6 @@ money_add(struct money a, struct money b, struct money *sum)
     return true;
 }
 
-bool
-tally_add(tally *sum, tally amount)
-{
-    tally result;
-
-    if (__builtin_add_overflow(*sum, amount, &result))
-        return false;
-    *sum = result;
-    return true;
-}
-
 /* Writes value / 10^scale with all `scale` decimals. */
 static size_t
 format_scaled(tally value, int scale, char out[TALLY_TEXT_SIZE])

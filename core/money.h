@@ -35,7 +35,16 @@ bool money_from_double(double value, int64_t limit_units, struct money *out, str
 
 /* False on overflow; *sum is then untouched. */
 bool money_add(struct money a, struct money b, struct money *sum);
-bool tally_add(tally *sum, tally amount);
+static inline bool
+tally_add(tally *sum, tally amount)
+{
+    tally result;
+
+    if (__builtin_add_overflow(*sum, amount, &result))
+        return false;
+    *sum = result;
+    return true;
+}
 
 #define TALLY_TEXT_SIZE 48
 /* Nano-units as exact decimal text with 9 decimals: "31.649071125", "-0.145190800". */

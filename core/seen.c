@@ -63,6 +63,16 @@ inside(const struct seen *seen, const struct occurrence *then, const struct occu
            now->offset - then->offset < seen->records;
 }
 
+void
+seen_foresee(const struct seen *seen, struct key128 identity)
+{
+    enum { LEAVING = 8 }; /* as many occurrences leave as come, in order */
+
+    table_prefetch(&seen->index, identity);
+    if (seen->head - seen->tail > LEAVING)
+        table_prefetch(&seen->index, at(seen, seen->tail + LEAVING)->identity);
+}
+
 enum seen_answer
 seen_ask(const struct seen *seen, const struct occurrence *occurrence)
 {

@@ -34,6 +34,8 @@ enum seen_answer {
     SEEN_CONFLICT,  /* the same identity with another content */
 };
 
+/* Asks for the memory that an occurrence of this identity will need. */
+void seen_foresee(const struct seen *seen, struct key128 identity);
 /* What would this occurrence be? */
 enum seen_answer seen_ask(const struct seen *seen, const struct occurrence *occurrence);
 /* Remembers it as the last one of its identity.  Those that are not in the order of the log (an event

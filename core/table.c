@@ -40,24 +40,6 @@ table_clear(struct table *table)
     table->count = 0;
 }
 
-/* The slot that holds the key, or the free one where it would go. */
-static size_t
-place(const struct table *table, struct key128 key)
-{
-    size_t at = (size_t)key.low & table->mask;
-
-    while (table->slots[at].value != TABLE_NONE &&
-           (table->slots[at].key.low != key.low || table->slots[at].key.high != key.high))
-        at = (at + 1) & table->mask;
-    return at;
-}
-
-uint32_t
-table_find(const struct table *table, struct key128 key)
-{
-    return table->slots[place(table, key)].value;
-}
-
 static bool
 grow(struct table *table)
 {
@@ -66,9 +48,15 @@ grow(struct table *table)
     bigger.slots = slots_new(bigger.mask + 1);
     if (bigger.slots == NULL)
         return false;
+    /* No two keys are the same: each goes to the first free place. */
     for (size_t i = 0; i <= table->mask; i++)
-        if (table->slots[i].value != TABLE_NONE)
-            bigger.slots[place(&bigger, table->slots[i].key)] = table->slots[i];
+        if (table->slots[i].value != TABLE_NONE) {
+            size_t at = table_home(&bigger, table->slots[i].middle);
+
+            while (bigger.slots[at].value != TABLE_NONE)
+                at = (at + 1) & bigger.mask;
+            bigger.slots[at] = table->slots[i];
+        }
     bigger.count = table->count;
     free(table->slots);
     *table = bigger;
@@ -79,7 +67,7 @@ bool
 table_put(struct table *table, struct key128 key, uint32_t value)
 {
     assert(value != TABLE_NONE);
-    size_t at = place(table, key);
+    size_t at = table_place(table, key);
 
     if (table->slots[at].value == TABLE_NONE) {
         if (table->count == table->limit)
@@ -87,18 +75,18 @@ table_put(struct table *table, struct key128 key, uint32_t value)
         if (table->count + 1 > (table->mask + 1) / 4 * 3) {
             if (!grow(table))
                 return false;
-            at = place(table, key);
+            at = table_place(table, key);
         }
         table->count++;
     }
-    table->slots[at] = (struct table_slot){.key = key, .value = value};
+    table->slots[at] = (struct table_slot){key.high, (uint32_t)(key.low >> 32), value};
     return true;
 }
 
 void
 table_remove(struct table *table, struct key128 key)
 {
-    size_t hole = place(table, key);
+    size_t hole = table_place(table, key);
 
     if (table->slots[hole].value == TABLE_NONE)
         return;
@@ -106,7 +94,7 @@ table_remove(struct table *table, struct key128 key)
     /* Whoever stands behind the hole and could stand in it or before it moves up. */
     for (size_t at = (hole + 1) & table->mask; table->slots[at].value != TABLE_NONE;
          at = (at + 1) & table->mask) {
-        const size_t home = (size_t)table->slots[at].key.low & table->mask;
+        const size_t home = table_home(table, table->slots[at].middle);
 
         if (((at - home) & table->mask) >= ((at - hole) & table->mask)) {
             table->slots[hole] = table->slots[at];

@@ -58,6 +58,17 @@ apply_tail(struct worker *worker, struct held *held, const struct record *record
     }
 }
 
+/* Up to its first event. */
+static void
+read_record(struct reading *reading, const struct record *record)
+{
+    reading->record = record;
+    decoder_open(reading->decoder, record);
+    reading->found = decoder_next(reading->decoder, &reading->event, &reading->dead);
+    if (reading->found == DECODED_EVENT)
+        lookup_of(&reading->lookup, &reading->event);
+}
+
 static void
 refuse_event(struct held *held, const struct record *record, int32_t index,
              const struct event *event, enum dead_reason reason)
@@ -71,28 +82,28 @@ refuse_event(struct held *held, const struct record *record, int32_t index,
 /* The events of one record, judged one by one; or all refused for one reason (DEAD_COUNT: none). */
 static void
 apply_events(struct worker *worker, struct held *held, const struct record *record,
-             enum dead_reason refused)
+             enum dead_reason refused, struct reading *reading)
 {
-    struct event event;
-    struct dead dead;
-    enum decoded found;
+    struct event *event = &reading->event;
     int32_t index = 0;
 
-    decoder_open(worker->decoder, record);
-    while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
-        if (found == DECODED_IGNORED)
+    if (reading->record != record)
+        read_record(reading, record);
+    for (; reading->found != DECODED_END;
+         reading->found = decoder_next(reading->decoder, event, &reading->dead), index++) {
+        if (reading->found == DECODED_IGNORED)
             shard_ignored(held->shard, record);
-        else if (found == DECODED_DEAD)
-            shard_dead(held->shard, record, index, &event, &dead);
+        else if (reading->found == DECODED_DEAD)
+            shard_dead(held->shard, record, index, event, &reading->dead);
         else if (refused != DEAD_COUNT)
-            refuse_event(held, record, index, &event, refused);
-        else if (shard_event(held->shard, record, index, &event) == APPLIED_UNKNOWN) {
+            refuse_event(held, record, index, event, refused);
+        else if (shard_event(held->shard, record, index, event,
+                             index == 0 ? &reading->lookup : NULL) == APPLIED_UNKNOWN) {
             /* Rooms for parking are made before a record is taken: see room_for. */
-            if (!loading_park(worker, held, record, index, event.tenant))
+            if (!loading_park(worker, held, record, index, event->tenant))
                 abort();
         }
         worker_want(worker, held, record->time_ms);
-        index++;
     }
 }
 
@@ -145,7 +156,8 @@ may_be_booked(struct worker *worker, struct held *held, const struct record *rec
 }
 
 static void
-apply_live(struct worker *worker, struct held *held, const struct record *record)
+apply_live(struct worker *worker, struct held *held, const struct record *record,
+           struct reading *reading)
 {
     struct held_topic *part = &held->topics[record->topic];
     enum dead_reason refused;
@@ -159,7 +171,7 @@ apply_live(struct worker *worker, struct held *held, const struct record *record
     shard_record(held->shard, record);
     if (refused == DEAD_COUNT)
         (void)failpoint(FAIL_apply_record, record->offset);
-    apply_events(worker, held, record, refused);
+    apply_events(worker, held, record, refused, reading);
     shard_record_end(held->shard, record);
     part->last = record;
     if (shard_halted(held->shard, record->topic))
@@ -184,7 +196,8 @@ apply_fingerprints(struct worker *worker, struct held *held)
 }
 
 static void
-apply_record(struct worker *worker, struct held *held, const struct record *record)
+apply_record(struct worker *worker, struct held *held, const struct record *record,
+             struct reading *reading)
 {
     struct held_topic *part = &held->topics[record->topic];
 
@@ -194,11 +207,11 @@ apply_record(struct worker *worker, struct held *held, const struct record *reco
     if (record->offset < shard_next_offset(held->shard, record->topic))
         apply_tail(worker, held, record);
     else
-        apply_live(worker, held, record);
+        apply_live(worker, held, record, reading);
 }
 
-void
-apply_arrival(struct worker *worker, const struct arrival *arrival)
+static void
+apply_arrival(struct worker *worker, const struct arrival *arrival, struct reading *reading)
 {
     const int32_t number =
         arrival->taken == TAKEN_RECORD ? arrival->record.partition : arrival->gap.shard;
@@ -208,7 +221,7 @@ apply_arrival(struct worker *worker, const struct arrival *arrival)
         return;
     switch (arrival->taken) {
     case TAKEN_RECORD:
-        apply_record(worker, held, &arrival->record);
+        apply_record(worker, held, &arrival->record, reading);
         break;
     case TAKEN_GAP:
         log_warning("gap", "topic=%s partition=%d from=%" PRId64 " to=%" PRId64,
@@ -224,6 +237,38 @@ apply_arrival(struct worker *worker, const struct arrival *arrival)
         claims_halt(worker, held, arrival->gap.topic, arrival->why.text);
         break;
     }
+}
+
+/* What will probably be applied as it is now; anything else is read when its turn comes. A record
+ * that is taken alone may be one that ends the process: it is noted before it is read. */
+static void
+read_ahead(struct worker *worker, const struct arrival *arrival, struct reading *reading)
+{
+    const struct record *record = &arrival->record;
+    const struct held *held =
+        arrival->taken == TAKEN_RECORD ? worker_held(worker, record->partition) : NULL;
+
+    reading->record = NULL;
+    if (held == NULL || held->state != HELD_RUNNING || held->topics[record->topic].halted ||
+        record->offset <= held->topics[record->topic].step_until ||
+        record->offset < shard_next_offset(held->shard, record->topic))
+        return;
+    read_record(reading, record);
+    if (reading->found == DECODED_EVENT)
+        shard_foresee(held->shard, record->topic, &reading->lookup);
+}
+
+void
+apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        read_ahead(worker, &arrivals[i], &worker->readings[i]);
+    for (size_t i = 0; i < count; i++)
+        if (worker->readings[i].record != NULL && worker->readings[i].found == DECODED_EVENT)
+            shard_foresee_rows(worker_held(worker, arrivals[i].record.partition)->shard,
+                               &worker->readings[i].lookup);
+    for (size_t i = 0; i < count; i++)
+        apply_arrival(worker, &arrivals[i], &worker->readings[i]);
 }
 
 void

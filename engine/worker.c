@@ -405,8 +405,8 @@ take_batch(struct worker *worker, int timeout_ms)
     worker->batch = arrivals;
     if (count > 0)
         load_ahead(worker, arrivals, count);
-    for (size_t i = 0; i < count; i++)
-        apply_arrival(worker, &arrivals[i]);
+    for (size_t i = 0; i < count; i += READ_AHEAD)
+        apply_arrivals(worker, &arrivals[i], count - i < READ_AHEAD ? count - i : READ_AHEAD);
     for (size_t i = 0; i < worker->held_count; i++)
         if (worker->held[i].state == HELD_RUNNING)
             apply_fingerprints(worker, &worker->held[i]);
@@ -493,6 +493,8 @@ worker_free(struct worker *worker)
     free(worker->held);
     store_close(worker->loader);
     decoder_free(worker->decoder);
+    for (size_t i = 0; i < READ_AHEAD; i++)
+        decoder_free(worker->readings[i].decoder);
     arena_free(worker->parking);
     arena_free(worker->loading_memory);
     list_free(&worker->parked);
@@ -504,6 +506,16 @@ worker_free(struct worker *worker)
     list_free(&worker->views);
     (void)pthread_mutex_destroy(&worker->view_lock);
     free(worker);
+}
+
+static bool
+has_decoders(const struct worker *worker)
+{
+    bool all = worker->decoder != NULL;
+
+    for (size_t i = 0; i < READ_AHEAD; i++)
+        all = all && worker->readings[i].decoder != NULL;
+    return all;
 }
 
 struct worker *
@@ -534,6 +546,8 @@ worker_start(const struct worker_setup *setup, struct err *why)
     worker->parking = arena_new(2 * park + ((size_t)16 << 20));
     worker->loading_memory = arena_new((size_t)64 << 20);
     worker->decoder = decoder_new();
+    for (size_t i = 0; i < READ_AHEAD; i++)
+        worker->readings[i].decoder = decoder_new();
     worker->settler = settler_start(&(struct settler_setup){.config = setup->config,
                                                             .owner = worker->owner,
                                                             .policy = setup->policy,
@@ -547,7 +561,7 @@ worker_start(const struct worker_setup *setup, struct err *why)
                                                    .client_id = setup->name,
                                                    .instance_id = setup->instance_id},
                           why);
-    if (worker->parking == NULL || worker->loading_memory == NULL || worker->decoder == NULL)
+    if (worker->parking == NULL || worker->loading_memory == NULL || !has_decoders(worker))
         (void)err_set(why, ERR_FATAL, "memory is short");
     else if (worker->consumer != NULL && pthread_create(&worker->thread, NULL, run, worker) == 0)
         return worker;

@@ -64,6 +64,19 @@ struct ghost {
     struct arena *memory;
 };
 
+/* How many records are read ahead of their turn, so that the memory they need is on its way. */
+#define READ_AHEAD 8
+
+/* A record that was read ahead, up to its first event. */
+struct reading {
+    struct decoder *decoder;
+    const struct record *record; /* NULL: it was not */
+    enum decoded found;
+    struct event event;
+    struct dead dead;
+    struct lookup lookup;
+};
+
 /* An event whose tenant is being loaded. */
 struct parked {
     int32_t shard;
@@ -97,7 +110,8 @@ struct worker {
     struct consumer *consumer;
     struct settler *settler;
     struct store *loader;
-    struct decoder *decoder;
+    struct decoder *decoder; /* of whatever is not read ahead */
+    struct reading readings[READ_AHEAD];
     struct held *held; /* rising by number */
     size_t held_count;
     bool assign;          /* offsets changed: tell the consumer */
@@ -165,7 +179,8 @@ bool loading_errand(struct worker *worker, const struct errand *errand);
 void loading_forget(struct worker *worker, int32_t shard);
 
 /* ---- engine/apply.c --------------------------------------------------------------------------------- */
-void apply_arrival(struct worker *worker, const struct arrival *arrival);
+/* At most READ_AHEAD arrivals, in order. */
+void apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_t count);
 /* One event of a record that was parked. */
 void apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
 void apply_order(struct worker *worker, struct order *order);

@@ -26,28 +26,6 @@ progress_of(struct shard *shard, const struct record *record)
     return progress;
 }
 
-/* What a repeat must say again to be a repeat. */
-static uint32_t
-content_of(const struct event *event)
-{
-    int64_t numbers[12] = {event->kind, event->flags & EVENT_HAS_COST, event->cost.nano};
-
-    static_assert(3 + USAGE_COUNT <= 12, "room for every count");
-    memcpy(numbers + 3, event->usage, sizeof event->usage);
-    const struct text texts[] = {event->refers.id, event->body};
-
-    return (uint32_t)identity_texts(identity_numbers((struct key128){0}, numbers, 12), texts, 2)
-        .low;
-}
-
-static struct key128
-identity_of(struct key128 tenant, const struct event *event)
-{
-    const struct text texts[] = {event->source, event->id};
-
-    return identity_texts(tenant, texts, 2);
-}
-
 enum applied
 shard_dead(struct shard *shard, const struct record *record, int32_t index,
            const struct event *event, const struct dead *dead)
@@ -113,18 +91,27 @@ shard_fingerprint(struct shard *shard, int32_t topic, uint64_t fingerprint)
     shard->open->settlement->progress[topic].last_fingerprint = fingerprint;
 }
 
+static struct occurrence
+occurrence_of(const struct record *record, const struct lookup *lookup, int64_t time_ms)
+{
+    return (struct occurrence){.identity = lookup->identity,
+                               .content = lookup->content,
+                               .offset = record->offset,
+                               .time_ms = time_ms};
+}
+
 bool
 shard_tail(struct shard *shard, const struct record *record, const struct event *event)
 {
     struct topic_state *topic = &shard->topics[record->topic];
+    struct lookup lookup;
 
     if (topic->seen == NULL)
         return true;
-    return seen_remember(topic->seen, &(struct occurrence){.identity = identity_of(
-                                                               identity_one(event->tenant), event),
-                                                           .content = content_of(event),
-                                                           .offset = record->offset,
-                                                           .time_ms = topic->time_ms});
+    lookup_of(&lookup, event);
+    const struct occurrence occurrence = occurrence_of(record, &lookup, topic->time_ms);
+
+    return seen_remember(topic->seen, &occurrence);
 }
 
 /* What is stored one by one beside being counted. */
@@ -256,7 +243,7 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
  * leave its range; nothing is booked then. */
 static bool
 count_event(struct shard *shard, const struct record *record, int32_t index,
-            const struct event *event, struct tenant *tenant)
+            const struct event *event, const struct lookup *lookup, struct tenant *tenant)
 {
     /* Without a duplicate window the producers' times say nothing about having been counted. */
     const bool unverified = shard->topics[record->topic].seen != NULL &&
@@ -267,7 +254,7 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
     if (shard->time_ms >= tenant->periods[0].period.end_ms)
         judge_turn(shard, tenant);
     booking_of(&booking, event, tenant, shard->policy, unverified);
-    const enum booked booked = book_event(shard->open, tenant, event, &booking);
+    const enum booked booked = book_event(shard->open, tenant, event, lookup, &booking);
 
     if (booked == BOOKED_NO_MEMORY)
         abort();
@@ -309,17 +296,47 @@ overflow(struct shard *shard, const struct record *record, int32_t index, const 
         &(struct dead){.reason = DEAD_overflow, .detail = "a total would leave its range"});
 }
 
+static struct tenant *
+tenant_at(const struct shard *shard, const struct lookup *lookup)
+{
+    const uint32_t place = table_find(&shard->index, lookup->tenant);
+
+    return place == TABLE_NONE ? NULL : shard->tenants[place];
+}
+
+void
+shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup)
+{
+    const struct tenant *tenant = tenant_at(shard, lookup);
+
+    if (shard->topics[topic].seen != NULL)
+        seen_foresee(shard->topics[topic].seen, lookup->identity);
+    if (tenant != NULL)
+        book_foresee(shard->open, tenant, lookup);
+}
+
+void
+shard_foresee_rows(const struct shard *shard, const struct lookup *lookup)
+{
+    const struct tenant *tenant = tenant_at(shard, lookup);
+
+    if (tenant != NULL)
+        book_foresee_rows(shard->open, tenant, lookup);
+}
+
 enum applied
 shard_event(struct shard *shard, const struct record *record, int32_t index,
-            const struct event *event)
+            const struct event *event, const struct lookup *lookup)
 {
     struct topic_state *topic = &shard->topics[record->topic];
-    struct key128 id;
-    struct tenant *tenant = shard_find(shard, event->tenant, &id);
-    const struct occurrence occurrence = {.identity = identity_of(id, event),
-                                          .content = content_of(event),
-                                          .offset = record->offset,
-                                          .time_ms = topic->time_ms};
+    struct lookup own;
+
+    if (lookup == NULL) {
+        lookup_of(&own, event);
+        lookup = &own;
+    }
+    struct tenant *tenant = tenant_at(shard, lookup);
+    const struct occurrence occurrence = occurrence_of(record, lookup, topic->time_ms);
     const enum seen_answer answer =
         topic->seen == NULL ? SEEN_NEW : seen_ask(topic->seen, &occurrence);
 
@@ -329,7 +346,7 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
                                          .detail = "seen before with other counts or cost"});
     if (answer == SEEN_DUPLICATE)
         count_duplicate(shard, record);
-    else if (tenant != NULL && !count_event(shard, record, index, event, tenant))
+    else if (tenant != NULL && !count_event(shard, record, index, event, lookup, tenant))
         return overflow(shard, record, index, event);
     notice_rate(shard, record->topic, record->time_ms, false);
     /* What will be parked has its place in the log all the same: it is remembered now. */
@@ -342,11 +359,13 @@ void
 shard_parked(struct shard *shard, const struct record *record, int32_t index,
              const struct event *event)
 {
-    struct key128 id;
-    struct tenant *tenant = shard_find(shard, event->tenant, &id);
+    struct lookup lookup;
+
+    lookup_of(&lookup, event);
+    struct tenant *tenant = tenant_at(shard, &lookup);
 
     assert(tenant != NULL);
-    if (!count_event(shard, record, index, event, tenant))
+    if (!count_event(shard, record, index, event, &lookup, tenant))
         (void)overflow(shard, record, index, event);
 }
 
@@ -355,13 +374,12 @@ shard_revive(struct shard *shard, const struct record *record, int32_t index,
              const struct event *event)
 {
     struct seen *seen = shard->topics[record->topic].seen;
-    struct key128 id;
-    struct tenant *tenant = shard_find(shard, event->tenant, &id);
+    struct lookup lookup;
+
+    lookup_of(&lookup, event);
+    struct tenant *tenant = tenant_at(shard, &lookup);
     /* At its own place in the log, where a restart finds it: not at the end. */
-    const struct occurrence occurrence = {.identity = identity_of(id, event),
-                                          .content = content_of(event),
-                                          .offset = record->offset,
-                                          .time_ms = record->time_ms};
+    const struct occurrence occurrence = occurrence_of(record, &lookup, record->time_ms);
     const enum seen_answer answer = seen == NULL ? SEEN_NEW : seen_ask(seen, &occurrence);
 
     if (tenant == NULL)
@@ -370,7 +388,7 @@ shard_revive(struct shard *shard, const struct record *record, int32_t index,
         return REVIVED_REFUSED;
     if (answer == SEEN_DUPLICATE)
         count_duplicate(shard, record);
-    else if (!count_event(shard, record, index, event, tenant))
+    else if (!count_event(shard, record, index, event, &lookup, tenant))
         return REVIVED_REFUSED;
     else if (seen != NULL && !seen_remember(seen, &occurrence))
         abort();

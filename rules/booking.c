@@ -111,7 +111,8 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
         booking->project_index = tenant_project(tenant, project);
         booking->project_unknown = booking->project_index < 0;
     }
-    if (project.size == 0 || booking->project_unknown)
+    booking->own_project = project.size > 0 && !booking->project_unknown;
+    if (!booking->own_project)
         booking->project = TEXT("unassigned");
     booking->period_index = tenant_period_at(tenant, event->at_ms);
     booking->period = booking->period_index < 0 ? tenant_period_of(tenant, event->at_ms)
@@ -123,27 +124,81 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
+/* In one piece; absent texts are stored as ''. */
 static bool
 keep_texts(struct arena *arena, struct text *const *texts, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct text copy = texts[i]->at == NULL ? TEXT("") : arena_text(arena, *texts[i]);
+    size_t size = 1;
 
-        if (copy.at == NULL)
-            return false;
-        *texts[i] = copy;
+    for (size_t i = 0; i < count; i++)
+        size += texts[i]->size;
+    char *at = arena_take(arena, size);
+
+    for (size_t i = 0; at != NULL && i < count; i++) {
+        if (texts[i]->size > 0)
+            memcpy(at, texts[i]->at, texts[i]->size);
+        texts[i]->at = at;
+        at += texts[i]->size;
     }
-    return true;
+    return at != NULL;
+}
+
+static struct key128
+row_key(struct tenant *tenant, const struct booking *booking)
+{
+    const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
+
+    if (tenant->row.hour_ms != numbers[0] || tenant->row.period_ms != numbers[1]) {
+        tenant->row.hour_ms = numbers[0];
+        tenant->row.period_ms = numbers[1];
+        tenant->row.key = identity_numbers(tenant->id, numbers, 2);
+    }
+    return tenant->row.key;
+}
+
+static struct key128
+fact_key(struct key128 row, struct key128 project, const struct lookup *lookup)
+{
+    return identity_join(identity_join(row, project), lookup->model);
+}
+
+void
+book_foresee(const struct book *book, const struct tenant *tenant, const struct lookup *lookup)
+{
+    table_prefetch(&book->facts, fact_key(tenant->row.key, lookup->project, lookup));
+    table_prefetch(&book->key_facts, identity_join(tenant->row.key, lookup->key));
+}
+
+static void
+prefetch_amounts(const struct amounts *amounts)
+{
+    for (size_t i = 0; i < sizeof *amounts; i += 64)
+        __builtin_prefetch((const char *)amounts + i, 1);
+}
+
+void
+book_foresee_rows(const struct book *book, const struct tenant *tenant, const struct lookup *lookup)
+{
+    const struct settlement *settlement = book->settlement;
+    const uint32_t fact =
+        table_find(&book->facts, fact_key(tenant->row.key, lookup->project, lookup));
+    const uint32_t key = table_find(&book->key_facts, identity_join(tenant->row.key, lookup->key));
+
+    if (fact != TABLE_NONE)
+        prefetch_amounts(&((struct fact *)list_at(&settlement->facts, fact))->delta);
+    if (key != TABLE_NONE)
+        prefetch_amounts(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta);
+    prefetch_amounts(&tenant->periods[0].totals[0].sum);
+    if (tenant->periods[0].totals[0].row_of == book->number)
+        prefetch_amounts(&((struct period_total *)list_at(&settlement->periods,
+                                                          tenant->periods[0].totals[0].row))
+                              ->delta);
 }
 
 static struct amounts *
 fact_row(struct book *book, const struct tenant *tenant, const struct event *event,
-         const struct booking *booking)
+         struct key128 key, const struct booking *booking)
 {
-    const struct text names[] = {booking->project, event->names[NAME_FEATURE],
-                                 event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
-    const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
-    const struct key128 key = identity_texts(identity_numbers(tenant->id, numbers, 2), names, 4);
     struct list *facts = &book->settlement->facts;
     const uint32_t found = table_find(&book->facts, key);
 
@@ -155,13 +210,13 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 
     if (fact == NULL)
         return NULL;
-    *fact = (struct fact){.tenant = tenant->name,
-                          .project = names[0],
-                          .feature = names[1],
-                          .provider = names[2],
-                          .model = names[3],
-                          .hour_ms = booking->hour_ms,
-                          .period_ms = booking->period.start_ms};
+    fact->tenant = tenant->name;
+    fact->project = booking->project;
+    fact->feature = event->names[NAME_FEATURE];
+    fact->provider = event->names[NAME_PROVIDER];
+    fact->model = event->names[NAME_MODEL];
+    fact->hour_ms = booking->hour_ms;
+    fact->period_ms = booking->period.start_ms;
     struct text *const texts[] = {&fact->tenant, &fact->project, &fact->feature, &fact->provider,
                                   &fact->model};
 
@@ -175,11 +230,8 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 
 static struct amounts *
 key_row(struct book *book, const struct tenant *tenant, const struct event *event,
-        const struct booking *booking)
+        struct key128 key, const struct booking *booking)
 {
-    const int64_t numbers[] = {booking->hour_ms, booking->period.start_ms};
-    const struct key128 key =
-        identity_texts(identity_numbers(tenant->id, numbers, 2), &event->names[NAME_API_KEY_ID], 1);
     struct list *facts = &book->settlement->key_facts;
     const uint32_t found = table_find(&book->key_facts, key);
 
@@ -189,10 +241,10 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
 
     if (fact == NULL)
         return NULL;
-    *fact = (struct key_fact){.tenant = tenant->name,
-                              .key = event->names[NAME_API_KEY_ID],
-                              .hour_ms = booking->hour_ms,
-                              .period_ms = booking->period.start_ms};
+    fact->tenant = tenant->name;
+    fact->key = event->names[NAME_API_KEY_ID];
+    fact->hour_ms = booking->hour_ms;
+    fact->period_ms = booking->period.start_ms;
     struct text *const texts[] = {&fact->tenant, &fact->key};
 
     if (!keep_texts(book->settlement->arena, texts, 2) ||
@@ -258,8 +310,11 @@ take_back(struct amounts *const *targets, size_t count, const struct amounts *am
 
 enum booked
 book_event(struct book *book, struct tenant *tenant, const struct event *event,
-           const struct booking *booking)
+           const struct lookup *lookup, const struct booking *booking)
 {
+    const struct key128 row = row_key(tenant, booking);
+    const struct key128 own =
+        booking->own_project ? lookup->project : identity_one(booking->project);
     struct totals *held = booking->period_index < 0 || tenant->split
                               ? NULL
                               : tenant->periods[booking->period_index].totals;
@@ -269,9 +324,9 @@ book_event(struct book *book, struct tenant *tenant, const struct event *event,
 
     /* The rows of a list may move while others are added: rows of different lists do not, and the
      * tenant's period row is asked for after the project's. */
-    targets[count++] = fact_row(book, tenant, event, booking);
+    targets[count++] = fact_row(book, tenant, event, fact_key(row, own, lookup), booking);
     if (event->names[NAME_API_KEY_ID].size > 0)
-        targets[count++] = key_row(book, tenant, event, booking);
+        targets[count++] = key_row(book, tenant, event, identity_join(row, lookup->key), booking);
     if (project >= 0) {
         if (period_row(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
                        booking->project) == NULL)

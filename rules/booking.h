@@ -11,6 +11,7 @@
 
 #include "core/event.h"
 #include "core/settlement.h"
+#include "rules/lookup.h"
 #include "rules/tenant.h"
 
 struct book {
@@ -31,6 +32,7 @@ struct booking {
     struct amounts amounts;
     bool unpriced;
     struct text project; /* as booked: declared, as given where none are declared, or unassigned */
+    bool own_project;    /* it is the event's own */
     int32_t project_index; /* -1: not a declared one */
     bool project_unknown;  /* named, but not among the declared ones */
     int32_t period_index;  /* into the tenant's periods; -1: a past one */
@@ -45,6 +47,11 @@ void booking_of(struct booking *booking, const struct event *event, struct tenan
 
 enum booked { BOOKED, BOOKED_OVERFLOW, BOOKED_NO_MEMORY };
 enum booked book_event(struct book *book, struct tenant *tenant, const struct event *event,
-                       const struct booking *booking);
+                       const struct lookup *lookup, const struct booking *booking);
+/* Asks for the memory that an event of this tenant will probably need. */
+void book_foresee(const struct book *book, const struct tenant *tenant,
+                  const struct lookup *lookup);
+void book_foresee_rows(const struct book *book, const struct tenant *tenant,
+                       const struct lookup *lookup);
 
 #endif

@@ -17,6 +17,7 @@
 #include "core/record.h"
 #include "core/seen.h"
 #include "core/settlement.h"
+#include "rules/lookup.h"
 #include "rules/tenant.h"
 
 struct shard_setup {
@@ -67,10 +68,14 @@ enum applied {
     APPLIED_UNKNOWN, /* new, but its tenant is not held: park it, load the tenant, shard_parked */
 };
 /* The events of a record, one by one, in order, between shard_record and shard_record_end. Ask
- * shard_full before a record: within one there is always room. */
+ * shard_full before a record: within one there is always room. NULL: the lookup is made here. */
 void shard_record(struct shard *shard, const struct record *record);
 enum applied shard_event(struct shard *shard, const struct record *record, int32_t index,
-                         const struct event *event);
+                         const struct event *event, const struct lookup *lookup);
+/* Asks for the memory that an event of this topic will need, some events ahead of its turn. */
+void shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup);
+/* The same, a step nearer to its turn. */
+void shard_foresee_rows(const struct shard *shard, const struct lookup *lookup);
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
                         const struct event *event, const struct dead *dead);
 void shard_ignored(struct shard *shard, const struct record *record);

@@ -62,6 +62,11 @@ struct tenant {
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
     struct period hour; /* of the event before: the next one is nearly always in it */
+    struct {
+        int64_t hour_ms;
+        int64_t period_ms;
+        struct key128 key; /* of tenant, hour and period: what rows of facts begin with */
+    } row;                 /* of the event before, likewise */
     struct published *published;
     uint64_t touched;       /* number of the settlement that last held anything of it */
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */

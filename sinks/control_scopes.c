@@ -299,16 +299,6 @@ scope_entry_count(const struct scope_entry *entry)
     return entry->state->count;
 }
 
-/* Texts of any size, which identity_texts() does not take. */
-static struct key128
-add_text(struct key128 print, struct text text)
-{
-    const struct key128 key = identity_one(text);
-    const int64_t numbers[] = {(int64_t)key.low, (int64_t)key.high};
-
-    return identity_numbers(print, numbers, sizeof numbers / sizeof numbers[0]);
-}
-
 struct key128
 scope_print(const struct scope_state *state)
 {
@@ -316,6 +306,8 @@ scope_print(const struct scope_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct restriction *restriction = &state->restrictions[i];
+        const struct text texts[] = {restriction->rule, restriction->currency, restriction->reason,
+                                     restriction->actor};
         const int64_t numbers[] = {
             (int64_t)restriction->code,  restriction->rank,
             restriction->policy,         restriction->since_ms,
@@ -325,10 +317,7 @@ scope_print(const struct scope_state *state)
             (int64_t)restriction->limit, restriction->resets_ms,
         };
 
-        print = add_text(print, restriction->rule);
-        print = add_text(print, restriction->currency);
-        print = add_text(print, restriction->reason);
-        print = add_text(print, restriction->actor);
+        print = identity_texts(print, texts, sizeof texts / sizeof texts[0]);
         print = identity_numbers(print, numbers, sizeof numbers / sizeof numbers[0]);
     }
     return print;

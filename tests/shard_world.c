@@ -468,7 +468,8 @@ world_replay(struct world *world, size_t at)
     for (;; at++) {
         const struct logged *logged = &world->log[at];
 
-        if (shard_event(world->shard, &record, logged->index, &logged->event) == APPLIED_UNKNOWN) {
+        if (shard_event(world->shard, &record, logged->index, &logged->event, NULL) ==
+            APPLIED_UNKNOWN) {
             world_load(world, logged->event.tenant);
             shard_parked(world->shard, &record, logged->index, &logged->event);
         }

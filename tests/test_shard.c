@@ -657,7 +657,7 @@ test_parked(void)
     world_time(&world, record.time_ms);
     for (int i = 0; i < 2; i++) {
         shard_record(world.shard, &record);
-        CHECK_INT("parked once, then a repeat", shard_event(world.shard, &record, 0, &event),
+        CHECK_INT("parked once, then a repeat", shard_event(world.shard, &record, 0, &event, NULL),
                   i == 0 ? APPLIED_UNKNOWN : APPLIED);
         shard_record_end(world.shard, &record);
         record.offset++;

@@ -5,7 +5,8 @@
 static struct key128
 key_of(uint64_t low, uint64_t high)
 {
-    return (struct key128){.low = low, .high = high};
+    /* The lower half of `low` is not looked at. */
+    return (struct key128){.low = low << 32, .high = high};
 }
 
 static void

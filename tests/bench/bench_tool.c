@@ -14,6 +14,9 @@ static const struct command commands[] = {
     {"decode", bench_decode,
      "[--events N] [--rounds N]\n"
      "      decodes UM-1 from memory: nanoseconds of CPU an event"},
+    {"apply", bench_apply,
+     "[--events N]\n"
+     "      decodes and books UM-1 from memory: what an event costs without Kafka and Postgres"},
     {"generate", bench_generate,
      "--topic T --events N --totals FILE --limits FILE [--seed N] [--dry]\n"
      "      writes N records of UM-1, and what they add up to"},

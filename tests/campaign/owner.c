@@ -253,7 +253,7 @@ apply_events(struct owner *owner, const struct record *record, struct list *park
             shard_ignored(owner->shard, record);
         else if (found == DECODED_DEAD)
             (void)shard_dead(owner->shard, record, index, &event, &dead);
-        else if (shard_event(owner->shard, record, index, &event) == APPLIED_UNKNOWN) {
+        else if (shard_event(owner->shard, record, index, &event, NULL) == APPLIED_UNKNOWN) {
             struct parked *const one = list_add(parked);
 
             if (one == NULL)
