@@ -81,6 +81,8 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
         .zone = row->zone != NULL ? row->zone : zones_get(shard_default_zone(stage->shard), &why),
         .periods = stage_must(
             arena_take(stage->answers, (db->totals.count + 1) * sizeof(struct period_total))),
+        .past =
+            stage_must(arena_take(stage->answers, (db->totals.count + 1) * sizeof(struct period))),
         .quotas = stage_must(
             arena_take(stage->answers, (db->quotas.count + 1) * sizeof(struct quota_memory))),
         .words = row->words,
@@ -92,8 +94,12 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
     for (size_t i = 0; i < db->totals.count; i++) {
         const struct period_total *total = list_at(&db->totals, i);
 
-        if (total->end_ms > after_ms && text_eq(total->tenant, name))
+        if (!text_eq(total->tenant, name))
+            continue;
+        if (total->end_ms > after_ms)
             load->periods[load->period_count++] = *total;
+        else if (total->project.size == 0)
+            load->past[load->past_count++] = (struct period){total->start_ms, total->end_ms};
     }
     for (size_t i = 0; i < db->quotas.count; i++) {
         const struct quota_memory *memory = list_at(&db->quotas, i);

@@ -2,6 +2,7 @@
 #include "cli/moment.h"
 #include "cli/standing.h"
 #include "cli/status.h"
+#include "config/cycle_text.h"
 
 #include <inttypes.h>
 
@@ -19,6 +20,7 @@ static void
 print_head(const struct standing_load *load)
 {
     const struct tenant *tenant = load->tenant;
+    char cycle[CYCLE_TEXT_SIZE];
     char at[MOMENT_SIZE];
 
     printf("tenant  %s: ", tenant->name.at);
@@ -29,7 +31,8 @@ print_head(const struct standing_load *load)
     printf(", %s, %.*s\n", zone_name(tenant->zone), (int)tenant->currency.size,
            tenant->currency.at);
     printf("period  %s to ", moment_text(tenant->zone, tenant->periods[0].period.start_ms, at));
-    printf("%s\n", moment_text(tenant->zone, tenant->periods[0].period.end_ms, at));
+    printf("%s (%s)\n", moment_text(tenant->zone, tenant->periods[0].period.end_ms, at),
+           cycle_text(&tenant->cycle, cycle));
     printf("as of   %s", moment_text(tenant->zone, load->now_ms, at));
     if (load->settled)
         printf(", shard %" PRId32 "\n\n", load->shard);
@@ -189,6 +192,7 @@ json_status(const struct standing_load *load, const PGresult *rows)
     const struct tenant *tenant = load->tenant;
     json_t *quotas = json_array();
     json_t *restrictions = json_array();
+    char cycle[CYCLE_TEXT_SIZE];
 
     for (size_t i = 0; i < tenant->quota_count; i++)
         (void)json_array_append_new(quotas, json_standing(tenant, i));
@@ -198,15 +202,15 @@ json_status(const struct standing_load *load, const PGresult *rows)
                                     "outcome", db_text(rows, i, 1), "code", db_text(rows, i, 2),
                                     "since", json_moment(db_int(rows, i, 3)), "restrictions",
                                     json_loads(db_text(rows, i, 4), 0, NULL)));
-    return json_pack("{s:s%, s:b, s:I, s:s%, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o}",
-                     "tenant", tenant->name.at, tenant->name.size, "known", tenant->known,
-                     "version", (json_int_t)tenant->version, "plan", tenant->plan->name.at,
-                     tenant->plan->name.size, "zone", zone_name(tenant->zone), "currency",
-                     tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms),
-                     "settled", load->settled, "period", "start",
-                     json_moment(tenant->periods[0].period.start_ms), "end",
-                     json_moment(tenant->periods[0].period.end_ms), "quotas", quotas,
-                     "restrictions", restrictions);
+    return json_pack(
+        "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o}", "tenant",
+        tenant->name.at, tenant->name.size, "known", tenant->known, "version",
+        (json_int_t)tenant->version, "plan", tenant->plan->name.at, tenant->plan->name.size, "zone",
+        zone_name(tenant->zone), "cycle", cycle_text(&tenant->cycle, cycle), "currency",
+        tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms), "settled",
+        load->settled, "period", "start", json_moment(tenant->periods[0].period.start_ms), "end",
+        json_moment(tenant->periods[0].period.end_ms), "quotas", quotas, "restrictions",
+        restrictions);
 }
 
 /* ---- both ----------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "cli/contract.h"
 #include "cli/moment.h"
 #include "cli/session.h"
+#include "config/cycle_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@ static const struct option_row set_options[] = {
     OPTION_CONFIG,
     {"plan", "PLAN", "plan of the policy", false},
     {"zone", "ZONE", "IANA time zone of its billing periods: Europe/Berlin", false},
+    {"cycle", "CYCLE", "month, anchor:31, contract:2024-02-29/12, week or days:30/2026-01-15",
+     false},
     {"currency", "CODE", "ISO 4217: USD", false},
     {"limit", "QUOTA=VALUE", "50k, 1_000 or 250.00, unlimited, or plan (as the plan has it)", true},
     {"project", "NAME[:QUOTA=VALUE,...]", "declares a project, with limits of its own", true},
@@ -36,7 +39,8 @@ change(json_t *spec, const struct given *given, struct err *why)
     if (strcmp(name, "no-project") == 0)
         return json_object_del(json_object_get(spec, "projects"), given->value) == 0 ||
                err_set(why, ERR_INPUT, "there is no project \"%s\"", given->value);
-    if (strcmp(name, "plan") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "currency") == 0)
+    if (strcmp(name, "plan") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "cycle") == 0 ||
+        strcmp(name, "currency") == 0)
         return json_object_set_new(spec, name, json_string(given->value)) == 0 ||
                err_set(why, ERR_INPUT, "--%s is no UTF-8", name);
     return true;
@@ -102,9 +106,12 @@ const struct command_row command_tenant_set = {
     .most = 1,
     .what = "Change a tenant's contract, or make one",
     .more = "What is not named stays as it is. Every change is a new version with who and why; it\n"
-            "acts within two seconds.\n"
+            "acts within two seconds; another zone or cycle starts where the present billing\n"
+            "period ends. Cycles: anchor:31 begins on the 31st, or on the last day of a shorter\n"
+            "month; contract:2024-02-29/12 every 12 months from that date on, days:30/2026-01-15\n"
+            "every 30 days, week on Mondays.\n"
             "\n"
-            "  tripmeter tenant set acme --plan starter --zone Europe/Berlin\n"
+            "  tripmeter tenant set acme --plan starter --zone Europe/Berlin --cycle anchor:31\n"
             "  tripmeter tenant set acme --limit api_calls=60000 --reason \"order 4711\"\n"
             "  tripmeter tenant set acme --project web:api_calls=500 --project batch\n",
     .options = set_options,
@@ -113,8 +120,8 @@ const struct command_row command_tenant_set = {
 /* ---- list -------------------------------------------------------------------------------------- */
 
 static const char sql_list[] =
-    "SELECT DISTINCT ON (v.tenant) v.tenant, v.plan, v.zone, v.currency, v.limits, v.projects,"
-    "  v.version, " DB_MS(
+    "SELECT DISTINCT ON (v.tenant) v.tenant, v.plan, v.zone, v.cycle, v.currency, v.limits,"
+    "  v.projects, v.version, " DB_MS(
         "v.created_at") ", v.actor"
                         " FROM tripmeter.tenant_version v ORDER BY v.tenant, v.version DESC";
 
@@ -165,25 +172,29 @@ print_unknown(const PGresult *rows)
 static void
 print_list(const PGresult *rows, const struct policy *policy)
 {
-    static const char *const titles[] = {"TENANT",    "PLAN",     "ZONE",  "CURRENCY", ">LIMITS",
-                                         ">PROJECTS", ">VERSION", "SINCE", "BY",       NULL};
+    static const char *const titles[] = {"TENANT",   "PLAN",    "ZONE",      "CYCLE",
+                                         "CURRENCY", ">LIMITS", ">PROJECTS", ">VERSION",
+                                         "SINCE",    "BY",      NULL};
     struct columns *columns = columns_new(titles);
 
     for (int i = 0; columns != NULL && i < PQntuples(rows); i++) {
         json_t *spec = contract_of_row(rows, i);
         const char *plan = db_text(rows, i, 1);
         const char *zone = db_text(rows, i, 2);
-        const char *currency = db_text(rows, i, 3);
+        const char *cycle = db_text(rows, i, 3);
+        const char *currency = db_text(rows, i, 4);
+        char text[CYCLE_TEXT_SIZE];
 
         columns_add(columns, db_text(rows, i, 0));
         columns_add(columns, plan == NULL ? policy->fallback_plan->name.at : plan);
         columns_add(columns, zone == NULL ? policy->zone.at : zone);
+        columns_add(columns, cycle == NULL ? cycle_text(&policy->cycle, text) : cycle);
         columns_add(columns, currency == NULL ? policy->currency.at : currency);
         add_number(columns, (int64_t)json_object_size(json_object_get(spec, "limits")));
         add_number(columns, (int64_t)json_object_size(json_object_get(spec, "projects")));
-        add_number(columns, db_int(rows, i, 6));
-        add_day(columns, db_int(rows, i, 7));
-        columns_add(columns, db_text(rows, i, 8));
+        add_number(columns, db_int(rows, i, 7));
+        add_day(columns, db_int(rows, i, 8));
+        columns_add(columns, db_text(rows, i, 9));
         json_decref(spec);
     }
     if (PQntuples(rows) == 0)
@@ -230,7 +241,7 @@ const struct command_row command_tenant_list = {.name = "tenant list",
 /* ---- show -------------------------------------------------------------------------------------- */
 
 static const char sql_show[] =
-    "SELECT v.version, v.plan, v.zone, v.currency, v.limits, v.projects, " DB_MS(
+    "SELECT v.version, v.plan, v.zone, v.cycle, v.currency, v.limits, v.projects, " DB_MS(
         "v.valid_from") ", " DB_MS("v.created_at") ", v.actor, v.reason"
                                                    " FROM tripmeter.tenant_version v WHERE "
                                                    "v.tenant = $1 ORDER BY v.version DESC";
@@ -248,10 +259,10 @@ print_versions(const PGresult *rows)
         char at[MOMENT_SIZE];
 
         columns_add(columns, db_text(rows, i, 0));
+        columns_add(columns, moment_text(NULL, db_int(rows, i, 8) / 1000 * 1000, at));
         columns_add(columns, moment_text(NULL, db_int(rows, i, 7) / 1000 * 1000, at));
-        columns_add(columns, moment_text(NULL, db_int(rows, i, 6) / 1000 * 1000, at));
-        columns_add(columns, db_text(rows, i, 8));
         columns_add(columns, db_text(rows, i, 9));
+        columns_add(columns, db_text(rows, i, 10));
         columns_add(columns, text);
         free(text);
         json_decref(spec);
@@ -268,9 +279,9 @@ version_json(const PGresult *rows, int row)
     char written[CLOCK_TEXT_SIZE];
 
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o}", "version", (json_int_t)db_int(rows, row, 0),
-                     "from", clock_format(db_int(rows, row, 6), from), "written",
-                     clock_format(db_int(rows, row, 7), written), "actor", db_text(rows, row, 8),
-                     "reason", db_text(rows, row, 9), "contract", contract_of_row(rows, row));
+                     "from", clock_format(db_int(rows, row, 7), from), "written",
+                     clock_format(db_int(rows, row, 8), written), "actor", db_text(rows, row, 9),
+                     "reason", db_text(rows, row, 10), "contract", contract_of_row(rows, row));
 }
 
 static enum answer

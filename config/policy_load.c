@@ -1,5 +1,6 @@
 /* The policy file: plans with their quotas, and what holds for all of them. */
 #include "config/config.h"
+#include "config/cycle_text.h"
 #include "config/quota_load.h"
 #include "config/value.h"
 #include "config/zones.h"
@@ -38,6 +39,17 @@ read_zone(struct reader *reader, const struct yaml *node)
 }
 
 static void
+read_cycle(struct reader *reader, const struct yaml *node)
+{
+    struct text text;
+    struct err why;
+
+    if (node_text(reader->findings, node, "defaults.cycle", &text) &&
+        !cycle_read(text, &reader->policy->cycle, &why))
+        (void)finding_error(reader->findings, node->at, "defaults.cycle: %s", why.text);
+}
+
+static void
 read_currency(struct reader *reader, const struct yaml *node)
 {
     struct text name;
@@ -55,9 +67,10 @@ read_currency(struct reader *reader, const struct yaml *node)
 static void
 read_defaults(struct reader *reader)
 {
-    static const char *const names[] = {"zone", "currency", NULL};
+    static const char *const names[] = {"zone", "cycle", "currency", NULL};
     const struct yaml *defaults = yaml_member(reader->root, TEXT("defaults"));
     const struct yaml *zone = yaml_member(defaults, TEXT("zone"));
+    const struct yaml *cycle = yaml_member(defaults, TEXT("cycle"));
     const struct yaml *currency = yaml_member(defaults, TEXT("currency"));
 
     reader->policy->zone = TEXT("UTC");
@@ -68,6 +81,8 @@ read_defaults(struct reader *reader)
     (void)node_members(reader->findings, defaults, "defaults", names);
     if (zone != NULL)
         read_zone(reader, zone);
+    if (cycle != NULL)
+        read_cycle(reader, cycle);
     if (currency != NULL)
         read_currency(reader, currency);
 }

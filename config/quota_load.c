@@ -173,12 +173,13 @@ read_scope(struct reading *reading, const struct yaml *node)
     return true;
 }
 
+/* Both names say the same: the tenant's billing period, whatever its cycle. */
 static bool
 read_period(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
-    return node_choice(reading->findings, node, reading->what, "month", &value);
+    return node_choice(reading->findings, node, reading->what, "month|billing", &value);
 }
 
 static bool

@@ -1,5 +1,6 @@
 #include "config/tenant_spec.h"
 
+#include "config/cycle_text.h"
 #include "config/quota_load.h"
 #include "config/value.h"
 
@@ -92,6 +93,18 @@ read_text(struct reader *reader, json_t *object, const char *name, struct text *
         return err_set(reader->why, ERR_INPUT,
                        "%s must have 1 to %d bytes without control characters", name, NAME_LIMIT);
     return keep(reader, text, out);
+}
+
+static bool
+read_cycle(struct reader *reader, json_t *root)
+{
+    struct text text = {NULL, 0};
+
+    if (!read_text(reader, root, "cycle", &text))
+        return false;
+    reader->out->has_cycle = text.at != NULL;
+    return text.at == NULL || cycle_read(text, &reader->out->cycle, reader->why) ||
+           err_wrap(reader->why, "cycle");
 }
 
 /* ---- limits ----------------------------------------------------------------------------------- */
@@ -210,12 +223,13 @@ read_projects(struct reader *reader, json_t *object)
 static bool
 read_spec(struct reader *reader, json_t *root)
 {
-    static const char *const names[] = {"plan", "zone", "currency", "limits", "projects", NULL};
+    static const char *const names[] = {"plan",   "zone",     "cycle", "currency",
+                                        "limits", "projects", NULL};
     struct tenant_spec *out = reader->out;
     const char *must;
 
     if (!check_object(reader, root, "", names) || !read_text(reader, root, "plan", &out->plan) ||
-        !read_text(reader, root, "zone", &out->zone) ||
+        !read_text(reader, root, "zone", &out->zone) || !read_cycle(reader, root) ||
         !read_text(reader, root, "currency", &out->currency))
         return false;
     must = out->currency.at == NULL ? NULL : value_check_currency(out->currency);

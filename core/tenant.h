@@ -11,6 +11,7 @@
 
 #define TENANT_PROJECT_LIMIT 1000
 #define TENANT_LIMIT_LIMIT   64
+#define TENANT_PAST_LIMIT    16 /* more than a year of months, and more days than the grace has */
 
 /* "api_calls: 2000" of a tenant or of one of its projects; overrides the plan's. */
 struct limit_override {
@@ -29,8 +30,10 @@ struct project_spec {
 
 /* One version of a tenant. */
 struct tenant_spec {
-    struct text plan;     /* absent: the fallback plan */
-    struct text zone;     /* absent: the policy's */
+    struct text plan; /* absent: the fallback plan */
+    struct text zone; /* absent: the policy's */
+    bool has_cycle;   /* false: the policy's */
+    struct cycle cycle;
     struct text currency; /* absent: the policy's */
     struct limit_override *limits;
     size_t limit_count;
@@ -59,6 +62,8 @@ struct tenant_load {
     const struct zone *zone;      /* of spec.zone or the default, resolved by the loader */
     struct period_total *periods; /* totals of periods that end after the time asked for */
     size_t period_count;          /* (delta holds the total) */
+    struct period *past;          /* last periods before those that something was booked in: */
+    size_t past_count;            /* they keep their bounds */
     struct quota_memory *quotas;  /* of the same periods, and every open or blocked one */
     size_t quota_count;
     struct operator_word *words;

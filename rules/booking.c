@@ -115,8 +115,12 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
     if (!booking->own_project)
         booking->project = TEXT("unassigned");
     booking->period_index = tenant_period_at(tenant, event->at_ms);
-    booking->period = booking->period_index < 0 ? tenant_period_of(tenant, event->at_ms)
-                                                : tenant->periods[booking->period_index].period;
+    if (booking->period_index >= 0)
+        booking->period = tenant->periods[booking->period_index].period;
+    else {
+        booking->period = tenant_period_of(tenant, event->at_ms);
+        tenant_remember(tenant, booking->period);
+    }
     if (event->at_ms < tenant->hour.start_ms || event->at_ms >= tenant->hour.end_ms)
         tenant->hour = cycle_hour(tenant->zone, event->at_ms);
     booking->hour_ms = tenant->hour.start_ms;

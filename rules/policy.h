@@ -7,6 +7,7 @@
 
 #include "core/alert.h"
 #include "core/arena.h"
+#include "core/cycle.h"
 #include "core/meter.h"
 
 #define QUOTA_STEP_LIMIT 16
@@ -44,6 +45,7 @@ struct policy {
     const struct plan
         *fallback_plan;   /* of tenants that are not known, and of plans that are gone */
     struct text zone;     /* default, IANA name */
+    struct cycle cycle;   /* default; zeroes are calendar months */
     struct text currency; /* default, ISO 4217 */
     bool count_failed;    /* failed calls without cost use quota */
     bool block_unknown_project;

@@ -2,26 +2,50 @@
 
 #include <assert.h>
 
-static const struct cycle calendar_month = {.kind = CYCLE_CALENDAR_MONTH};
+/* What is computed by the zone and cycle of today gives way to a period that stands. */
+static struct period
+give_way(struct period period, const struct period *stands, int64_t at_ms)
+{
+    if (at_ms >= stands->start_ms && at_ms < stands->end_ms)
+        return *stands;
+    if (at_ms >= stands->end_ms && period.start_ms < stands->end_ms)
+        period.start_ms = stands->end_ms;
+    if (at_ms < stands->start_ms && period.end_ms > stands->start_ms)
+        period.end_ms = stands->start_ms;
+    return period;
+}
 
-/* A change of zone starts where the present period ends: what is held stands, and what is computed
- * by the zone of today gives way to it. */
+/* A change of zone or cycle starts where the present period ends, and changes no earlier one. */
 struct period
 tenant_period_of(const struct tenant *tenant, int64_t at_ms)
 {
-    struct period period = cycle_period(&calendar_month, tenant->zone, at_ms);
+    struct period period = cycle_period(&tenant->cycle, tenant->zone, at_ms);
 
-    for (size_t i = 0; i < tenant->period_count; i++) {
-        const struct period *held = &tenant->periods[i].period;
-
-        if (at_ms >= held->start_ms && at_ms < held->end_ms)
-            return *held;
-        if (at_ms >= held->end_ms && period.start_ms < held->end_ms)
-            period.start_ms = held->end_ms;
-        if (at_ms < held->start_ms && period.end_ms > held->start_ms)
-            period.end_ms = held->start_ms;
-    }
+    for (size_t i = 0; i < tenant->past_count; i++)
+        period = give_way(period, &tenant->past[i], at_ms);
+    for (size_t i = 0; i < tenant->period_count; i++)
+        period = give_way(period, &tenant->periods[i].period, at_ms);
     return period;
+}
+
+/* The oldest is forgotten when there is no room. */
+void
+tenant_remember(struct tenant *tenant, struct period period)
+{
+    struct period *past = tenant->past;
+    size_t at = 0; /* how many are earlier */
+
+    while (at < tenant->past_count && past[at].start_ms < period.start_ms)
+        at++;
+    if (at < tenant->past_count && past[at].start_ms == period.start_ms)
+        return;
+    if (tenant->past_count < TENANT_PAST_LIMIT)
+        memmove(past + at + 1, past + at, (tenant->past_count++ - at) * sizeof *past);
+    else if (at == 0)
+        return;
+    else
+        memmove(past, past + 1, --at * sizeof *past);
+    past[at] = period;
 }
 
 /* ---- copying what came in --------------------------------------------------------------------- */
@@ -250,13 +274,23 @@ tenant_period_at(struct tenant *tenant, int64_t at_ms)
                : (int32_t)tenant->period_count - 1;
 }
 
+/* A period without usage has not begun: a new zone or cycle may still move it. */
+static bool
+has_begun(const struct tenant_period *period)
+{
+    return period->totals[0].sum.count[COUNT_events] > 0;
+}
+
 void
 tenant_turn(struct tenant *tenant, int64_t now_ms)
 {
     size_t gone = 0;
 
-    while (gone < tenant->period_count && tenant->periods[gone].period.end_ms <= now_ms)
+    while (gone < tenant->period_count && tenant->periods[gone].period.end_ms <= now_ms) {
+        if (has_begun(&tenant->periods[gone]))
+            tenant_remember(tenant, tenant->periods[gone].period);
         gone++;
+    }
     if (gone == 0)
         return;
     struct totals *spare = tenant->periods[0].totals;
@@ -275,7 +309,7 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
     tenant->period_count++;
 }
 
-/* The present period as it was begun, else as the zone has it. */
+/* The present period as it was begun, else as zone and cycle have it. */
 static struct period
 present_period(const struct tenant *tenant, const struct tenant_load *load, int64_t now_ms)
 {
@@ -339,6 +373,9 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     tenant->plan = policy_plan(policy, tenant->spec.plan);
     if (tenant->plan == NULL)
         tenant->plan = policy->fallback_plan;
+    tenant->cycle = tenant->spec.has_cycle ? tenant->spec.cycle : policy->cycle;
+    for (size_t i = 0; i < load->past_count; i++)
+        tenant_remember(tenant, load->past[i]);
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
     if (add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
         !recall(tenant, load->quotas, load->quota_count))
@@ -374,15 +411,17 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                                  .zone = tenant->zone,
                                  .words = tenant->words,
                                  .word_count = tenant->word_count};
+    load->past = arena_take(arena, tenant->past_count * sizeof *load->past);
     load->periods = arena_take(arena, tenant->period_count * scopes * sizeof *load->periods);
     load->quotas =
         arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
-    if (load->periods == NULL || load->quotas == NULL)
+    if (load->periods == NULL || load->quotas == NULL || load->past == NULL)
         return false;
+    memcpy(load->past, tenant->past, tenant->past_count * sizeof *load->past);
+    load->past_count = tenant->past_count;
     for (size_t i = 0; i < tenant->period_count; i++)
         for (size_t s = 0; s < scopes; s++) {
-            /* A period without usage has not begun: a new zone may still move it. */
-            if (tenant->periods[i].totals[0].sum.count[COUNT_events] == 0)
+            if (!has_begun(&tenant->periods[i]))
                 continue;
             load->periods[load->period_count++] = (struct period_total){
                 .tenant = tenant->name,

@@ -5,7 +5,8 @@
  * a new version of the contract or a new policy makes the tenant anew from its own export, so that
  * what it remembers goes through the same door as what Postgres remembers.
  *
- * A period that something was booked in keeps its bounds: a change of zone takes effect at its end.
+ * A period that something was booked in keeps its bounds: a change of zone or cycle takes effect at
+ * its end.
  *
  * Totals are held for the period shard time is in and for later ones that have events already;
  * periods of the past live in Postgres only.  Every total carries, for each meter, the next value at
@@ -49,6 +50,7 @@ struct tenant {
     bool split; /* its home is another shard: counted here, not judged */
     int64_t version;
     const struct zone *zone;
+    struct cycle cycle; /* the contract's, else the policy's */
     struct tenant_spec spec;
     const struct plan *plan;
     struct text currency;
@@ -61,6 +63,9 @@ struct tenant {
     size_t other_count;
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
+    struct period
+        past[TENANT_PAST_LIMIT]; /* of earlier ones that something was booked in, rising */
+    size_t past_count;
     struct period hour; /* of the event before: the next one is nearly always in it */
     struct {
         int64_t hour_ms;
@@ -94,6 +99,8 @@ int32_t tenant_project(const struct tenant *tenant, struct text name);
 int32_t tenant_period_at(struct tenant *tenant, int64_t at_ms);
 /* The period of an instant, held or not. */
 struct period tenant_period_of(const struct tenant *tenant, int64_t at_ms);
+/* Something is booked in a period that is not held: it keeps these bounds. */
+void tenant_remember(struct tenant *tenant, struct period period);
 /* Periods that ended at or before now leave; the present one comes to the front. */
 void tenant_turn(struct tenant *tenant, int64_t now_ms);
 /* Sets trip_at of every meter of one scope of the present period (project -1: the tenant). */

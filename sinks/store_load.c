@@ -23,10 +23,10 @@ static const char sql_homes[] =
 /* The contract as the JSON that `tripmeter tenant set` takes, whole and without the limits. */
 static const char sql_tenants[] =
     "SELECT coalesce(t.shard, -1), v.version,"
-    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'currency', v.currency,"
-    " 'limits', v.limits, 'projects', v.projects))::text,"
-    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'currency', v.currency)"
-    ")::text"
+    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'cycle', v.cycle,"
+    " 'currency', v.currency, 'limits', v.limits, 'projects', v.projects))::text,"
+    " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'cycle', v.cycle,"
+    " 'currency', v.currency))::text"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
     " LEFT JOIN tripmeter.tenant_shard t USING (tenant)"
     " LEFT JOIN LATERAL (SELECT * FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
@@ -37,6 +37,16 @@ static const char sql_tenants[] =
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"            \
     " JOIN tripmeter.period_total p USING (tenant) WHERE p.period_end > $2" \
     " ORDER BY n.ord, p.project, p.period"
+
+/* Late events must find the bounds that a period had under an earlier contract. */
+static const char sql_past[] =
+    "SELECT n.ord, p.period, p.period_end"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " CROSS JOIN LATERAL (SELECT t.period, t.period_end FROM tripmeter.period_total t"
+    " WHERE t.tenant = n.tenant AND t.project = '' AND t.period_end <= $2 AND $2 < 'infinity'"
+    " ORDER BY t.period DESC LIMIT 16) p ORDER BY n.ord";
+
+_Static_assert(TENANT_PAST_LIMIT == 16, "as many as sql_past asks for");
 
 static const char sql_memories[] =
     "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at"
@@ -53,7 +63,15 @@ static const char sql_words[] =
     " JOIN tripmeter.operator_word w USING (tenant) ORDER BY n.ord, w.scope, w.id DESC) AS latest"
     " WHERE kind <> 'revoke' AND until_at > $2 ORDER BY ord, scope";
 
-enum answer { ANSWER_HOMES, ANSWER_TENANTS, ANSWER_PERIODS, ANSWER_QUOTAS, ANSWER_WORDS, ANSWERS };
+enum answer {
+    ANSWER_HOMES,
+    ANSWER_TENANTS,
+    ANSWER_PERIODS,
+    ANSWER_PAST,
+    ANSWER_QUOTAS,
+    ANSWER_WORDS,
+    ANSWERS
+};
 
 static const char *
 sql_periods(char out[1024])
@@ -119,7 +137,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
         return false;
     names_param(store, query);
     return send(store, sql_tenants, why) && send_after(store, query, sql_periods(periods), why) &&
-           send_after(store, query, sql_memories, why) &&
+           send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
            send_after(store, query, sql_words, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
@@ -181,6 +199,17 @@ read_periods(struct store *store, int row, struct tenant_load *load)
             return false;
     }
     return load->periods != NULL;
+}
+
+static bool
+read_past(struct store *store, int row, struct tenant_load *load)
+{
+    const PGresult *const answer = store->loaded[ANSWER_PAST];
+
+    load->past = arena_take(store->arena, (load->past_count + 1) * sizeof *load->past);
+    for (size_t i = 0; load->past != NULL && i < load->past_count; i++, row++)
+        load->past[i] = (struct period){pg_read_time(answer, row, 1), pg_read_time(answer, row, 2)};
+    return load->past != NULL;
 }
 
 static bool
@@ -274,17 +303,19 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     *load = (struct tenant_load){
         .name = store->loading.names[cursor->tenant],
         .period_count = (size_t)rows_of(store->loaded[ANSWER_PERIODS], cursor->periods, ord),
+        .past_count = (size_t)rows_of(store->loaded[ANSWER_PAST], cursor->past, ord),
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
     };
     if (!read_spec(store, cursor->tenant, load, why))
         return false;
-    if (!read_periods(store, cursor->periods, load) || !read_quotas(store, cursor->quotas, load) ||
-        !read_words(store, cursor->words, load))
+    if (!read_periods(store, cursor->periods, load) || !read_past(store, cursor->past, load) ||
+        !read_quotas(store, cursor->quotas, load) || !read_words(store, cursor->words, load))
         return err_set(why, ERR_RETRY, "no memory to load tenant %.*s", (int)load->name.size,
                        load->name.at);
     cursor->tenant++;
     cursor->periods += (int)load->period_count;
+    cursor->past += (int)load->past_count;
     cursor->quotas += (int)load->quota_count;
     cursor->words += (int)load->word_count;
     return true;

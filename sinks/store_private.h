@@ -22,7 +22,7 @@ struct store {
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
     int load_step;       /* statements of the load that are answered */
-    PGresult *loaded[5]; /* their results; see store_load.c */
+    PGresult *loaded[6]; /* their results; see store_load.c */
     const void **order;  /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct period_total *differing;
@@ -84,6 +84,7 @@ void store_end_silent(struct store *store);
 struct load_cursor {
     int tenant;
     int periods;
+    int past;
     int quotas;
     int words;
 };

@@ -104,11 +104,18 @@ answer(struct world *world, struct text name)
 
     arena_clear(world->scratch);
     load.periods = arena_take(world->scratch, WORLD_ROWS * sizeof *load.periods);
+    load.past = arena_take(world->scratch, WORLD_ROWS * sizeof *load.past);
     load.quotas = arena_take(world->scratch, WORLD_ROWS * sizeof *load.quotas);
-    for (size_t i = 0; i < world->db.total_count; i++)
-        if (text_eq(world->db.totals[i].tenant, name) &&
-            world->db.totals[i].end_ms > shard_time(world->shard))
-            load.periods[load.period_count++] = world->db.totals[i];
+    for (size_t i = 0; i < world->db.total_count; i++) {
+        const struct period_total *total = &world->db.totals[i];
+
+        if (!text_eq(total->tenant, name))
+            continue;
+        if (total->end_ms > shard_time(world->shard))
+            load.periods[load.period_count++] = *total;
+        else if (total->project.size == 0)
+            load.past[load.past_count++] = (struct period){total->start_ms, total->end_ms};
+    }
     for (size_t i = 0; i < world->db.quota_count; i++) {
         const struct quota_memory *memory = &world->db.quotas[i];
 

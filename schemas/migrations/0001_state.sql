@@ -103,6 +103,7 @@ CREATE TABLE tripmeter.tenant_version (
     created_at timestamptz NOT NULL DEFAULT now(),
     plan text,
     zone text,
+    cycle text CHECK (cycle ~ '^(month|week|anchor:([1-9]|[12][0-9]|3[01])|contract:(19[7-9]|2[0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}/[1-9][0-9]{0,3}|days:[1-9][0-9]{0,4}/(19[7-9]|2[0-9]{2})[0-9]-[0-9]{2}-[0-9]{2})$'),
     currency text CHECK (currency ~ '^[A-Z]{3}$'),
     limits jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(limits) = 'object'),
     projects jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(projects) = 'object'),
@@ -117,6 +118,7 @@ COMMENT ON COLUMN tripmeter.tenant_version.reason IS 'Why';
 COMMENT ON COLUMN tripmeter.tenant_version.created_at IS 'When it was written';
 COMMENT ON COLUMN tripmeter.tenant_version.plan IS 'Plan of the policy; NULL: the fallback plan';
 COMMENT ON COLUMN tripmeter.tenant_version.zone IS 'IANA time zone of its billing periods; NULL: the policy''s';
+COMMENT ON COLUMN tripmeter.tenant_version.cycle IS 'Its billing periods: month, anchor:31, contract:2024-02-29/12 (every 12 months from that date on), week, days:30/2026-01-15; NULL: the policy''s. A change starts where the present period ends';
 COMMENT ON COLUMN tripmeter.tenant_version.currency IS 'ISO 4217; NULL: the policy''s';
 COMMENT ON COLUMN tripmeter.tenant_version.limits IS 'Limits that differ from the plan: {"api_calls": 60000, "spend": "250.00", "ai_tokens": "unlimited"}';
 COMMENT ON COLUMN tripmeter.tenant_version.projects IS 'Declared projects: {"web": {"limits": {"api_calls": 500}}}; empty: any name is accepted';

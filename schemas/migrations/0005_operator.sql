@@ -134,6 +134,7 @@ BEGIN
     IF NEW.zone IS NOT NULL THEN
         PERFORM now() AT TIME ZONE NEW.zone; -- refuses a name it does not know
     END IF;
+    PERFORM substring(NEW.cycle FROM '[0-9]{4}-[0-9]{2}-[0-9]{2}')::date; -- and a date that is none
     IF NEW.version IS NULL THEN
         SELECT coalesce(max(v.version), 0) + 1 INTO NEW.version
         FROM tripmeter.tenant_version v WHERE v.tenant = NEW.tenant;
