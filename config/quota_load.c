@@ -179,7 +179,7 @@ read_period(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
-    return node_choice(reading->findings, node, reading->what, "month|billing", &value);
+    return node_choice(reading->findings, node, reading->what, "billing|month", &value);
 }
 
 static bool

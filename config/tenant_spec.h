@@ -5,8 +5,9 @@
  *    "limits": {"api_calls": 60000, "spend": "250.00", "ai_tokens": "unlimited"},
  *    "projects": {"web": {"limits": {"api_calls": 500}}}}
  *
- * Every member may be left out; config/cycle_text.h says what a cycle is.  A limit with decimals is a text: a JSON number with a fraction is
- * not exact.  A project that needs no limit of its own is {}.
+ * Every member may be left out; config/cycle_text.h says what a cycle is.  A limit with decimals is
+ * a text: a JSON number with a fraction is not exact.  A project that needs no limit of its own is
+ * {}.
  */
 #ifndef CONFIG_TENANT_SPEC_H
 #define CONFIG_TENANT_SPEC_H

@@ -44,7 +44,7 @@ static void
 test_whole(void)
 {
     load("fallback_plan: free\n"
-         "defaults: {zone: Asia/Kathmandu, currency: EUR}\n"
+         "defaults: {zone: Asia/Kathmandu, cycle: anchor:31, currency: EUR}\n"
          "count_failed: true\n"
          "unknown_project: block\n"
          "plans:\n"
@@ -67,6 +67,8 @@ test_whole(void)
     REQUIRE(policy);
     CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("Asia/Kathmandu")));
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("EUR")));
+    CHECK_INT("cycle", policy->cycle.kind, CYCLE_ANCHOR);
+    CHECK_INT("anchor", policy->cycle.day, 31);
     CHECK_INT("failed", policy->count_failed, true);
     CHECK_INT("unknown project", policy->block_unknown_project, true);
     CHECK_INT("plans", policy->plan_count, 4);
@@ -108,6 +110,7 @@ test_defaults(void)
     REQUIRE(policy);
     CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("UTC")));
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("USD")));
+    CHECK_INT("cycle", policy->cycle.kind, CYCLE_CALENDAR_MONTH);
     CHECK_INT("failed", policy->count_failed, false);
     CHECK_INT("unknown project", policy->block_unknown_project, false);
     CHECK_INT("serial", policy->serial, 0);
@@ -300,7 +303,7 @@ static const struct row quota_rows[] = {
      QUOTA("meter: requests, limit: 5, scope: key, period: day, on_exceed: stop, mode: "
            "shadw"),
      "3:39: plan free, quota q: scope: key is none of tenant|project\n"
-     "3:52: plan free, quota q: period: day is none of month\n"
+     "3:52: plan free, quota q: period: day is none of billing|month\n"
      "3:68: plan free, quota q: on_exceed: stop is none of block|alert\n"
      "3:80: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
     {"unknown member", QUOTA("meter: requests, limti: 5"),

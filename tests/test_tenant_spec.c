@@ -52,11 +52,15 @@ static void
 test_whole(void)
 {
     CU_ASSERT_TRUE_FATAL(parse(
-        "{\"plan\": \"starter\", \"zone\": \"Europe/Berlin\", \"currency\": \"EUR\","
+        "{\"plan\": \"starter\", \"zone\": \"Europe/Berlin\", \"cycle\": \"days:30/2026-01-15\","
+        " \"currency\": \"EUR\","
         " \"limits\": {\"api_calls\": 60000, \"spend\": \"250.00\", \"ai_tokens\": \"unlimited\"},"
         " \"projects\": {\"web\": {\"limits\": {\"api_calls\": 500}}, \"a b\": {}}}"));
     CU_ASSERT_TRUE(text_eq(spec.plan, TEXT("starter")));
     CU_ASSERT_TRUE(text_eq(spec.zone, TEXT("Europe/Berlin")));
+    CHECK_INT("cycle", spec.has_cycle, true);
+    CHECK_INT("cycle", spec.cycle.kind, CYCLE_DAYS);
+    CHECK_INT("cycle", spec.cycle.step, 30);
     CU_ASSERT_TRUE(text_eq(spec.currency, TEXT("EUR")));
     CHECK_INT("limits", spec.limit_count, 3);
     CU_ASSERT_TRUE(text_eq(spec.limits[0].quota, TEXT("api_calls")));
@@ -78,6 +82,7 @@ test_empty(void)
     CU_ASSERT_TRUE_FATAL(parse("{}"));
     CU_ASSERT_PTR_NULL(spec.plan.at);
     CU_ASSERT_PTR_NULL(spec.zone.at);
+    CHECK_INT("cycle", spec.has_cycle, false);
     CU_ASSERT_PTR_NULL(spec.currency.at);
     CHECK_INT("limits", spec.limit_count, 0);
     CHECK_INT("projects", spec.project_count, 0);
@@ -128,6 +133,9 @@ test_refused(void)
         {"{\"plan\": null}", "plan must be a text; leave it out for the default"},
         {"{\"plan\": \"\"}", "plan must have 1 to 128 bytes without control characters"},
         {"{\"plan\": \"a\\nb\"}", "plan must have 1 to 128 bytes without control characters"},
+        {"{\"cycle\": 31}", "cycle must be a text; leave it out for the default"},
+        {"{\"cycle\": \"anchor:32\"}",
+         "cycle: \"anchor:32\": behind anchor: comes a day of the month, 1 to 31, like anchor:31"},
         {"{\"currency\": \"usd\"}",
          "currency must be a currency code of three capital letters, like USD"},
         {"{\"limits\": []}", "limits must be an object, {\"api_calls\": 500}"},

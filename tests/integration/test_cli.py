@@ -173,14 +173,15 @@ class DatabaseTest(Case):
         self.assertIn("127.0.0.1:1", self.say("watch", "-c", self.config, status=3))
 
     def versions(self, tenant):
-        return self.sql("SELECT version, plan, zone, currency, limits, projects, actor, reason"
+        return self.sql("SELECT version, plan, zone, cycle, currency, limits, projects, actor, reason"
                         " FROM tripmeter.tenant_version WHERE tenant = %s ORDER BY version", tenant)
 
     def test_set(self):
         """Changes add versions and never overwrite; what is not named stays"""
         common = ("-c", self.config, "--actor", "anna", "--no-wait")
         text = self.say("tenant", "set", "set", "--plan", "starter", "--zone", "Europe/Berlin",
-                        "--limit", "api_calls=60000", "--reason", "order 1", *common)
+                        "--cycle", "anchor:31", "--limit", "api_calls=60000",
+                        "--reason", "order 1", *common)
         self.assertIn("version 1 (new) by anna", text)
         self.say("tenant", "set", "set", "--limit", "spend=250.50", "--project",
                  "web:api_calls=500", "--currency", "EUR", "--reason", "order 2", *common)
@@ -189,10 +190,10 @@ class DatabaseTest(Case):
         limits = {"api_calls": 60000}
         more = {"api_calls": 60000, "spend": "250.50"}
         self.assertEqual(self.versions("set"), [
-            (1, "starter", "Europe/Berlin", None, limits, {}, "anna", "order 1"),
-            (2, "starter", "Europe/Berlin", "EUR", more, {"web": {"limits": {"api_calls": 500}}},
+            (1, "starter", "Europe/Berlin", "anchor:31", None, limits, {}, "anna", "order 1"),
+            (2, "starter", "Europe/Berlin", "anchor:31", "EUR", more, {"web": {"limits": {"api_calls": 500}}},
              "anna", "order 2"),
-            (3, "starter", "Europe/Berlin", "EUR", {"spend": "250.50"}, {}, "anna", "")])
+            (3, "starter", "Europe/Berlin", "anchor:31", "EUR", {"spend": "250.50"}, {}, "anna", "")])
         self.assertEqual(self.sql("SELECT count(*) FROM tripmeter.command WHERE tenant = 'set'"
                                   " AND kind = 'tenant' AND actor = 'anna'"), [(3,)])
         shown = json.loads(self.say("tenant", "show", "set", "--json", "-c", self.config))
@@ -206,6 +207,7 @@ class DatabaseTest(Case):
         for words, hint in (
                 (("--plan", "startr"), "startr"),
                 (("--zone", "Europe/Berln"), "Berln"),
+                (("--cycle", "anchor:32"), "1 to 31"),
                 (("--limit", "api_cals=5"), "api_cals"),
                 (("--limit", "api_calls=many"), "must be a number like 50000, 1_000, 50k"),
                 (("--limit", "api_calls=0.5"), "api_calls"),
@@ -242,7 +244,7 @@ class DatabaseTest(Case):
         common = ("-c", self.config, "--actor", "carla", "--no-wait")
         self.assertIn("3 tenants: 3 new, 0 changed, 0 as they were",
                       self.say("tenant", "import", "-", *common, stdin=good))
-        self.assertEqual([row[6:] for name in ("imp-1", "imp-2") for row in self.versions(name)],
+        self.assertEqual([row[7:] for name in ("imp-1", "imp-2") for row in self.versions(name)],
                          [("carla", "from the shop"), ("bert", "import")])
         self.assertEqual(self.sql("SELECT valid_from FROM tripmeter.tenant_version"
                                   " WHERE tenant = 'imp-2'")[0][0].isoformat()[:10], "2026-01-01")
