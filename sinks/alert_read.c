@@ -8,8 +8,8 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-const char alert_next_sql[] =
-    "SELECT t.fingerprint, t.episode, t.seq, t.move, t.rule, t.labels::text, t.severity,"
+static const char take_sql[] =
+    "BEGIN; SELECT t.fingerprint, t.episode, t.seq, t.move, t.rule, t.labels::text, t.severity,"
     " (extract(epoch FROM t.at) * 1000)::bigint, t.step, array_to_string(t.crossed, ','),"
     " CASE WHEN t.is_money THEN round(t.value, 9) ELSE trunc(t.value) END,"
     " CASE WHEN t.is_money THEN round(t.threshold, 9) ELSE trunc(t.threshold) END,"
@@ -19,7 +19,16 @@ const char alert_next_sql[] =
     " FROM tripmeter.transition t JOIN tripmeter.episode e USING (fingerprint, episode)"
     " WHERE t.routed_at IS NULL AND NOT EXISTS (SELECT FROM tripmeter.transition p"
     "     WHERE p.fingerprint = t.fingerprint AND p.seq < t.seq AND p.routed_at IS NULL)"
-    " ORDER BY t.created_at, t.fingerprint, t.seq LIMIT 1 FOR UPDATE OF t SKIP LOCKED";
+    " ORDER BY t.created_at, t.fingerprint, t.seq LIMIT %d FOR UPDATE OF t SKIP LOCKED";
+
+PGresult *
+alert_take(struct outbox *outbox, int most, struct err *why)
+{
+    char script[sizeof take_sql + NUMBER_SIZE];
+
+    (void)snprintf(script, sizeof script, take_sql, most);
+    return outbox_script(outbox, script, why);
+}
 
 enum column {
     FINGERPRINT,
@@ -80,11 +89,11 @@ read_steps(const char *list, struct transition *transition)
 }
 
 static bool
-read_amount(const PGresult *rows, enum column column, bool is_money, tally *out)
+read_amount(const PGresult *rows, int row, enum column column, bool is_money, tally *out)
 {
-    const struct text text = text_of(PQgetvalue(rows, 0, (int)column));
+    const struct text text = text_of(PQgetvalue(rows, row, (int)column));
 
-    return !PQgetisnull(rows, 0, (int)column) &&
+    return !PQgetisnull(rows, row, (int)column) &&
            (is_money ? tally_parse_money(text, out) : tally_parse_count(text, out));
 }
 
@@ -98,50 +107,50 @@ zone_of(struct text name)
 }
 
 static void
-read_transition(const PGresult *rows, struct arena *arena, struct transition *out)
+read_transition(const PGresult *rows, int row, struct arena *arena, struct transition *out)
 {
     static const char *const moves[] = {"fire", "step", "resolve"};
 
     *out = (struct transition){
-        .move = (enum move)index_of(PQgetvalue(rows, 0, MOVE), moves, 3),
-        .rule = column_text(rows, 0, RULE, arena),
-        .severity =
-            (enum severity)index_of(PQgetvalue(rows, 0, SEVERITY), severity_names, SEVERITY_COUNT),
-        .at_ms = column_number(rows, 0, AT),
-        .step = (int32_t)column_number(rows, 0, STEP),
-        .is_money = column_true(rows, 0, IS_MONEY),
-        .unit = column_text(rows, 0, UNIT, arena),
-        .zone = column_text(rows, 0, ZONE, arena),
-        .resets_ms = column_number(rows, 0, RESETS),
-        .restricts = column_true(rows, 0, RESTRICTS),
+        .move = (enum move)index_of(PQgetvalue(rows, row, MOVE), moves, 3),
+        .rule = column_text(rows, row, RULE, arena),
+        .severity = (enum severity)index_of(PQgetvalue(rows, row, SEVERITY), severity_names,
+                                            SEVERITY_COUNT),
+        .at_ms = column_number(rows, row, AT),
+        .step = (int32_t)column_number(rows, row, STEP),
+        .is_money = column_true(rows, row, IS_MONEY),
+        .unit = column_text(rows, row, UNIT, arena),
+        .zone = column_text(rows, row, ZONE, arena),
+        .resets_ms = column_number(rows, row, RESETS),
+        .restricts = column_true(rows, row, RESTRICTS),
         .reason =
-            (enum resolved)index_of(PQgetvalue(rows, 0, REASON), resolved_names, RESOLVED_COUNT),
-        .summary = column_text(rows, 0, SUMMARY, arena),
+            (enum resolved)index_of(PQgetvalue(rows, row, REASON), resolved_names, RESOLVED_COUNT),
+        .summary = column_text(rows, row, SUMMARY, arena),
     };
-    read_labels(PQgetvalue(rows, 0, LABELS), arena, out->labels);
-    read_steps(PQgetvalue(rows, 0, CROSSED), out);
-    out->has_value = read_amount(rows, VALUE, out->is_money, &out->value) &&
-                     read_amount(rows, THRESHOLD, out->is_money, &out->threshold);
+    read_labels(PQgetvalue(rows, row, LABELS), arena, out->labels);
+    read_steps(PQgetvalue(rows, row, CROSSED), out);
+    out->has_value = read_amount(rows, row, VALUE, out->is_money, &out->value) &&
+                     read_amount(rows, row, THRESHOLD, out->is_money, &out->threshold);
 }
 
 bool
-alert_read(struct outbox *outbox, const PGresult *rows, struct alert_view *view,
+alert_read(struct outbox *outbox, const PGresult *rows, int row, struct alert_view *view,
            enum severity *episode_severity, struct err *why)
 {
     struct arena *arena = outbox->arena;
 
-    read_transition(rows, arena, &view->transition);
-    view->fingerprint = column_text(rows, 0, FINGERPRINT, arena);
-    view->episode = column_number(rows, 0, EPISODE);
-    view->seq = column_number(rows, 0, SEQ);
-    view->since_ms = column_number(rows, 0, OPENED);
-    view->restricted = column_true(rows, 0, EVER_RESTRICTED);
+    read_transition(rows, row, arena, &view->transition);
+    view->fingerprint = column_text(rows, row, FINGERPRINT, arena);
+    view->episode = column_number(rows, row, EPISODE);
+    view->seq = column_number(rows, row, SEQ);
+    view->since_ms = column_number(rows, row, OPENED);
+    view->restricted = column_true(rows, row, EVER_RESTRICTED);
     view->zone = zone_of(view->transition.zone);
-    *episode_severity = (enum severity)index_of(PQgetvalue(rows, 0, EPISODE_SEVERITY),
+    *episode_severity = (enum severity)index_of(PQgetvalue(rows, row, EPISODE_SEVERITY),
                                                 severity_names, SEVERITY_COUNT);
     return (view->fingerprint.at != NULL && view->transition.rule.at != NULL) ||
            err_set(why, ERR_RETRY, "alert %s does not fit into memory",
-                   PQgetvalue(rows, 0, FINGERPRINT));
+                   PQgetvalue(rows, row, FINGERPRINT));
 }
 
 /* ---- evidence -------------------------------------------------------------------------------- */
@@ -221,13 +230,13 @@ alert_evidence(struct outbox *outbox, struct alert_view *view, struct err *why)
     if (transition->move == MOVE_RESOLVE || transition->labels[LABEL_TENANT].at == NULL ||
         transition->labels[LABEL_PERIOD].at == NULL || !transition->has_value)
         return true;
-    if (!outbox_do(outbox, "SAVEPOINT evidence", NULL, 0, why) ||
-        !outbox_do(outbox, "SET LOCAL statement_timeout = '1s'", NULL, 0, why))
+    if (!outbox_do_script(outbox, "SAVEPOINT evidence; SET LOCAL statement_timeout = '1s'", why))
         return false;
     if (ask_top(outbox, transition, "feature", &view->features, &left_out) &&
         (transition->labels[LABEL_PROJECT].at != NULL ||
          ask_top(outbox, transition, "project", &view->projects, &left_out)))
-        return outbox_do(outbox, "SET LOCAL statement_timeout = '3s'", NULL, 0, why);
+        return outbox_do_script(
+            outbox, "SET LOCAL statement_timeout = '3s'; RELEASE SAVEPOINT evidence", why);
     log_warning("alert_evidence", "rule=%.*s error=\"%s\"", (int)transition->rule.size,
                 transition->rule.at, left_out.text);
     return outbox_do(outbox, "ROLLBACK TO evidence", NULL, 0, why);

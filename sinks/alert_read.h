@@ -7,11 +7,12 @@
 #include "sinks/message.h"
 #include "sinks/outbox_sql.h"
 
-/* The oldest transition that is not routed and that nobody else holds, locked; at most one row. */
-extern const char alert_next_sql[];
+/* Begins a transaction and locks the oldest transitions that are not routed and that nobody else
+ * holds, at most one of each alert: its first. NULL when it fails. */
+PGresult *alert_take(struct outbox *outbox, int most, struct err *why);
 
-/* From a row of alert_next_sql. Texts live in the outbox's arena. */
-bool alert_read(struct outbox *outbox, const PGresult *rows, struct alert_view *view,
+/* From a row of alert_take. Texts live in the outbox's arena. */
+bool alert_read(struct outbox *outbox, const PGresult *rows, int row, struct alert_view *view,
                 enum severity *episode_severity, struct err *why);
 
 /* Adds who causes it, from the facts of the tenant and period.  A message without that is better

@@ -15,7 +15,6 @@
 enum {
     SLOT_COUNT = 16,        /* messages under way at once */
     SLOT_MEMORY = 1 << 20,  /* bytes of one message */
-    ROUTE_BATCH = 64,       /* transitions between two looks at the network */
     POLL_MS = 250,          /* longest time until new work is seen without a wake-up */
     CONNECT_FIRST_MS = 250, /* wait before Postgres is asked again, doubled up to the last */
     CONNECT_LAST_MS = 10000,
@@ -217,12 +216,11 @@ route(struct notifier *notifier, struct err *why)
 {
     const int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
     char error[LOG_QUOTE_SIZE];
-    int done = 1;
 
     if (now_ms < notifier->route_at_ms)
         return 0;
-    for (int i = 0; i < ROUTE_BATCH && done == 1; i++)
-        done = outbox_route(notifier->outbox, notifier->config, why);
+    const int done = outbox_route(notifier->outbox, notifier->config, why);
+
     if (done >= 0 || outbox_broken(notifier->outbox))
         return done;
     /* What is frozen already is delivered all the same. */

@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
-#define ARENA_LIMIT (4 << 20)
+#define ARENA_LIMIT (16 << 20)
 #define ANSWER_MS   4000
 
 /* A limit as a piece of a statement. */
@@ -31,6 +31,7 @@ outbox_open(const struct config *config, struct err *why)
         goto failed;
     /* Whoever stops the notifier waits for the statement under way. */
     outbox->pg.answer_ms = ANSWER_MS;
+    outbox->route_most = ROUTE_LIMIT;
     if (!pg_run(&outbox->pg, "SET statement_timeout = '3s'; SET search_path = pg_catalog", why))
         goto failed;
     return outbox;
@@ -45,6 +46,7 @@ outbox_close(struct outbox *outbox)
     if (outbox == NULL)
         return;
     pg_close(&outbox->pg);
+    pgparams_free(&outbox->params);
     arena_free(outbox->arena);
     free(outbox);
 }
@@ -77,20 +79,18 @@ number_text(int64_t number, char out[NUMBER_SIZE])
     return out;
 }
 
-PGresult *
-outbox_run(struct outbox *outbox, const char *statement, const char *const *values, int count,
-           struct err *why)
+/* Of what was sent: the rows of the last statement. */
+static PGresult *
+take_rows(struct outbox *outbox, bool sent, struct err *why)
 {
     struct pg *pg = &outbox->pg;
     PGresult *rows = NULL;
     PGresult *next;
 
-    if (!pg->broken &&
-        PQsendQueryParams(pg->conn, statement, count, NULL, values, NULL, NULL, 0) == 1)
-        while ((next = pg_next(pg)) != NULL) {
-            PQclear(rows);
-            rows = next;
-        }
+    while (sent && (next = pg_next(pg)) != NULL) {
+        PQclear(rows);
+        rows = next;
+    }
     const ExecStatusType status = PQresultStatus(rows);
 
     if (!pg->broken && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
@@ -98,6 +98,35 @@ outbox_run(struct outbox *outbox, const char *statement, const char *const *valu
     (void)pg_error(pg, rows, why);
     PQclear(rows);
     return NULL;
+}
+
+PGresult *
+outbox_run(struct outbox *outbox, const char *statement, const char *const *values, int count,
+           struct err *why)
+{
+    struct pg *pg = &outbox->pg;
+
+    return take_rows(outbox,
+                     !pg->broken && PQsendQueryParams(pg->conn, statement, count, NULL, values,
+                                                      NULL, NULL, 0) == 1,
+                     why);
+}
+
+PGresult *
+outbox_script(struct outbox *outbox, const char *script, struct err *why)
+{
+    struct pg *pg = &outbox->pg;
+
+    return take_rows(outbox, !pg->broken && PQsendQuery(pg->conn, script) == 1, why);
+}
+
+bool
+outbox_do_script(struct outbox *outbox, const char *script, struct err *why)
+{
+    PGresult *rows = outbox_script(outbox, script, why);
+
+    PQclear(rows);
+    return rows != NULL;
 }
 
 bool

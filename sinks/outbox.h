@@ -7,9 +7,9 @@
  *      |       |      |   \--> dead
  *   routing ---+--> suppressed (and why)
  *
- * Routing takes one transition, decides for each endpoint of its receiver what it is told, and
- * freezes the messages, all in one transaction: a crash leaves a transition either unrouted or
- * routed whole.  A claim is one statement: it leases the head of each group, never two messages of
+ * Routing takes a batch of transitions, decides for each endpoint of their receivers what it is
+ * told, and freezes the messages, all in one transaction: a crash leaves a transition either
+ * unrouted or routed whole.  A claim is one statement: it leases the head of each group, never two messages of
  * a group at once, counts the attempt and takes a new fencing token.  An outcome reported under an
  * old token changes nothing.
  *
@@ -41,8 +41,8 @@ void outbox_set_now(struct outbox *outbox, int64_t now_ms);
 /* Makes the endpoints of the configuration known; one whose target changed starts anew. */
 bool outbox_endpoints(struct outbox *outbox, const struct config *config, struct err *why);
 
-/* Routes the oldest transition that nobody else is routing. 1: done, 0: there is none, -1: failed,
- * nothing changed. */
+/* Routes the oldest transitions that nobody else is routing, at most one of each alert. How many; 0:
+ * there is none, -1: failed, nothing changed. */
 int outbox_route(struct outbox *outbox, const struct config *config, struct err *why);
 
 /* Claims one due message of an endpoint of the configuration; its texts live in the arena.

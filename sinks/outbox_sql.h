@@ -12,8 +12,12 @@ struct outbox {
     struct pg pg;
     int64_t now_ms; /* 0: the database's clock */
     char now[CLOCK_TEXT_SIZE];
-    struct arena *arena; /* of the call under way */
+    struct arena *arena;    /* of the call under way */
+    struct pgparams params; /* of the statement under way, where it takes arrays */
+    int route_most;         /* transitions that are routed together */
 };
+
+#define ROUTE_LIMIT 64
 
 /* The first parameter of a statement that needs the time: text for ::timestamptz, NULL for the
  * database's own; NOW in the statement turns it into an instant. */
@@ -29,6 +33,10 @@ PGresult *outbox_run(struct outbox *outbox, const char *statement, const char *c
 /* The same where no rows are wanted. */
 bool outbox_do(struct outbox *outbox, const char *statement, const char *const *values, int count,
                struct err *why);
+
+/* Several statements without parameters in one round trip; the rows are those of the last. */
+PGresult *outbox_script(struct outbox *outbox, const char *script, struct err *why);
+bool outbox_do_script(struct outbox *outbox, const char *script, struct err *why);
 
 /* A column as text in the arena (absent when NULL), or as a number (0 when NULL). */
 struct text column_text(const PGresult *rows, int row, int column, struct arena *arena);

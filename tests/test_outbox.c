@@ -39,8 +39,8 @@ route_all(struct desk *desk)
     int count = 0;
     int done;
 
-    while ((done = outbox_route(desk->outbox, &desk->env.config, &why)) == 1)
-        count++;
+    while ((done = outbox_route(desk->outbox, &desk->env.config, &why)) > 0)
+        count += done;
     if (done < 0)
         (void)printf("%s\n", why.text);
     CU_ASSERT_EQUAL(done, 0);
@@ -388,6 +388,86 @@ test_group_wait(void)
     close_desk(&desk);
 }
 
+/* A second alert of acme's group: all of its first, under another fingerprint. */
+static void
+copy_alert(struct desk *desk, const char *severity)
+{
+    char sql[512];
+
+    alerts_env_do(&desk->env,
+                  "INSERT INTO tripmeter.alert_counter VALUES ('00000000000000ff', 1, 1)");
+    alerts_env_do(&desk->env, "INSERT INTO tripmeter.episode SELECT (jsonb_populate_record(e,"
+                              " '{\"fingerprint\": \"00000000000000ff\"}')).*"
+                              " FROM tripmeter.episode e WHERE tenant = 'acme'");
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO tripmeter.transition SELECT (jsonb_populate_record(t,"
+                   " '{\"fingerprint\": \"00000000000000ff\", \"severity\": \"%s\"}')).*"
+                   " FROM tripmeter.transition t WHERE tenant = 'acme'",
+                   severity);
+    alerts_env_do(&desk->env, sql);
+    alerts_env_do(&desk->env, "UPDATE tripmeter.transition SET created_at = now()"
+                              " WHERE fingerprint = '00000000000000ff'");
+}
+
+/* What is routed together is told as if it had been routed one by one. */
+static void
+test_batch(void)
+{
+    struct desk desk;
+    struct err why = {.text = ""};
+    struct delivery delivery;
+
+    open_desk(&desk);
+    one_endpoint(&desk);
+    desk.env.config.alerts.group_wait_ms = 15000;
+    alerts_env_step(&desk.env, "acme", "fire", "warning", 75);
+    alerts_env_step(&desk.env, "beta", "fire", "warning", 75);
+    alerts_env_step(&desk.env, "beta", "step", "warning", 80);
+    copy_alert(&desk, "critical");
+    CHECK_INT("the first of each", outbox_route(desk.outbox, &desk.env.config, &why), 3);
+    CHECK_INT("beta's second", outbox_route(desk.outbox, &desk.env.config, &why), 1);
+    CHECK_INT("nothing", outbox_route(desk.outbox, &desk.env.config, &why), 0);
+    CU_ASSERT_STRING_EQUAL(
+        alerts_env_ask(&desk.env, "SELECT string_agg(group_seq || ' ' || severity, ', '"
+                                  " ORDER BY group_seq) || (SELECT ', last ' || last_seq FROM"
+                                  " tripmeter.delivery_group WHERE group_key LIKE '%acme%')"
+                                  " FROM tripmeter.outbox WHERE group_key LIKE '%acme%'"),
+        "1 warning, 2 warning, last 2");
+    CHECK_INT("hurried", claim_one(&desk, &delivery), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(delivery.group.at, "acme"));
+    (void)finish(&desk, &delivery, VERDICT_DELIVERED, "");
+    CHECK_INT("critical", claim_one(&desk, &delivery), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(delivery.body.at, "00000000000000ff"));
+    CHECK_INT("beta waits", claim_one(&desk, &delivery), 0);
+    close_desk(&desk);
+}
+
+/* An alert that cannot be routed holds up none of those before it. */
+static void
+test_unroutable(void)
+{
+    struct desk desk;
+    struct err why = {.text = ""};
+    int routed = 0;
+
+    open_desk(&desk);
+    alerts_env_step(&desk.env, "acme", "fire", "warning", 75);
+    alerts_env_step(&desk.env, "beta", "fire", "warning", 75);
+    alerts_env_step(&desk.env, "long", "fire", "warning", 75);
+    alerts_env_do(&desk.env, "UPDATE tripmeter.transition SET labels = labels ||"
+                             " jsonb_build_object('tenant', repeat('x', 2000))"
+                             " WHERE tenant = 'long'");
+    CHECK_INT("together", outbox_route(desk.outbox, &desk.env.config, &why), -1);
+    for (int i = 0; i < 5; i++) {
+        const int done = outbox_route(desk.outbox, &desk.env.config, &why);
+
+        routed += done > 0 ? done : 0;
+    }
+    CHECK_INT("the others", routed, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "too long"));
+    close_desk(&desk);
+}
+
 /* Mail of one episode is a thread; 120 hours of failing switch an endpoint off. */
 static void
 test_thread_and_failing(void)
@@ -433,6 +513,8 @@ static CU_TestInfo tests[] = {
     {"over", test_over},
     {"two routers", test_two_routers},
     {"group wait", test_group_wait},
+    {"batch", test_batch},
+    {"unroutable", test_unroutable},
     {"thread and failing", test_thread_and_failing},
     CU_TEST_INFO_NULL,
 };
