@@ -7,13 +7,14 @@ struct seen {
     int64_t records;
     struct occurrence *ring;
     size_t room; /* a power of two */
-    size_t head; /* count of all ever put; index of the next is head & (room - 1) */
+    size_t head; /* count of all ever put; the place of the next is head & (room - 1) */
     size_t tail; /* of the oldest still remembered */
     struct table index;
     int64_t shortened;
 };
 
 #define SEEN_FIRST_ROOM 1024
+#define SEEN_MOST_ROOM  ((size_t)1 << 31)
 
 struct seen *
 seen_new(int64_t window_ms, int64_t records)
@@ -56,6 +57,13 @@ at(const struct seen *seen, size_t number)
     return &seen->ring[number & (seen->room - 1)];
 }
 
+/* What the index says of an occurrence: its number, as far as the largest ring tells numbers apart. */
+static uint32_t
+mark(size_t number)
+{
+    return (uint32_t)(number & (SEEN_MOST_ROOM - 1));
+}
+
 static bool
 inside(const struct seen *seen, const struct occurrence *then, const struct occurrence *now)
 {
@@ -76,46 +84,41 @@ seen_foresee(const struct seen *seen, struct key128 identity)
 enum seen_answer
 seen_ask(const struct seen *seen, const struct occurrence *occurrence)
 {
-    const uint32_t slot = table_find(&seen->index, occurrence->identity);
+    const uint32_t last = table_find(&seen->index, occurrence->identity);
 
-    if (slot == TABLE_NONE || !inside(seen, &seen->ring[slot], occurrence))
+    if (last == TABLE_NONE || !inside(seen, at(seen, last), occurrence))
         return SEEN_NEW;
-    return seen->ring[slot].content == occurrence->content ? SEEN_DUPLICATE : SEEN_CONFLICT;
+    return at(seen, last)->content == occurrence->content ? SEEN_DUPLICATE : SEEN_CONFLICT;
 }
 
 /* The oldest occurrence leaves; its identity too unless it occurred again since. */
 static void
 drop_oldest(struct seen *seen)
 {
-    const uint32_t slot = (uint32_t)(seen->tail & (seen->room - 1));
-    const struct key128 identity = seen->ring[slot].identity;
+    const struct key128 identity = at(seen, seen->tail)->identity;
 
-    if (table_find(&seen->index, identity) == slot)
+    if (table_find(&seen->index, identity) == mark(seen->tail))
         table_remove(&seen->index, identity);
     seen->tail++;
 }
 
+/* Half of the occurrences move to the new half: the index, which knows numbers, stays as it is. */
 static bool
 grow(struct seen *seen)
 {
-    struct seen bigger = *seen;
+    const size_t room = seen->room;
 
-    bigger.room = seen->room * 2;
-    bigger.ring = malloc(bigger.room * sizeof *bigger.ring);
-    if (bigger.ring == NULL)
+    if (room == SEEN_MOST_ROOM)
         return false;
-    if (!table_init(&bigger.index, bigger.room, TABLE_NONE - 1)) {
-        free(bigger.ring);
+    struct occurrence *ring = realloc(seen->ring, 2 * room * sizeof *ring);
+
+    if (ring == NULL)
         return false;
-    }
-    for (size_t i = seen->tail; i < seen->head; i++) {
-        *at(&bigger, i) = *at(seen, i);
-        /* Later occurrences replace earlier ones, as they did the first time. */
-        (void)table_put(&bigger.index, at(seen, i)->identity, (uint32_t)(i & (bigger.room - 1)));
-    }
-    table_free(&seen->index);
-    free(seen->ring);
-    *seen = bigger;
+    for (size_t i = seen->tail; i < seen->head; i++)
+        if ((i & room) != 0)
+            ring[i & (2 * room - 1)] = ring[i & (room - 1)];
+    seen->ring = ring;
+    seen->room = 2 * room;
     return true;
 }
 
@@ -129,12 +132,9 @@ seen_remember(struct seen *seen, const struct occurrence *occurrence)
     }
     if (seen->head - seen->tail == seen->room && !grow(seen))
         return false;
-    const uint32_t slot = (uint32_t)(seen->head & (seen->room - 1));
-
-    if (!table_put(&seen->index, occurrence->identity, slot))
+    if (!table_put(&seen->index, occurrence->identity, mark(seen->head)))
         return false;
-    seen->ring[slot] = *occurrence;
-    seen->head++;
+    *at(seen, seen->head++) = *occurrence;
     return true;
 }
 

@@ -258,15 +258,24 @@ read_ahead(struct worker *worker, const struct arrival *arrival, struct reading 
         shard_foresee(held->shard, record->topic, &reading->lookup);
 }
 
+static void
+foresee_rows(struct worker *worker, const struct arrival *arrival, const struct reading *reading)
+{
+    if (reading->record != NULL && reading->found == DECODED_EVENT)
+        shard_foresee_rows(worker_held(worker, arrival->record.partition)->shard, &reading->lookup);
+}
+
 void
 apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        read_ahead(worker, &arrivals[i], &worker->readings[i]);
-    for (size_t i = 0; i < count; i++)
-        if (worker->readings[i].record != NULL && worker->readings[i].found == DECODED_EVENT)
-            shard_foresee_rows(worker_held(worker, arrivals[i].record.partition)->shard,
-                               &worker->readings[i].lookup);
+    enum { LATER = 2 }; /* by then what was asked for first has come */
+
+    for (size_t i = 0; i < count + LATER; i++) {
+        if (i < count)
+            read_ahead(worker, &arrivals[i], &worker->readings[i]);
+        if (i >= LATER)
+            foresee_rows(worker, &arrivals[i - LATER], &worker->readings[i - LATER]);
+    }
     for (size_t i = 0; i < count; i++)
         apply_arrival(worker, &arrivals[i], &worker->readings[i]);
 }

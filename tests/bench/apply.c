@@ -16,7 +16,8 @@
 
 #define SHARDS       8
 #define BATCH        1000
-#define AHEAD        8
+#define AHEAD        8 /* as engine/apply.c */
+#define LATER        2
 #define SETTLE_AFTER 25000 /* records of a shard: half a second of catching up */
 
 static struct quota spend = {.name = {"spend", 5},
@@ -73,15 +74,17 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
     struct lookup lookup[AHEAD];
     struct dead dead;
 
-    for (size_t i = 0; i < count; i++) {
-        decoder_open(running->decoder[i], &records[i]);
-        if (decoder_next(running->decoder[i], &event[i], &dead) != DECODED_EVENT)
-            die("an event cannot be read");
-        lookup_of(&lookup[i], &event[i]);
-        shard_foresee(shard, records[i].topic, &lookup[i]);
+    for (size_t i = 0; i < count + LATER; i++) {
+        if (i < count) {
+            decoder_open(running->decoder[i], &records[i]);
+            if (decoder_next(running->decoder[i], &event[i], &dead) != DECODED_EVENT)
+                die("an event cannot be read");
+            lookup_of(&lookup[i], &event[i]);
+            shard_foresee(shard, records[i].topic, &lookup[i]);
+        }
+        if (i >= LATER)
+            shard_foresee_rows(shard, &lookup[i - LATER]);
     }
-    for (size_t i = 0; i < count; i++)
-        shard_foresee_rows(shard, &lookup[i]);
     for (size_t i = 0; i < count; i++) {
         if (!shard_advance(shard, records[i].time_ms))
             die("the settlement is full");
