@@ -63,7 +63,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check campaign mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check simulate campaign chaos tsan mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -102,12 +102,13 @@ integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (T
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  $(PYTHON) tests/run_integration.py $(TESTS)
 
-test: deps-test ## everything: unit tests, the same with sanitizers, campaign, integration
+test: deps-test ## everything: unit tests, the same with sanitizers, campaign, integration, chaos
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory detector-vectors
 	@$(MAKE) --no-print-directory MODE=asan check
 	@$(MAKE) --no-print-directory campaign
 	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory chaos
 
 # 500 disruptions take most of a minute, 10000 some nine. The seed is printed; SEED= repeats its plan.
 DISRUPTIONS ?= 500
@@ -117,6 +118,15 @@ campaign: deps-check ## disrupt workers that settle, and compare every total (DI
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter CAMPAIGN_WORKER=$(CURDIR)/$(OUT)/campaign_worker \
 	  tests/env/with_postgres.sh tests/campaign/campaign.py --disruptions $(DISRUPTIONS) \
 	  $(if $(SEED),--seed $(SEED))
+
+# 20 cycles take some three minutes. The seed is printed; SEED= repeats its plan.
+CYCLES ?= 20
+
+chaos: deps-test ## overlap faults of engines, servers and connections under load (CYCLES=20 SEED=n)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool follower)
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  $(PYTHON) tests/chaos/chaos.py --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(FAULTS),--faults '$(FAULTS)')
 
 mutants: deps-check ## plant known bugs one by one and see that a test catches each (MUTANTS="words")
 	@$(BUILD) $(addprefix $(OUT)/,run_all tripmeter campaign_worker)

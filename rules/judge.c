@@ -332,13 +332,18 @@ judge_due(struct shard *shard, struct tenant *tenant)
 {
     int64_t due_ms = INT64_MAX;
     bool restricted = false;
+    bool at_once = false;
 
     if (tenant->split)
         return;
-    for (size_t q = 0; q < tenant->quota_count; q++)
-        restricted |= tenant->quotas[q].open || tenant->quotas[q].blocked;
-    /* Usage booked ahead of time is judged when its period begins. */
-    if (restricted || tenant->period_count > 1)
+    for (size_t q = 0; q < tenant->quota_count; q++) {
+        const struct quota_state *state = &tenant->quotas[q];
+
+        restricted |= state->open || state->blocked;
+        at_once |= state->limit == 0 && !state->unlimited;
+    }
+    /* Usage booked ahead of time is judged when its period begins, and so is a limit of nothing. */
+    if (restricted || at_once || tenant->period_count > 1)
         due_ms = tenant->periods[0].period.end_ms;
     for (size_t i = 0; i < tenant->word_count; i++)
         if (tenant->words[i].until_ms > shard->time_ms) {

@@ -265,9 +265,16 @@ control_own(struct control *control, int32_t shard, int64_t epoch)
         log_error("control", "shard=%d reason=\"memory is short, nothing is published for it\"",
                   (int)shard);
     } else if (!control->shards[shard].owned || control->shards[shard].epoch != epoch) {
+        const struct control_shard *before = &control->shards[shard];
+        /* A shard comes back under its old epoch when nobody else has had it: seq goes on. */
+        const int64_t counter = before->epoch == epoch ? before->counter : 0;
+
         forget_scopes(control, shard);
-        control->shards[shard] = (struct control_shard){
-            .owned = true, .epoch = epoch, .reported_ms = now_ms, .beat_due_ms = now_ms};
+        control->shards[shard] = (struct control_shard){.owned = true,
+                                                        .epoch = epoch,
+                                                        .counter = counter,
+                                                        .reported_ms = now_ms,
+                                                        .beat_due_ms = now_ms};
         control->reread = true;
         atomic_store(&control->caught_up, false);
         wake(control);

@@ -31,8 +31,8 @@ void control_close(struct control *control, int64_t deadline_ms);
 /* Wall clock used for expiry and heartbeats is now + config->clock_offset_ms. */
 
 /* A shard is ours from now on under this epoch; a heartbeat is written at once and then every 10 s.
- * With another epoch than before everything wanted for it is forgotten: the caller wants every state
- * of the shard that has a restriction (again). */
+ * Unless it was ours under this epoch, everything wanted for it is forgotten: the caller wants every
+ * state of the shard that has a restriction (again). seq goes on where an epoch left it. */
 void control_own(struct control *control, int32_t shard, int64_t epoch);
 /* The shard has judged everything its predecessor can have: what was held back goes, nothing more is
  * held back until it is owned under another epoch. May be called again and again. */

@@ -556,6 +556,28 @@ test_disown(void)
     bench_close(bench);
 }
 
+/* Thrown out of the group and back before anybody else had the shard: the epoch is the same, and
+ * gateways ignore what is not above the highest seq they know. */
+static void
+test_own_again(void)
+{
+    struct bench *bench = bench_open();
+    const struct record *record;
+    int64_t told;
+
+    bench_control(bench);
+    want(bench, blocked("tenant/s1", 1000));
+    want(bench, blocked("tenant/acme", 1000));
+    record = await(bench, "tenant/acme", 1);
+    told = integer_in(data_of(record), "seq");
+    control_disown(bench->control, SHARD);
+    control_own(bench->control, SHARD, EPOCH);
+    want(bench, blocked("tenant/acme", 1001));
+    record = await(bench, "tenant/acme", 2);
+    CU_ASSERT(integer_in(data_of(record), "seq") > told);
+    bench_close(bench);
+}
+
 static bool
 both_are_produced(struct bench *bench)
 {
@@ -778,6 +800,7 @@ static CU_TestInfo tests[] = {
     {"before it has caught up a shard may block, not allow", test_may_allow},
     {"a later claim on the topic silences us", test_later_claim},
     {"nothing is published for a shard that is gone", test_disown},
+    {"seq goes on when a shard comes back under its epoch", test_own_again},
     {"what still waits for the broker is taken back with the shard", test_disown_takes_back},
     {"closing does not wait for a broker that is gone", test_close_without_broker},
     {"allowed for a day: tombstone", test_retire},

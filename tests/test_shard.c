@@ -739,6 +739,34 @@ test_difference(void)
     world_close(&world);
 }
 
+/* A rule went and came back within a month, so that it was not told again: the next month begins with
+ * it all the same, not with the first event. */
+static void
+test_limit_of_nothing(void)
+{
+    static struct quota watched = {.name = TEXT_ROW("seats"),
+                                   .full_name = TEXT_ROW("quota/seats"),
+                                   .meter = METER_ATTEMPTS,
+                                   .limit = 0,
+                                   .steps = {100},
+                                   .step_count = 1,
+                                   .on_exceed = ON_EXCEED_ALERT};
+    static const struct plan plan = {.quotas = &watched, .quota_count = 1};
+    static const struct policy watching = {.serial = 2,
+                                           .fallback_plan = &plan,
+                                           .zone = TEXT_ROW("UTC"),
+                                           .currency = TEXT_ROW("USD")};
+
+    open_world(&watching);
+    world_policy(&world, &policy);
+    SAID("the rule goes", "resolve quota/seats acme 100 rule_removed");
+    world_policy(&world, &watching);
+    SAID("and comes back", "");
+    world_time(&world, instant_of("2026-04-01T00:00:00Z"));
+    SAID("the month begins", "fire quota/seats acme 100 (100)");
+    close_world();
+}
+
 static CU_TestInfo tests[] = {
     {"steps fire once, the limit blocks at exactly 100 %", test_steps},
     {"a limit is raised and lowered", test_limit_raised},
@@ -761,6 +789,7 @@ static CU_TestInfo tests[] = {
     {"strangers on the control topic", test_strangers_on_the_topic},
     {"idle tenants leave, restricted ones stay", test_idle_ones_leave},
     {"Postgres' totals win", test_difference},
+    {"a limit of nothing is reached as the month begins", test_limit_of_nothing},
     CU_TEST_INFO_NULL,
 };
 

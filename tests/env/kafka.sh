@@ -8,6 +8,7 @@
 #   tests/env/kafka.sh restart DIR  stop, then start with the same ports and data
 #
 # DIR/env says: bootstrap=127.0.0.1:PORT, port=, controller_port=, pid=.  DIR/log is the log.
+# A proxy that listens on proxy_port= and forwards to proxied_port= is passed by all its clients.
 # The jars are in build/kafka-lib (tests/env/deps.sh test), or in $KAFKA_LIB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -49,12 +50,13 @@ format() {
 
 configure() {
     local ports
-    read -r -a ports <<<"$(free_ports 2)"
-    [ ${#ports[@]} = 2 ] || die "no free port on 127.0.0.1"
+    read -r -a ports <<<"$(free_ports 4)"
+    [ ${#ports[@]} = 4 ] || die "no free port on 127.0.0.1"
     sed -e "s|@port@|${ports[0]}|g" -e "s|@controller_port@|${ports[1]}|g" -e "s|@dir@|$dir|g" \
+        -e "s|@proxied_port@|${ports[2]}|g" -e "s|@proxy_port@|${ports[3]}|g" \
         "$here/kafka.properties" >"$dir/server.properties"
     write_env "$dir" "bootstrap=127.0.0.1:${ports[0]}" "port=${ports[0]}" \
-        "controller_port=${ports[1]}"
+        "controller_port=${ports[1]}" "proxied_port=${ports[2]}" "proxy_port=${ports[3]}"
 }
 
 launch() {

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A TCP proxy that can be told to misbehave.
 
-    tests/env/tcp_proxy.py HOST:PORT      forwards from a free port of 127.0.0.1
+    tests/env/tcp_proxy.py HOST:PORT [OWN]    forwards from a port of 127.0.0.1, OWN or a free one
 
 The first line on standard output is the port.  Then commands are read from standard input, one a
 line, and each is answered by "ok" (or "what?") when it has taken effect; the end of the input ends
@@ -103,9 +103,9 @@ class Proxy:
         return "ok"
 
 
-async def serve(host, port):
+async def serve(host, port, own):
     proxy = Proxy(host, port)
-    server = await asyncio.start_server(proxy.connection, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.connection, "127.0.0.1", own)
     print(server.sockets[0].getsockname()[1], flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
@@ -114,11 +114,12 @@ async def serve(host, port):
 
 
 def main():
-    host, colon, port = (sys.argv[1] if len(sys.argv) == 2 else "").rpartition(":")
-    if not colon or not port.isdigit():
+    target, own = (sys.argv[1:] + ["0"])[:2] if len(sys.argv) in (2, 3) else ("", "")
+    host, colon, port = target.rpartition(":")
+    if not colon or not port.isdigit() or not own.isdigit():
         print(__doc__)
         return 0 if sys.argv[1:] == ["--help"] else 2
-    asyncio.run(serve(host, int(port)))
+    asyncio.run(serve(host, int(port), int(own)))
     return 0
 
 

@@ -52,9 +52,9 @@ class Broker:
             return subprocess.Popen(self.command("produce", topic, *raw, *options), stdin=lines,
                                     stdout=subprocess.PIPE)
 
-    def consume(self, topic, *options):
-        """Everything that is in the topic now."""
-        return self.tool("consume", topic, "--from", "beginning", "--until-end", *options)
+    def consume(self, topic, *options, start="beginning"):
+        """Everything that is in the topic now, or from an offset on."""
+        return self.tool("consume", topic, "--from", start, "--until-end", *options)
 
     def watermarks(self, topic):
         """{partition: (low, high)}"""

@@ -15,9 +15,10 @@ class Load:
     The log itself is what is recounted afterwards: see Job.log_events.
     """
 
-    def __init__(self, job, seed, rate, tenants=40, topic=0):
+    def __init__(self, job, seed, rate, tenants=40, topic=0, made=None):
+        """made: the generator of an earlier load, to go on with its events."""
         start = now() - datetime.timedelta(minutes=1)
-        self.made = Generator(seed, tenants, start.isoformat(), 1 / rate)
+        self.made = made or Generator(seed, tenants, start.isoformat(), 1 / rate)
         self.stopping = threading.Event()
         kafka = job.env.kafka
         self.process = subprocess.Popen(

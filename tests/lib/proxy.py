@@ -9,10 +9,11 @@ from tests.lib.server import SCRIPTS
 class Proxy:
     """Forwards from self.port to the target; `tell("cut-after", "up", 1000)`."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, own=0):
+        """own: the port to listen on; 0: a free one."""
         self.process = subprocess.Popen(
-            [os.path.join(SCRIPTS, "tcp_proxy.py"), f"{host}:{port}"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
+            [os.path.join(SCRIPTS, "tcp_proxy.py"), f"{host}:{port}", str(own)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
 
     def tell(self, *words):

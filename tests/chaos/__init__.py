@@ -1,0 +1,1 @@
+"""Servers, connections and engines fail, cycle after cycle, under load."""
