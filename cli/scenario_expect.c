@@ -1,6 +1,7 @@
 #include "cli/scenario_player.h"
 
 #include "cli/standing.h"
+#include "rules/feature.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -143,7 +144,8 @@ crossed_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
 static void
 put_alert(struct sentence *sentence, const struct transition *alert, const struct zone *zone)
 {
-    static const enum label labels[] = {LABEL_TENANT, LABEL_PROJECT, LABEL_PROVIDER, LABEL_MODEL};
+    static const enum label labels[] = {LABEL_TENANT, LABEL_PROJECT, LABEL_FEATURE, LABEL_PROVIDER,
+                                        LABEL_MODEL};
     char crossed[EFFECT_TEXT_SIZE];
 
     put(sentence, "alert %.*s %s", (int)alert->rule.size, alert->rule.at, move_names[alert->move]);
@@ -234,7 +236,9 @@ is_meant(const struct statement *statement, const struct effect *effect)
     case EFFECT_ALERT:
         return statement->row->verb == VERB_EXPECT_ALERT && text_eq(effect->alert->rule, subject) &&
                text_eq(effect->alert->labels[LABEL_TENANT], statement_text(statement, "tenant")) &&
-               text_eq(effect->alert->labels[LABEL_PROJECT], statement_text(statement, "project"));
+               text_eq(effect->alert->labels[LABEL_PROJECT],
+                       statement_text(statement, "project")) &&
+               text_eq(effect->alert->labels[LABEL_FEATURE], statement_text(statement, "feature"));
     case EFFECT_DECISION:
         return statement->row->verb == VERB_EXPECT_DECISION &&
                text_eq(effect->decision->scope, subject);
@@ -401,6 +405,39 @@ compare_status(const struct comparison *comparison)
 }
 
 static void
+compare_breaker(const struct comparison *comparison)
+{
+    const struct statement *statement = comparison->statement;
+    struct tenant *tenant = stage_tenant(comparison->player->stage, statement->subjects[0].text);
+    struct feature *feature = tenant->features == NULL
+                                  ? NULL
+                                  : feature_find(tenant->features, statement->subjects[1].text);
+    struct breaker_view view;
+
+    if (feature == NULL) {
+        (void)finding_error(comparison->player->differences, statement->subjects[1].at,
+                            "nothing was spent by this feature, or the policy has no breakers");
+        tenant_free(tenant);
+        return;
+    }
+    const int64_t now_ms = stage_time(comparison->player->stage);
+
+    slots_advance(&feature->slots, now_ms);
+    feature_turn(feature, tenant->zone, now_ms, true);
+    feature_view(feature, now_ms, &view);
+    check_text(comparison, "state", text_of(breaker_state_names[feature->breaker.state]));
+    check_time(comparison, "until", feature->breaker.until_ms);
+    check_count(comparison, "opens", feature->breaker.opens);
+    check_amount(comparison, "baseline", feature->baseline.known ? feature->baseline.value : 0,
+                 true);
+    check_amount(comparison, "typical", feature->baseline.typical, true);
+    check_amount(comparison, "hour", view.hour, true);
+    check_amount(comparison, "window", view.window, true);
+    check_amount(comparison, "would_block", feature->breaker.would_block, true);
+    tenant_free(tenant);
+}
+
+static void
 compare_total(const struct comparison *comparison)
 {
     static const struct period_total nothing;
@@ -435,6 +472,10 @@ expect_statement(struct player *player, const struct statement *statement)
         stage_settle(player->stage);
         compare_status(&comparison);
         break;
+    case VERB_EXPECT_BREAKER:
+        stage_settle(player->stage);
+        compare_breaker(&comparison);
+        break;
     case VERB_EXPECT_TOTAL:
         stage_settle(player->stage);
         compare_total(&comparison);
@@ -460,6 +501,7 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_ENFORCE:
     case VERB_OPERATOR_ALLOWS:
     case VERB_OPERATOR_BLOCKS:
+    case VERB_BREAKER:
         break;
     }
 }

@@ -191,12 +191,15 @@ play_event(struct player *player, const struct statement *statement)
 {
     const struct value *times = statement_value(statement, "times");
     const struct text given = statement_text(statement, "id");
+    const struct value *every = statement_value(statement, "every");
     const int64_t count = times == NULL ? 1 : times->number;
 
     player->first_record = stage_record_count(player->stage);
     for (int64_t i = 0; i < count && stage_fault(player->stage) == NULL; i++) {
         char id[256];
 
+        if (i > 0 && every != NULL)
+            stage_advance(player->stage, stage_time(player->stage) + every->number);
         if (given.at == NULL)
             (void)snprintf(id, sizeof id, "event-%zu", stage_record_count(player->stage) + 1);
         else if (times == NULL)
@@ -254,6 +257,27 @@ play_word(struct player *player, const struct statement *statement)
     arena_free(arena);
 }
 
+static void
+play_breaker(struct player *player, const struct statement *statement)
+{
+    const struct value *period = statement_value(statement, "for");
+    const struct value *until = statement_value(statement, "until");
+    const struct text actor = statement_text(statement, "by");
+    const struct text reason = statement_text(statement, "reason");
+    struct command command = {
+        .kind = COMMAND_BREAKER,
+        .tenant = statement->subjects[0].text,
+        .breaker = {.feature = statement->subjects[1].text,
+                    .until_ms = until != NULL    ? until->number
+                                : period != NULL ? stage_time(player->stage) + period->number
+                                                 : INT64_MAX},
+        .actor = actor.at == NULL ? TEXT("operator") : actor,
+        .reason = reason.at == NULL ? TEXT("scenario") : reason};
+
+    if (breaker_word_by_name(statement->subjects[2].text, &command.breaker.word))
+        stage_breaker(player->stage, &command);
+}
+
 /* ---- the whole -------------------------------------------------------------------------------------------- */
 
 static void
@@ -287,6 +311,9 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_OPERATOR_BLOCKS:
         play_word(player, statement);
         break;
+    case VERB_BREAKER:
+        play_breaker(player, statement);
+        break;
     case VERB_TIMES_IN:
     case VERB_TIME_PASSES:
     case VERB_RESTART:
@@ -297,6 +324,7 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_EXPECT_DEAD:
     case VERB_EXPECT_REFUSED:
     case VERB_EXPECT_STATUS:
+    case VERB_EXPECT_BREAKER:
     case VERB_EXPECT_TOTAL:
         break;
     }

@@ -12,6 +12,7 @@ static const struct field_row limit_fields[] = {{"project", VALUE_TEXT, NULL},
 /* Values of an event are the decoder's to judge: what is refused is told as a dead letter. */
 static const struct field_row event_fields[] = {
     {"times", VALUE_COUNT, NULL},
+    {"every", VALUE_DURATION, NULL},
     {"happened", VALUE_TIME, NULL},
     {"id", VALUE_TEXT, NULL},
     {"source", VALUE_TEXT, NULL},
@@ -46,6 +47,7 @@ static const struct field_row operator_fields[] = {{"for", VALUE_DURATION, NULL}
 static const struct field_row alert_fields[] = {
     {"tenant", VALUE_TEXT, NULL},
     {"project", VALUE_TEXT, NULL},
+    {"feature", VALUE_TEXT, NULL},
     {"provider", VALUE_TEXT, NULL},
     {"model", VALUE_TEXT, NULL},
     {"step", VALUE_COUNT, NULL},
@@ -84,6 +86,17 @@ static const struct field_row status_fields[] = {
     {"unallocated", VALUE_AMOUNT, NULL},
     {"resets", VALUE_TIME, NULL},
     {NULL, VALUE_TEXT, NULL}};
+static const struct field_row breaker_fields[] = {
+    {"state", VALUE_TEXT,
+     "learning|shadow|closed|open|half_open|ramp|latched|forced_open|forced_closed"},
+    {"until", VALUE_TIME, NULL},
+    {"opens", VALUE_COUNT, NULL},
+    {"baseline", VALUE_AMOUNT, NULL},
+    {"typical", VALUE_AMOUNT, NULL},
+    {"hour", VALUE_AMOUNT, NULL},
+    {"window", VALUE_AMOUNT, NULL},
+    {"would_block", VALUE_AMOUNT, NULL},
+    {NULL, VALUE_TEXT, NULL}};
 static const struct field_row total_fields[] = {
     {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},     {"starts", VALUE_TIME, NULL},
     {"ends", VALUE_TIME, NULL},       {"cost", VALUE_AMOUNT, NULL}, {"charge", VALUE_AMOUNT, NULL},
@@ -117,6 +130,12 @@ const struct verb_row scenario_verbs[] = {
     {"enforce", VERB_ENFORCE, {{"on or off", VALUE_TEXT, "on|off"}}, NULL},
     {"operator allows", VERB_OPERATOR_ALLOWS, {SUBJECT("a scope")}, operator_fields},
     {"operator blocks", VERB_OPERATOR_BLOCKS, {SUBJECT("a scope")}, operator_fields},
+    {"breaker",
+     VERB_BREAKER,
+     {SUBJECT("a tenant"),
+      SUBJECT("a feature"),
+      {"a word", VALUE_TEXT, "trip|allow|reset|accept|shadow"}},
+     operator_fields},
     {"expect nothing", VERB_EXPECT_NOTHING, {{NULL, VALUE_TEXT, NULL}}, NULL},
     {"expect alert",
      VERB_EXPECT_ALERT,
@@ -129,5 +148,9 @@ const struct verb_row scenario_verbs[] = {
     {"expect dead", VERB_EXPECT_DEAD, {SUBJECT("a reason")}, dead_fields},
     {"expect refused", VERB_EXPECT_REFUSED, {{NULL, VALUE_TEXT, NULL}}, refused_fields},
     {"expect status", VERB_EXPECT_STATUS, {SUBJECT("a tenant"), SUBJECT("a quota")}, status_fields},
+    {"expect breaker",
+     VERB_EXPECT_BREAKER,
+     {SUBJECT("a tenant"), SUBJECT("a feature")},
+     breaker_fields},
     {"expect total", VERB_EXPECT_TOTAL, {SUBJECT("a tenant")}, total_fields},
     {NULL, VERB_TIMES_IN, {{NULL, VALUE_TEXT, NULL}}, NULL}};

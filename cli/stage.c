@@ -134,8 +134,8 @@ content_of(const struct scope_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct restriction *one = &state->restrictions[i];
-        const int64_t numbers[] = {one->code, one->rank, one->ends_ms, one->resets_ms,
-                                   (int64_t)one->limit};
+        const int64_t numbers[] = {one->code,      one->rank,      one->ends_ms,
+                                   one->resets_ms, one->throttles, (int64_t)one->limit};
         const struct text texts[] = {one->rule, one->reason, one->actor};
 
         sum = identity_texts(identity_numbers(sum, numbers, sizeof numbers / sizeof numbers[0]),

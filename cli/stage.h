@@ -57,6 +57,8 @@ const json_t *stage_contract_of(const struct stage *stage, struct text tenant);
 void stage_contract(struct stage *stage, struct text tenant, json_t *contract);
 /* An operator's word for a scope of a tenant; it replaces an earlier one. */
 void stage_word(struct stage *stage, struct text tenant, const struct operator_word *word);
+/* An operator's word for a breaker; without effect it is refused, which is an effect. */
+void stage_breaker(struct stage *stage, const struct command *command);
 void stage_policy(struct stage *stage, const struct policy *policy);
 void stage_enforce(struct stage *stage, bool on);
 /* What happened is noticed; its settlement is on its way to Postgres. */

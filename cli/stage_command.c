@@ -10,6 +10,7 @@ stage_apply(struct stage *stage, size_t index)
 {
     const struct stored_command *command = list_at(&stage->commands, index);
     struct tenant_load load;
+    const char *error = NULL;
 
     switch (command->kind) {
     case COMMAND_TENANT:
@@ -26,11 +27,20 @@ stage_apply(struct stage *stage, size_t index)
     case COMMAND_ENFORCE:
         shard_enforce(stage->shard, command->on);
         break;
+    case COMMAND_BREAKER:
+        if (!shard_knows(stage->shard, command->tenant)) {
+            settled_load(stage, command->tenant, stage_time(stage), &load);
+            (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
+        }
+        error = shard_breaker(stage->shard, &command->breaker);
+        if (error != NULL)
+            stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(error));
+        break;
     case COMMAND_RETRY:
     case COMMAND_KIND_COUNT:
         break;
     }
-    shard_command_done(stage->shard, (int64_t)index + 1, NULL);
+    shard_command_done(stage->shard, (int64_t)index + 1, error);
 }
 
 static void
@@ -122,4 +132,17 @@ void
 stage_enforce(struct stage *stage, bool on)
 {
     store_command(stage, (struct stored_command){.kind = COMMAND_ENFORCE, .on = on});
+}
+
+void
+stage_breaker(struct stage *stage, const struct command *command)
+{
+    struct command kept = *command;
+
+    kept.tenant = settled_tenant_made(stage, command->tenant)->name;
+    kept.breaker.feature = stage_keep(stage, command->breaker.feature);
+    kept.actor = stage_keep(stage, command->actor);
+    kept.reason = stage_keep(stage, command->reason);
+    store_command(stage, (struct stored_command){
+                             .kind = COMMAND_BREAKER, .tenant = kept.tenant, .breaker = kept});
 }

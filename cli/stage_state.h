@@ -31,6 +31,11 @@ struct tenant_row {
     bool restricted;
 };
 
+struct past_row {
+    struct text tenant;
+    struct feature_past past;
+};
+
 /* What is settled. */
 struct settled {
     int64_t epoch;
@@ -39,11 +44,14 @@ struct settled {
     bool enforcing;
     const struct policy *policy;
     struct progress progress;
-    struct list totals;  /* struct period_total, in order of period */
-    struct list facts;   /* struct period_total: what the facts of a period sum to */
-    struct list quotas;  /* struct quota_memory */
-    struct list tenants; /* struct tenant_row * */
-    int64_t commands;    /* the newest one applied */
+    struct list totals;   /* struct period_total, in order of period */
+    struct list facts;    /* struct period_total: what the facts of a period sum to */
+    struct list quotas;   /* struct quota_memory */
+    struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
+    struct list slots;    /* struct feature_slot */
+    struct list breakers; /* struct breaker_memory */
+    struct list tenants;  /* struct tenant_row * */
+    int64_t commands;     /* the newest one applied */
 };
 
 /* What an operator stored and the engine applies, in order. */
@@ -52,6 +60,7 @@ struct stored_command {
     struct text tenant;
     const struct policy *policy;
     bool on;
+    struct command breaker;
 };
 
 struct topic_row { /* the last state of a scope on the control topic */
@@ -91,6 +100,10 @@ struct text stage_speak(struct stage *stage, struct text text);
 /* ---- cli/stage_command.c ----------------------------------------------------------------------- */
 /* The effect of a stored command, by its place in the list. */
 void stage_apply(struct stage *stage, size_t index);
+
+/* ---- cli/stage_feature.c: what Postgres would hold of features ------------------------------------ */
+void stage_write_features(struct stage *stage, const struct settlement *settlement);
+void stage_load_features(struct stage *stage, struct text tenant, struct tenant_load *load);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

@@ -8,6 +8,9 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->totals, sizeof(struct period_total), STAGE_ROW_LIMIT);
     list_init(&db->facts, sizeof(struct period_total), STAGE_ROW_LIMIT);
     list_init(&db->quotas, sizeof(struct quota_memory), STAGE_ROW_LIMIT);
+    list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
+    list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
+    list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
     list_init(&db->tenants, sizeof(struct tenant_row *), STAGE_ROW_LIMIT);
 }
 
@@ -19,6 +22,9 @@ settled_free(struct settled *db)
     list_free(&db->totals);
     list_free(&db->facts);
     list_free(&db->quotas);
+    list_free(&db->pasts);
+    list_free(&db->slots);
+    list_free(&db->breakers);
     list_free(&db->tenants);
 }
 
@@ -108,6 +114,7 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
             (memory->open || memory->blocked || has_period(db, name, memory->period_ms, after_ms)))
             load->quotas[load->quota_count++] = *memory;
     }
+    stage_load_features(stage, name, load);
 }
 
 /* ---- what is written ------------------------------------------------------------------------------ */
@@ -247,6 +254,7 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
         write_total(stage, list_at(&settlement->periods, i));
     for (size_t i = 0; i < settlement->quotas.count; i++)
         write_quota(stage, list_at(&settlement->quotas, i));
+    stage_write_features(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
         const struct tenant_due *due = list_at(&settlement->due, i);
         struct tenant_row *row = settled_tenant_made(stage, due->tenant);

@@ -1,4 +1,5 @@
 /* The policy file: plans with their quotas, and what holds for all of them. */
+#include "config/breaker_load.h"
 #include "config/config.h"
 #include "config/cycle_text.h"
 #include "config/quota_load.h"
@@ -315,8 +316,8 @@ read_fallback(struct reader *reader)
 static void
 read_all(struct reader *reader)
 {
-    static const char *const names[] = {"plans",        "fallback_plan",   "defaults",
-                                        "count_failed", "unknown_project", NULL};
+    static const char *const names[] = {
+        "plans", "fallback_plan", "defaults", "count_failed", "unknown_project", "breakers", NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
@@ -328,6 +329,10 @@ read_all(struct reader *reader)
               &reader->policy->block_unknown_project);
     read_plans(reader);
     read_fallback(reader);
+    const struct yaml *breakers = yaml_member(reader->root, TEXT("breakers"));
+
+    if (breakers != NULL)
+        breaker_load(reader->findings, reader->policy, breakers);
 }
 
 static struct policy *

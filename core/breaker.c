@@ -14,6 +14,23 @@ const char *const breaker_state_names[BREAKER_STATE_COUNT] = {
     [BREAKER_FORCED_CLOSED] = "forced_closed",
 };
 
+const char *const breaker_word_names[BREAKER_WORD_COUNT] = {
+    [BREAKER_WORD_TRIP] = "trip",     [BREAKER_WORD_ALLOW] = "allow",
+    [BREAKER_WORD_RESET] = "reset",   [BREAKER_WORD_ACCEPT] = "accept",
+    [BREAKER_WORD_SHADOW] = "shadow", [BREAKER_WORD_STORM] = "storm",
+};
+
+bool
+breaker_word_by_name(struct text name, enum breaker_word *out)
+{
+    for (enum breaker_word word = 0; word < BREAKER_WORD_STORM; word++)
+        if (text_eq(name, text_of(breaker_word_names[word]))) {
+            *out = word;
+            return true;
+        }
+    return false;
+}
+
 /* A probe may spend a quarter of the baseline, a full ramp step 3 baselines an hour pro rata. */
 #define PROBE_BUDGET(baseline) ((baseline) / 4)
 #define RAMP_FULL(baseline)    ((baseline)*3 * BREAKER_RAMP_MS / CLOCK_HOUR_MS)
@@ -352,6 +369,7 @@ breaker_say(struct breaker *breaker, enum breaker_word word, int64_t until_ms,
                view->now_ms, until_ms);
         return false;
     case BREAKER_WORD_RESET:
+    case BREAKER_WORD_ACCEPT:
         breaker->opens = 0;
         breaker->opened_ms[0] = breaker->opened_ms[1] = INT64_MIN;
         return come_to_rest(breaker, view);

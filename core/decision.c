@@ -134,6 +134,12 @@ scope_restrict(struct scope_state *state, const struct restriction *restriction)
     state->restrictions[at] = *restriction;
 }
 
+enum outcome
+restriction_outcome(const struct restriction *restriction)
+{
+    return restriction->throttles ? OUTCOME_THROTTLE : code_table[restriction->code].outcome;
+}
+
 const struct restriction *
 scope_answer(const struct scope_state *state)
 {
@@ -141,7 +147,7 @@ scope_answer(const struct scope_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct restriction *restriction = &state->restrictions[i];
-        const enum outcome outcome = code_table[restriction->code].outcome;
+        const enum outcome outcome = restriction_outcome(restriction);
 
         if (outcome == OUTCOME_BLOCK || outcome == OUTCOME_THROTTLE)
             return restriction;
@@ -156,7 +162,7 @@ scope_outcome(const struct scope_state *state)
 {
     const struct restriction *answer = scope_answer(state);
 
-    return answer == NULL ? OUTCOME_ALLOW : code_table[answer->code].outcome;
+    return answer == NULL ? OUTCOME_ALLOW : restriction_outcome(answer);
 }
 
 struct scope_state *

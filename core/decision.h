@@ -40,6 +40,7 @@ struct restriction {
     int64_t policy;   /* serial of the policy it was judged by */
     int64_t since_ms; /* shard time when it began */
     int64_t ends_ms;  /* natural end (reset, deadline); INT64_MAX: none */
+    bool throttles;   /* the outcome is throttle, whatever the code's */
     bool has_usage;   /* used, limit and unit below are meaningful */
     bool is_money;    /* used and limit are nano-units of `currency`, else counts */
     tally used;
@@ -75,6 +76,8 @@ struct scope_parts {
 };
 bool scope_split(struct text scope, struct arena *arena, struct scope_parts *out);
 
+/* What this restriction alone asks for. */
+enum outcome restriction_outcome(const struct restriction *restriction);
 /* Inserts in order; drops the highest rank when full. */
 void scope_restrict(struct scope_state *state, const struct restriction *restriction);
 enum outcome scope_outcome(const struct scope_state *state);

@@ -11,10 +11,12 @@
 #define CORE_SETTLEMENT_H
 
 #include "core/alert.h"
+#include "core/breaker.h"
 #include "core/decision.h"
 #include "core/event.h"
 #include "core/list.h"
 #include "core/meter.h"
+#include "core/slots.h"
 
 /* One topic partition moves from one offset to another; records and events are accounted for. */
 struct progress {
@@ -75,6 +77,48 @@ struct quota_memory {
     bool open;        /* an episode is open */
     bool blocked;     /* a restriction is active */
     int64_t since_ms; /* when it began */
+};
+
+/* A feature of a tenant, where the policy has breakers. These three are written whole, like the memory
+ * of quotas; a later one of a key replaces earlier ones. */
+struct feature_slot {
+    struct text tenant, feature;
+    struct slot slot; /* the key is its place in the ring */
+};
+
+/* What is known of an hour beside the facts that were booked in it. */
+struct feature_hour {
+    struct text tenant, feature;
+    int64_t hour_ms;
+    unsigned flags; /* of enum hour_flag */
+    tally baseline; /* in force in it */
+    tally learned; /* cost known from elsewhere, before there were facts; added to what is stored */
+};
+
+/* The breaker, with what an operator said of it. */
+struct breaker_memory {
+    struct text tenant, feature;
+    struct breaker breaker;
+    tally usual;               /* baseline of the present hour; 0: none */
+    tally accepted;            /* the baseline is at least this */
+    int64_t accepted_until_ms; /* until then; INT64_MIN: nothing was accepted */
+    struct text actor;         /* whose word holds; absent: nobody's */
+    struct text reason;
+};
+
+/* A move of a breaker, kept for the weekly review. */
+struct breaker_move {
+    struct text tenant, feature;
+    int64_t at_ms;
+    enum breaker_state from, to;
+    bool would;     /* not enforced: it would be open from here on, or no longer */
+    int32_t opens;  /* n after it */
+    tally baseline; /* of the trip */
+    tally observed;
+    tally would_block;   /* spent while it would have been open, at its end */
+    struct text trigger; /* id of the event; absent: a deadline or a command */
+    struct text actor;
+    struct text reason;
 };
 
 /* When a tenant needs looking at without any event; INT64_MAX: never. */
@@ -164,6 +208,10 @@ struct settlement {
     struct list key_facts;   /* struct key_fact */
     struct list periods;     /* struct period_total */
     struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
+    struct list slots;       /* struct feature_slot; likewise */
+    struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
+    struct list breakers;    /* struct breaker_memory; likewise */
+    struct list moves;       /* struct breaker_move, in order */
     struct list due;         /* struct tenant_due; likewise */
     struct list transitions; /* struct transition, in order */
     struct list decisions;   /* struct scope_state, in order */

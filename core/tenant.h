@@ -52,6 +52,15 @@ struct operator_word {
     struct text reason;
 };
 
+/* A past hour of a feature, in any order and perhaps in several pieces: costs add up, flags join. */
+struct feature_past {
+    struct text feature;
+    int64_t at_ms; /* any instant of the hour */
+    tally cost;
+    unsigned flags;
+    tally baseline;
+};
+
 /* A tenant as loaded: everything its home shard needs to judge it. */
 struct tenant_load {
     struct text name;
@@ -68,6 +77,13 @@ struct tenant_load {
     size_t quota_count;
     struct operator_word *words;
     size_t word_count;
+    bool has_features; /* the following were asked for: the policy has breakers */
+    struct feature_past *pasts;
+    size_t past_count;
+    struct feature_slot *slots;
+    size_t slot_count;
+    struct breaker_memory *breakers;
+    size_t breaker_count;
 };
 
 /* What an operator or another program changed; applied at a record boundary, in order of id. */
@@ -77,6 +93,7 @@ enum command_kind {
     COMMAND_POLICY,  /* a new policy serial */
     COMMAND_ENFORCE, /* enforcement on or off */
     COMMAND_RETRY,   /* a dead letter's record, read again */
+    COMMAND_BREAKER, /* an operator's word for the breaker of a feature */
     COMMAND_KIND_COUNT
 };
 
@@ -96,6 +113,11 @@ struct command {
         struct text key;
         struct text value;
     } retry;
+    struct { /* BREAKER */
+        struct text feature;
+        enum breaker_word word;
+        int64_t until_ms; /* INT64_MAX: until another word */
+    } breaker;
     struct text actor;
     struct text reason;
 };

@@ -369,7 +369,11 @@ apply_errand(struct worker *worker, struct held *held, struct errand *errand)
     } else if (errand->order->command.kind == COMMAND_RETRY) {
         retry(worker, held, errand->order);
     } else {
-        shard_command_done(held->shard, errand->order->command.id, NULL);
+        const struct command *command = &errand->order->command;
+
+        shard_command_done(held->shard, command->id,
+                           command->kind == COMMAND_BREAKER ? shard_breaker(held->shard, command)
+                                                            : NULL);
         order_free(errand->order);
     }
 }
@@ -390,6 +394,7 @@ apply_order(struct worker *worker, struct order *order)
     switch (command->kind) {
     case COMMAND_TENANT:
     case COMMAND_WORD:
+    case COMMAND_BREAKER:
         if (!loading_errand(
                 worker,
                 &(struct errand){.shard = held->number, .tenant = command->tenant, .order = order}))

@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/identity.h"
+#include "rules/trip.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -273,6 +274,8 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
     if (booking.project_unknown)
         judge_unknown_project(shard, tenant, event->names[NAME_PROJECT], event->id);
     judge_event(shard, tenant, event, &booking);
+    if (tenant->features != NULL)
+        trip_event(shard, tenant, event, &booking);
     progress->counted++;
     progress->keyed += event->names[NAME_API_KEY_ID].size > 0;
     metric_add(shard->setup.metrics, METRIC_COUNTED, 1);

@@ -1,5 +1,7 @@
 #include "rules/evaluate.h"
 
+#include "rules/feature.h"
+
 const struct operator_word *
 evaluate_word(const struct tenant *tenant, struct text scope, int64_t now_ms)
 {
@@ -27,6 +29,26 @@ word_code(struct text scope)
             memcmp(scope.at, kinds[i].kind, strlen(kinds[i].kind)) == 0)
             return kinds[i].code;
     return CODE_compliance_hold;
+}
+
+/* NULL: the scope is no feature's, or of one without a breaker. */
+static const struct feature *
+scope_feature(const struct tenant *tenant, struct text scope)
+{
+    static const struct text kind = TEXT_ROW("feature/");
+    char name[SCOPE_SIZE];
+    size_t slash = scope.size;
+    size_t size = 0;
+
+    if (tenant->features == NULL || scope.size <= kind.size ||
+        memcmp(scope.at, kind.at, kind.size) != 0)
+        return NULL;
+    while (scope.at[slash - 1] != '/')
+        slash--;
+    if (!text_percent_decode(name, sizeof name, (struct text){scope.at + slash, scope.size - slash},
+                             &size))
+        return NULL;
+    return feature_find(tenant->features, (struct text){name, size});
 }
 
 static void
@@ -91,6 +113,33 @@ allowances(const struct tenant *tenant, int32_t project, const struct evaluation
     }
 }
 
+/* Rank 5: the feature's breaker. */
+static void
+breaker(const struct tenant *tenant, const struct evaluation *evaluation, struct scope_state *out)
+{
+    const struct feature *feature = scope_feature(tenant, out->scope);
+    bool throttles = false;
+
+    if (feature == NULL || !breaker_restricts(&feature->breaker, &throttles))
+        return;
+    const struct breaker *state = &feature->breaker;
+    const bool forced = state->state == BREAKER_FORCED_OPEN;
+
+    restrict_to(out, CODE_feature_suspended,
+                (struct restriction){.rule = TEXT("breaker/runaway"),
+                                     .policy = evaluation->policy,
+                                     .since_ms = state->since_ms,
+                                     .ends_ms = state->until_ms,
+                                     .throttles = throttles,
+                                     .has_usage = !forced,
+                                     .is_money = true,
+                                     .used = state->observed,
+                                     .limit = state->baseline,
+                                     .currency = tenant->currency,
+                                     .reason = feature->reason,
+                                     .actor = feature->actor});
+}
+
 void
 evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, int32_t project,
                const struct evaluation *evaluation, struct scope_state *out)
@@ -106,4 +155,5 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
     unknown_project(tenant, project, evaluation, out);
     if (is_tenant || project >= 0)
         allowances(tenant, project, evaluation, out);
+    breaker(tenant, evaluation, out);
 }

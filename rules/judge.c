@@ -1,6 +1,7 @@
 #include "core/identity.h"
 #include "rules/evaluate.h"
 #include "rules/shard_state.h"
+#include "rules/trip.h"
 
 #define UNKNOWN_PROJECT_LIMIT 100
 
@@ -78,13 +79,9 @@ content_of(const struct scope_state *state)
 
     for (size_t i = 0; i < state->count; i++) {
         const struct restriction *one = &state->restrictions[i];
-        const int64_t numbers[] = {one->code,
-                                   one->rank,
-                                   one->since_ms,
-                                   one->ends_ms,
-                                   one->resets_ms,
-                                   (int64_t)one->limit,
-                                   (int64_t)(one->limit >> 64)};
+        const int64_t numbers[] = {
+            one->code,      one->rank,      one->since_ms,       one->ends_ms,
+            one->resets_ms, one->throttles, (int64_t)one->limit, (int64_t)(one->limit >> 64)};
         const struct text texts[] = {one->rule, one->reason, one->actor};
 
         sum = identity_texts(identity_numbers(sum, numbers, sizeof numbers / sizeof numbers[0]),
@@ -236,6 +233,7 @@ judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *
     }
     for (size_t i = 0; i < tenant->word_count; i++)
         judge_scope(shard, tenant, tenant->words[i].scope, false, occasion->trigger);
+    trip_all(shard, tenant);
     /* Scopes that were published and that nothing above names any more. */
     for (struct published *one = tenant->published; one != NULL; one = one->next)
         judge_scope(shard, tenant, one->scope, false, occasion->trigger);
@@ -273,6 +271,7 @@ judge_turn(struct shard *shard, struct tenant *tenant)
 void
 judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason)
 {
+    trip_due(shard, tenant);
     if (shard->time_ms >= tenant->periods[0].period.end_ms)
         judge_turn(shard, tenant);
     else
@@ -353,6 +352,9 @@ judge_due(struct shard *shard, struct tenant *tenant)
         }
     for (const struct published *one = tenant->published; one != NULL; one = one->next)
         restricted |= one->restricted;
+    const int64_t trip_ms = trip_next(tenant, &restricted);
+
+    due_ms = trip_ms < due_ms ? trip_ms : due_ms;
     tenant->restricted = restricted;
     if (due_ms != tenant->due_ms)
         (void)shard_must(due_set(&shard->due, tenant, due_ms) ? tenant : NULL);

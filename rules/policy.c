@@ -16,6 +16,15 @@ policy_plan(const struct policy *policy, struct text name)
     return NULL;
 }
 
+const struct breaker_rule *
+policy_breaker(const struct policy *policy, struct text feature)
+{
+    for (size_t i = 0; i < policy->breaker_count; i++)
+        if (text_eq(policy->breakers[i].feature, feature))
+            return &policy->breakers[i];
+    return &policy->breaker;
+}
+
 enum severity
 policy_step_severity(int32_t step_pct)
 {

@@ -37,6 +37,19 @@ struct plan {
     size_t quota_count;
 };
 
+/* Breakers: how features are protected from running away. */
+#define BREAKER_RULE_LIMIT 256
+struct breaker_rule {
+    struct text feature; /* absent: every feature without a rule of its own */
+    bool off;
+    bool enforce;        /* else: shadow */
+    bool configured;     /* `budget` is the baseline, else it is learned */
+    tally budget;        /* nano-units an hour */
+    tally absolute;      /* nano-units an hour that trip whatever is usual; TALLY_MAX: none */
+    tally floor;         /* the least that a learned baseline can be */
+    int64_t least_calls; /* fewer in the last 60 minutes never trip */
+};
+
 struct policy {
     struct arena *arena; /* owns the policy and everything below */
     int64_t serial;      /* given by the store; 0 before it is stored */
@@ -49,11 +62,17 @@ struct policy {
     struct text currency; /* default, ISO 4217 */
     bool count_failed;    /* failed calls without cost use quota */
     bool block_unknown_project;
+    bool has_breakers;
+    struct breaker_rule breaker; /* of features without their own */
+    struct breaker_rule *breakers;
+    size_t breaker_count;
 };
 
 void policy_free(struct policy *policy);
 /* NULL when there is no such plan. */
 const struct plan *policy_plan(const struct policy *policy, struct text name);
+/* The rule of a feature; meaningful with has_breakers. */
+const struct breaker_rule *policy_breaker(const struct policy *policy, struct text feature);
 /* Severity of a step: info below 75, warning below 90, critical from there on. */
 enum severity policy_step_severity(int32_t step_pct);
 /* The least amount at which a step of 1..100 % is reached: used*100 >= pct*limit, exactly. */

@@ -1,6 +1,8 @@
 #include "rules/shard_state.h"
 
 #include "core/identity.h"
+#include "rules/feature.h"
+#include "rules/trip.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -222,6 +224,29 @@ add_projects(struct shard *shard, const struct tenant *old, const struct tenant_
     load->periods = rows;
 }
 
+/* What is known of the features goes on; where nothing is, because breakers are new in the policy, it
+ * comes with the next load. */
+static void
+move_features(struct shard *shard, struct tenant *old, struct tenant *next,
+              const struct tenant_load *change)
+{
+    if (next->split)
+        return;
+    if (!shard->policy->has_breakers) {
+        if (old->features != NULL && shard->time_ms != SHARD_TIME_UNKNOWN)
+            trip_removed(shard, old);
+        return;
+    }
+    if (old->features == NULL && change != NULL && change->has_features) {
+        next->features = shard_must(features_new(change, next->zone, shard->policy));
+        return;
+    }
+    next->features = old->features;
+    old->features = NULL;
+    if (next->features != NULL)
+        features_bind(next->features, shard->policy);
+}
+
 /* The tenant is made anew from its own export under another contract or policy. */
 static void
 rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
@@ -244,6 +269,7 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
     struct tenant *next =
         shard_must(tenant_new(&load, old->id, shard->setup.shard, shard->policy, shard->time_ms));
 
+    move_features(shard, old, next, change);
     for (const struct published *one = old->published; one != NULL; one = one->next) {
         struct published *copy = shard_must(arena_take(next->memory, sizeof *copy));
 

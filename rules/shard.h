@@ -105,6 +105,8 @@ void shard_enforce(struct shard *shard, bool on);
 /* A new version of the contract, or new words. A tenant that is not held is left alone: it is
  * loaded with them. */
 void shard_contract(struct shard *shard, const struct tenant_load *load);
+/* COMMAND_BREAKER; its tenant must be held. NULL, or why it has no effect. */
+const char *shard_breaker(struct shard *shard, const struct command *command);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
 /* A dead letter's event, read again: counted now (or duplicate, when it was sent again meanwhile);
  * that it was dead once stays counted too, its row says that it is resolved. */

@@ -1,5 +1,7 @@
 #include "rules/tenant.h"
 
+#include "rules/feature.h"
+
 #include <assert.h>
 
 /* What is computed by the zone and cycle of today gives way to a period that stands. */
@@ -383,6 +385,11 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     recall_totals(tenant, load->periods, load->period_count);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
+    if (policy->has_breakers && load->has_features && !tenant->split) {
+        tenant->features = features_new(load, tenant->zone, policy);
+        if (tenant->features == NULL)
+            goto short_of_memory;
+    }
     return tenant;
 
 short_of_memory:
@@ -393,8 +400,10 @@ short_of_memory:
 void
 tenant_free(struct tenant *tenant)
 {
-    if (tenant != NULL)
-        arena_free(tenant->memory);
+    if (tenant == NULL)
+        return;
+    features_free(tenant->features);
+    arena_free(tenant->memory);
 }
 
 bool

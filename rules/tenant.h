@@ -19,6 +19,8 @@
 #include "core/tenant.h"
 #include "rules/quota.h"
 
+struct features;
+
 #define TENANT_PERIODS_HELD 4 /* the present one and what clocks ahead may have begun */
 #define TENANT_MEMORY_LIMIT ((size_t)8 << 20)
 
@@ -73,13 +75,14 @@ struct tenant {
         struct key128 key; /* of tenant, hour and period: what rows of facts begin with */
     } row;                 /* of the event before, likewise */
     struct published *published;
-    uint64_t touched;       /* number of the settlement that last held anything of it */
-    int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
-    size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
-    int64_t stored_due_ms;  /* what the store knows */
-    bool restricted;        /* a restriction or an open episode */
-    bool stored_restricted; /* what the store knows */
-    bool project_noticed;   /* an undeclared project was alerted */
+    struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
+    uint64_t touched;          /* number of the settlement that last held anything of it */
+    int64_t due_ms;            /* when it must be looked at without any event; INT64_MAX: never */
+    size_t due_place;          /* rules/due.h's: 1 + index in its heap; 0: not in it */
+    int64_t stored_due_ms;     /* what the store knows */
+    bool restricted;           /* a restriction or an open episode */
+    bool stored_restricted;    /* what the store knows */
+    bool project_noticed;      /* an undeclared project was alerted */
 };
 
 /* Everything is copied. NULL when memory is short. */

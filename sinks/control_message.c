@@ -159,7 +159,8 @@ http_headers(struct builder *builder, const struct restriction *restriction)
     put_string(builder, headers, "Content-Type", "application/json");
     if (code->retryable && has_end(restriction))
         put_string(builder, headers, "Retry-After", http_date(restriction->ends_ms, text));
-    if (code->outcome != OUTCOME_THROTTLE || !restriction->has_usage || restriction->is_money)
+    if (restriction_outcome(restriction) != OUTCOME_THROTTLE || !restriction->has_usage ||
+        restriction->is_money)
         return headers;
     put_string(builder, headers, "X-RateLimit-Limit", tally_format_count(restriction->limit, text));
     put_string(builder, headers, "X-RateLimit-Remaining", "0");
@@ -174,9 +175,13 @@ http_headers(struct builder *builder, const struct restriction *restriction)
 static void
 put_usage(struct builder *builder, json_t *object, const struct restriction *restriction)
 {
+    const bool breaker = restriction->code == CODE_feature_suspended;
+
     if (restriction->has_usage) {
-        put_amount(builder, object, "used", restriction->used, restriction->is_money);
-        put_amount(builder, object, "limit", restriction->limit, restriction->is_money);
+        put_amount(builder, object, breaker ? "observed" : "used", restriction->used,
+                   restriction->is_money);
+        put_amount(builder, object, breaker ? "baseline" : "limit", restriction->limit,
+                   restriction->is_money);
         if (restriction->is_money)
             put_text(builder, object, "currency", restriction->currency);
     }
@@ -195,7 +200,10 @@ sentence(const struct restriction *restriction, char out[SENTENCE_SIZE])
 
     if (restriction->has_usage)
         size += (size_t)snprintf(
-            out + size, SENTENCE_SIZE - size, " Used: %s of %s%s%.*s.",
+            out + size, SENTENCE_SIZE - size,
+            restriction->code == CODE_feature_suspended
+                ? " Spent in an hour: %s, usual are %s%s%.*s."
+                : " Used: %s of %s%s%.*s.",
             restriction->is_money ? tally_format_short(restriction->used, 2, used)
                                   : tally_format_count(restriction->used, used),
             restriction->is_money ? tally_format_short(restriction->limit, 2, limit)
@@ -249,7 +257,7 @@ http_answer(struct builder *builder, const struct scope_state *state,
 static bool
 denies(const struct restriction *restriction)
 {
-    const enum outcome outcome = code_table[restriction->code].outcome;
+    const enum outcome outcome = restriction_outcome(restriction);
 
     return outcome == OUTCOME_BLOCK || outcome == OUTCOME_THROTTLE;
 }
@@ -263,7 +271,7 @@ one_restriction(struct builder *builder, const struct scope_state *state,
 
     put_integer(builder, object, "rank", restriction->rank);
     put_string(builder, object, "code", code->name);
-    put_string(builder, object, "outcome", outcome_names[code->outcome]);
+    put_string(builder, object, "outcome", outcome_names[restriction_outcome(restriction)]);
     put(builder, object, "retryable", json_boolean(code->retryable));
     put_string(builder, object, "action", code->action);
     put_text(builder, object, "rule", restriction->rule);

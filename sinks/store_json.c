@@ -70,10 +70,13 @@ restriction_json(const struct restriction *restriction)
         return NULL;
     bool good = true;
 
+    const bool breaker = restriction->code == CODE_feature_suspended;
+
     if (restriction->has_usage)
-        good =
-            json_object_set_new(object, "used", amount_json(restriction, restriction->used)) == 0 &&
-            json_object_set_new(object, "limit", amount_json(restriction, restriction->limit)) == 0;
+        good = json_object_set_new(object, breaker ? "observed" : "used",
+                                   amount_json(restriction, restriction->used)) == 0 &&
+               json_object_set_new(object, breaker ? "baseline" : "limit",
+                                   amount_json(restriction, restriction->limit)) == 0;
     if (good && restriction->is_money)
         good = json_object_set_new(object, "currency", text_json(restriction->currency)) == 0;
     if (good && restriction->resets_ms != 0)

@@ -1,0 +1,297 @@
+#include "rules/feature.h"
+
+#include "core/identity.h"
+#include "rules/quota.h"
+
+#include <stdlib.h>
+
+/* ---- made and freed ------------------------------------------------------------------------------ */
+
+static bool
+keep(struct text *to, struct text from)
+{
+    char *copy = NULL;
+
+    if (from.at != NULL) {
+        copy = malloc(from.size + 1);
+        if (copy == NULL)
+            return false;
+        (void)text_copy(copy, from.size + 1, from);
+    }
+    *to = (struct text){copy, from.size};
+    return true;
+}
+
+static void
+drop(struct text *text)
+{
+    /* Ours by keep(); a text never changes what it points to. */
+    union {
+        const char *kept;
+        char *ours;
+    } at = {.kept = text->at};
+
+    free(at.ours);
+    *text = (struct text){NULL, 0};
+}
+
+static void
+feature_free(struct feature *feature)
+{
+    if (feature == NULL)
+        return;
+    history_free(&feature->history);
+    drop(&feature->name);
+    drop(&feature->actor);
+    drop(&feature->reason);
+    free(feature);
+}
+
+void
+features_free(struct features *features)
+{
+    if (features == NULL)
+        return;
+    for (size_t i = 0; i < features->count; i++)
+        feature_free(features->at[i]);
+    free(features->at);
+    table_free(&features->index);
+    free(features);
+}
+
+static void *
+must(void *memory)
+{
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+struct feature *
+feature_find(const struct features *features, struct text name)
+{
+    if (features->last != NULL && text_eq(features->last->name, name))
+        return features->last;
+    const uint32_t place = table_find(&features->index, identity_one(name));
+
+    return place == TABLE_NONE ? NULL : features->at[place];
+}
+
+static void
+add(struct features *features, struct feature *feature)
+{
+    if (features->count == features->room) {
+        features->room = features->room == 0 ? 8 : features->room * 2;
+        features->at = must(realloc(features->at, features->room * sizeof(struct feature *)));
+    }
+    if (!table_put(&features->index, identity_one(feature->name), (uint32_t)features->count))
+        abort();
+    features->at[features->count++] = feature;
+}
+
+struct feature *
+feature_made(struct features *features, struct text name, const struct policy *policy)
+{
+    struct feature *feature = feature_find(features, name);
+
+    if (feature != NULL || features->count == FEATURE_LIMIT)
+        return feature;
+    feature = must(calloc(1, sizeof *feature));
+    (void)must(keep(&feature->name, name) ? feature : NULL);
+    feature->rule = policy_breaker(policy, name);
+    feature->accepted_until_ms = INT64_MIN;
+    feature->late_hour_ms = INT64_MIN;
+    slots_init(&feature->slots);
+    breaker_init(&feature->breaker);
+    add(features, feature);
+    return feature;
+}
+
+void
+feature_signed(struct feature *feature, struct text actor, struct text reason)
+{
+    drop(&feature->actor);
+    drop(&feature->reason);
+    (void)must(keep(&feature->actor, actor) && keep(&feature->reason, reason) ? feature : NULL);
+}
+
+void
+features_bind(struct features *features, const struct policy *policy)
+{
+    for (size_t i = 0; i < features->count; i++)
+        features->at[i]->rule = policy_breaker(policy, features->at[i]->name);
+}
+
+/* ---- as loaded ------------------------------------------------------------------------------------ */
+
+static void
+recall_past(struct feature *feature, const struct feature_past *past, const struct zone *zone)
+{
+    bool failed;
+    struct hour_sample *sample =
+        history_at(&feature->history, baseline_hour(zone, past->at_ms).start_ms, &failed);
+
+    (void)must(failed ? NULL : feature);
+    if (sample == NULL)
+        return;
+    sample->cost += past->cost;
+    sample->flags |= past->flags;
+    if (past->baseline > 0)
+        sample->baseline = past->baseline;
+}
+
+static void
+recall_breaker(struct feature *feature, const struct breaker_memory *memory)
+{
+    feature->breaker = memory->breaker;
+    feature->accepted = memory->accepted;
+    feature->accepted_until_ms = memory->accepted_until_ms;
+    feature_signed(feature, memory->actor, memory->reason);
+}
+
+struct features *
+features_new(const struct tenant_load *load, const struct zone *zone, const struct policy *policy)
+{
+    struct features *features = calloc(1, sizeof *features);
+
+    if (features == NULL || !table_init(&features->index, 8, FEATURE_LIMIT)) {
+        free(features);
+        return NULL;
+    }
+    features->storm_ms = INT64_MIN;
+    /* Breakers first: what they remember must find room. */
+    for (size_t i = 0; i < load->breaker_count; i++) {
+        struct feature *feature = feature_made(features, load->breakers[i].feature, policy);
+
+        if (feature != NULL)
+            recall_breaker(feature, &load->breakers[i]);
+    }
+    for (size_t i = 0; i < load->slot_count; i++) {
+        struct feature *feature = feature_made(features, load->slots[i].feature, policy);
+
+        if (feature != NULL)
+            slots_restore(&feature->slots, &load->slots[i].slot);
+    }
+    for (size_t i = 0; i < load->past_count; i++) {
+        struct feature *feature = feature_made(features, load->pasts[i].feature, policy);
+
+        if (feature != NULL)
+            recall_past(feature, &load->pasts[i], zone);
+    }
+    return features;
+}
+
+/* ---- hours and wires -------------------------------------------------------------------------------- */
+
+static tally
+baseline_before(const struct feature *feature, const struct zone *zone,
+                const struct baseline_rule *rule)
+{
+    struct baseline before;
+
+    baseline_of(&feature->history, zone, baseline_hour(zone, feature->hour.start_ms - 1).start_ms,
+                rule, &before);
+    return before.known ? before.value : 0;
+}
+
+static void
+accept(struct feature *feature, int64_t now_ms)
+{
+    struct baseline *baseline = &feature->baseline;
+
+    if (now_ms >= feature->accepted_until_ms || baseline->configured)
+        return;
+    baseline->known = true;
+    if (baseline->typical < feature->accepted)
+        baseline->typical = feature->accepted;
+    if (baseline->value < feature->accepted)
+        baseline->value = feature->accepted;
+}
+
+void
+feature_turn(struct feature *feature, const struct zone *zone, int64_t now_ms, bool anew)
+{
+    const struct baseline_rule rule = {.floor = feature->rule->floor,
+                                       .configured = feature->rule->configured,
+                                       .budget = feature->rule->budget};
+
+    if (!anew && now_ms >= feature->hour.start_ms && now_ms < feature->hour.end_ms)
+        return;
+    feature->hour = baseline_hour(zone, now_ms);
+    baseline_of(&feature->history, zone, feature->hour.start_ms, &rule, &feature->baseline);
+    feature->before = baseline_before(feature, zone, &rule);
+    accept(feature, now_ms);
+}
+
+static tally
+lesser(tally a, tally b)
+{
+    return a < b ? a : b;
+}
+
+/* A warning at twice the baseline; where it is learned, at three times the typical hour already. */
+static tally
+warning_at(const struct baseline *baseline)
+{
+    return baseline->configured ? baseline->value * 2
+                                : lesser(baseline->value * 2, baseline->typical * 3);
+}
+
+void
+feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view *out)
+{
+    const struct breaker_rule *rule = feature->rule;
+    const struct baseline *baseline = &feature->baseline;
+    const struct slots_spend hour = slots_judged(&feature->slots, feature->hour.start_ms);
+    const struct slots_spend window = slots_judged(&feature->slots, SLOTS_ALL);
+    const tally both = feature->before > baseline->value ? feature->before : baseline->value;
+    const tally absolute = rule->off ? TALLY_MAX : rule->absolute;
+
+    *out = (struct breaker_view){.now_ms = now_ms,
+                                 .enforce = rule->enforce && !rule->off,
+                                 .known = baseline->known,
+                                 .hour = hour.cost,
+                                 .window = window.cost,
+                                 .calls = window.calls,
+                                 .least_calls = rule->least_calls,
+                                 .hour_limit = absolute,
+                                 .window_limit = absolute,
+                                 .hour_warn = absolute,
+                                 .window_warn = absolute};
+    if (absolute != TALLY_MAX) {
+        out->baseline = absolute / BASELINE_RATIO;
+        out->hour_warn = out->window_warn = out->baseline * 2;
+    } else {
+        /* Multiplied by a hundred for the points of a warning. */
+        out->hour_warn = out->window_warn = TALLY_MAX / 200;
+    }
+    if (rule->off || !baseline->known)
+        return;
+    out->hour_limit = lesser(absolute, baseline->value * BASELINE_RATIO);
+    out->window_limit = lesser(absolute, both * BASELINE_RATIO);
+    out->hour_warn = lesser(out->hour_warn, warning_at(baseline));
+    out->window_warn = lesser(
+        out->window_warn, baseline->configured ? both * 2 : lesser(both * 2, warning_at(baseline)));
+    out->baseline = out->baseline == 0 ? baseline->value : lesser(out->baseline, baseline->value);
+}
+
+void
+feature_wire(struct feature *feature)
+{
+    const struct breaker *breaker = &feature->breaker;
+    struct breaker_view view;
+
+    feature->quick = false;
+    if (!breaker_rests(breaker) || breaker->would_ms != INT64_MAX ||
+        feature->slots.newest_ms == INT64_MIN)
+        return;
+    feature_view(feature, feature->slots.newest_ms, &view);
+    const int64_t place = feature->slots.newest_ms / SLOT_MS % SLOT_COUNT;
+    const tally slot = feature->slots.ring[place < 0 ? place + SLOT_COUNT : place].judged;
+    const bool warned = breaker->alarm != 0;
+    const tally hour = (warned ? view.hour_limit : lesser(view.hour_warn, view.hour_limit));
+    const tally window = (warned ? view.window_limit : lesser(view.window_warn, view.window_limit));
+
+    feature->wire = lesser(hour - (view.hour - slot), window - (view.window - slot));
+    feature->quick = true;
+}
