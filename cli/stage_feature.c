@@ -96,8 +96,8 @@ stage_load_features(struct stage *stage, struct text tenant, struct tenant_load 
     const struct settled *db = &stage->db;
 
     load->has_features = true;
-    load->pasts =
-        stage_must(arena_take(stage->answers, (db->pasts.count + 1) * sizeof *load->pasts));
+    load->hours =
+        stage_must(arena_take(stage->answers, (db->pasts.count + 1) * sizeof *load->hours));
     load->slots =
         stage_must(arena_take(stage->answers, (db->slots.count + 1) * sizeof *load->slots));
     load->breakers =
@@ -106,7 +106,7 @@ stage_load_features(struct stage *stage, struct text tenant, struct tenant_load 
         const struct past_row *row = list_at(&db->pasts, i);
 
         if (text_eq(row->tenant, tenant))
-            load->pasts[load->past_count++] = row->past;
+            load->hours[load->hour_count++] = row->past;
     }
     for (size_t i = 0; i < db->slots.count; i++) {
         const struct feature_slot *row = list_at(&db->slots, i);

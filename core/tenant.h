@@ -78,8 +78,8 @@ struct tenant_load {
     struct operator_word *words;
     size_t word_count;
     bool has_features; /* the following were asked for: the policy has breakers */
-    struct feature_past *pasts;
-    size_t past_count;
+    struct feature_past *hours;
+    size_t hour_count;
     struct feature_slot *slots;
     size_t slot_count;
     struct breaker_memory *breakers;

@@ -7,8 +7,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define TRIES        2    /* a record that ended the process so often is quarantined */
-#define DEAD_INDEXES 4096 /* events of one record that the list of dead positions tells apart */
+#define TRIES         2 /* a record that ended the process so often is quarantined */
+#define ERRAND_MEMORY ((size_t)64 << 10) /* of one: a name */
+#define DEAD_INDEXES  4096 /* events of one record that the list of dead positions tells apart */
 
 static int
 by_position(const void *a, const void *b)
@@ -364,7 +365,8 @@ void
 apply_errand(struct worker *worker, struct held *held, struct errand *errand)
 {
     if (errand->order == NULL) {
-        shard_declare(held->shard, errand->scope, errand->tenant);
+        if (errand->scope.at != NULL)
+            shard_declare(held->shard, errand->scope, errand->tenant);
         arena_free(errand->memory);
     } else if (errand->order->command.kind == COMMAND_RETRY) {
         retry(worker, held, errand->order);
@@ -376,6 +378,27 @@ apply_errand(struct worker *worker, struct held *held, struct errand *errand)
                                                             : NULL);
         order_free(errand->order);
     }
+}
+
+struct again {
+    struct worker *worker;
+    int32_t shard;
+};
+
+/* Breakers are new in the policy: the tenant's features come with another load. */
+static void
+load_again(void *opaque, struct text name)
+{
+    const struct again *again = opaque;
+    struct errand errand = {.shard = again->shard, .memory = arena_new(ERRAND_MEMORY)};
+
+    if (errand.memory == NULL)
+        abort();
+    errand.tenant = arena_text(errand.memory, name);
+    if (errand.tenant.at != NULL && loading_errand(again->worker, &errand))
+        return;
+    /* Too many at once: its breakers begin when it is loaded the next time. */
+    errand_free(&errand);
 }
 
 void
@@ -406,6 +429,7 @@ apply_order(struct worker *worker, struct order *order)
         return;
     case COMMAND_POLICY:
         shard_policy(held->shard, order->policy);
+        shard_unprotected(held->shard, load_again, &(struct again){worker, held->number});
         shard_command_done(held->shard, command->id, NULL);
         break;
     case COMMAND_ENFORCE:

@@ -121,6 +121,7 @@ send_load(struct worker *worker)
                              &(struct load_query){.shard = held->number,
                                                   .claim_home = events,
                                                   .after_ms = shard_time(held->shard),
+                                                  .features = shard_has_breakers(held->shard),
                                                   .names = worker->loading.at,
                                                   .count = worker->loading.count},
                              &why)) {

@@ -93,9 +93,10 @@ struct ahead {
 
 /* Something that waits for a tenant's load: a command, or a scope a stranger wrote about. */
 struct errand {
-    int32_t shard;       /* -1: whichever of ours is the tenant's home */
-    struct text tenant;  /* in memory of the order, or of `memory` */
-    struct order *order; /* NULL: a scope is to be declared */
+    int32_t shard;      /* -1: whichever of ours is the tenant's home */
+    struct text tenant; /* in memory of the order, or of `memory` */
+    struct order
+        *order; /* NULL: a scope is to be declared, or, without one, nothing but the load */
     struct text scope;
     struct arena *memory; /* of tenant and scope; NULL with an order */
 };

@@ -172,11 +172,11 @@ features_new(const struct tenant_load *load, const struct zone *zone, const stru
         if (feature != NULL)
             slots_restore(&feature->slots, &load->slots[i].slot);
     }
-    for (size_t i = 0; i < load->past_count; i++) {
-        struct feature *feature = feature_made(features, load->pasts[i].feature, policy);
+    for (size_t i = 0; i < load->hour_count; i++) {
+        struct feature *feature = feature_made(features, load->hours[i].feature, policy);
 
         if (feature != NULL)
-            recall_past(feature, &load->pasts[i], zone);
+            recall_past(feature, &load->hours[i], zone);
     }
     return features;
 }

@@ -538,3 +538,17 @@ shard_default_zone(const struct shard *shard)
 {
     return shard->policy->zone;
 }
+
+bool
+shard_has_breakers(const struct shard *shard)
+{
+    return shard->policy->has_breakers;
+}
+
+void
+shard_unprotected(const struct shard *shard, shard_on_name *on_name, void *context)
+{
+    for (size_t i = 0; i < shard->tenant_count && shard->policy->has_breakers; i++)
+        if (shard->tenants[i]->features == NULL && !shard->tenants[i]->split)
+            on_name(context, shard->tenants[i]->name);
+}

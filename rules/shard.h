@@ -141,6 +141,12 @@ void shard_settled(struct shard *shard, const struct period_total *differing, si
 /* ---- what the status page shows ----------------------------------------------------------------------- */
 size_t shard_tenant_count(const struct shard *shard);
 size_t shard_restricted_count(const struct shard *shard);
+/* The policy in force has breakers: tenants are to be loaded with their features. */
+bool shard_has_breakers(const struct shard *shard);
+/* Tenants that are held, but were loaded before the policy had breakers: they are to be loaded once
+ * more, as for a new contract. The name lives until on_name returns. */
+typedef void shard_on_name(void *context, struct text name);
+void shard_unprotected(const struct shard *shard, shard_on_name *on_name, void *context);
 /* Zone of tenants that name none. */
 struct text shard_default_zone(const struct shard *shard);
 

@@ -602,6 +602,8 @@ shard_breaker(struct shard *shard, const struct command *command)
 
     if (tenant == NULL || tenant->features == NULL)
         return "the policy has no breakers";
+    if (command->breaker.word >= BREAKER_WORD_STORM)
+        return "no word that breakers know";
     if (shard->time_ms == SHARD_TIME_UNKNOWN)
         return "nothing has happened yet in this shard";
     struct feature *feature =

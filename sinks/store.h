@@ -71,6 +71,7 @@ struct load_query {
     int32_t shard;
     bool claim_home;    /* homes that are unknown or provisional become `shard` */
     int64_t after_ms;   /* totals of periods that end later are wanted, and words that hold later */
+    bool features;      /* their hours, slots and breakers, which end at after_ms */
     bool contract_only; /* no totals, and of the quotas only open or blocked ones */
     const struct text *names; /* each once; they must live until the answer */
     size_t count;

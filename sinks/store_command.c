@@ -7,7 +7,8 @@
 static const char sql_waiting[] =
     "SELECT id, shard, kind, tenant, actor, reason, (body->>'serial')::bigint,"
     " (body->>'on')::boolean, body->>'topic', (body->>'offset')::bigint,"
-    " (body->>'index')::integer, (body->>'time_ms')::bigint, decode(body->>'key', 'hex'), payload"
+    " (body->>'index')::integer, (body->>'time_ms')::bigint, decode(body->>'key', 'hex'), payload,"
+    " body->>'feature', body->>'word', (body->>'until_ms')::bigint"
     " FROM tripmeter.command WHERE shard = ANY ($1::integer[]) AND applied_at IS NULL"
     " AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT " COMMAND_LIMIT;
 
@@ -26,6 +27,9 @@ enum column {
     COLUMN_TIME,
     COLUMN_KEY,
     COLUMN_VALUE,
+    COLUMN_FEATURE,
+    COLUMN_WORD,
+    COLUMN_UNTIL,
 };
 
 static PGresult *
@@ -48,7 +52,7 @@ kind_of(struct text name)
 {
     static const char *const names[COMMAND_KIND_COUNT] = {
         [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",   [COMMAND_POLICY] = "policy",
-        [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry",
+        [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry", [COMMAND_BREAKER] = "breaker",
     };
     enum command_kind kind = COMMAND_TENANT;
 
@@ -111,6 +115,14 @@ read_command(const PGresult *rows, int row)
         command.retry.time_ms = pg_read_int(rows, row, COLUMN_TIME);
         command.retry.key = pg_read_text(rows, row, COLUMN_KEY);
         command.retry.value = pg_read_text(rows, row, COLUMN_VALUE);
+    }
+    if (kind == COMMAND_BREAKER) {
+        command.breaker.feature = pg_read_text(rows, row, COLUMN_FEATURE);
+        command.breaker.until_ms =
+            PQgetisnull(rows, row, COLUMN_UNTIL) ? INT64_MAX : pg_read_int(rows, row, COLUMN_UNTIL);
+        /* The function that wrote it lets no other word through. */
+        if (!breaker_word_by_name(pg_read_text(rows, row, COLUMN_WORD), &command.breaker.word))
+            command.breaker.word = BREAKER_WORD_COUNT;
     }
     return command;
 }

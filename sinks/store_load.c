@@ -7,6 +7,7 @@
 #include "config/log.h"
 #include "config/tenant_spec.h"
 #include "config/zones.h"
+#include "core/baseline.h"
 
 #include <stdio.h>
 
@@ -70,6 +71,9 @@ enum answer {
     ANSWER_PAST,
     ANSWER_QUOTAS,
     ANSWER_WORDS,
+    ANSWER_HOURS,
+    ANSWER_SLOTS,
+    ANSWER_BREAKERS,
     ANSWERS
 };
 
@@ -126,6 +130,23 @@ send_after(struct store *store, const struct load_query *query, const char *sql,
     return send(store, sql, why);
 }
 
+/* The history of features, where it is asked for; an hour more than what counts, for zones. */
+static bool
+send_features(struct store *store, const struct load_query *query, struct err *why)
+{
+    static const char *const statements[] = {sql_load_hours, sql_load_slots, sql_load_breakers};
+    const int64_t past_ms = (BASELINE_DAYS + 1) * CLOCK_DAY_MS;
+    const int64_t after_ms = query->features ? query->after_ms - past_ms : INT64_MAX;
+
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
+        names_param(store, query);
+        pgarray_time(pgparams_scalar(&store->params, PG_TIME), after_ms);
+        if (!send(store, statements[i], why))
+            return false;
+    }
+    return true;
+}
+
 static bool
 send_all(struct store *store, const struct load_query *query, struct err *why)
 {
@@ -138,7 +159,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
     names_param(store, query);
     return send(store, sql_tenants, why) && send_after(store, query, sql_periods(periods), why) &&
            send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
-           send_after(store, query, sql_words, why) &&
+           send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
             pg_error(&store->pg, NULL, why));
@@ -306,11 +327,18 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .past_count = (size_t)rows_of(store->loaded[ANSWER_PAST], cursor->past, ord),
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
+        .has_features = store->loading.features,
+        .hour_count = (size_t)rows_of(store->loaded[ANSWER_HOURS], cursor->hours, ord),
+        .slot_count = (size_t)rows_of(store->loaded[ANSWER_SLOTS], cursor->slots, ord),
+        .breaker_count = (size_t)rows_of(store->loaded[ANSWER_BREAKERS], cursor->breakers, ord),
     };
     if (!read_spec(store, cursor->tenant, load, why))
         return false;
     if (!read_periods(store, cursor->periods, load) || !read_past(store, cursor->past, load) ||
-        !read_quotas(store, cursor->quotas, load) || !read_words(store, cursor->words, load))
+        !read_quotas(store, cursor->quotas, load) || !read_words(store, cursor->words, load) ||
+        !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
+        !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
+        !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
         return err_set(why, ERR_RETRY, "no memory to load tenant %.*s", (int)load->name.size,
                        load->name.at);
     cursor->tenant++;
@@ -318,6 +346,9 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->past += (int)load->past_count;
     cursor->quotas += (int)load->quota_count;
     cursor->words += (int)load->word_count;
+    cursor->hours += (int)load->hour_count;
+    cursor->slots += (int)load->slot_count;
+    cursor->breakers += (int)load->breaker_count;
     return true;
 }
 

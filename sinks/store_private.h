@@ -22,7 +22,7 @@ struct store {
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
     int load_step;       /* statements of the load that are answered */
-    PGresult *loaded[6]; /* their results; see store_load.c */
+    PGresult *loaded[9]; /* their results; see store_load.c */
     const void **order;  /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct period_total *differing;
@@ -38,11 +38,12 @@ struct settle_input {
 /* Fills the parameters; *rows is how many rows go with them. */
 typedef bool settle_fill(struct store *store, const struct settle_input *input, size_t *rows,
                          struct err *why);
-settle_fill fill_facts, fill_key_facts, fill_periods, fill_quotas, fill_due, fill_transitions,
-    fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values,
-    fill_unpriced, fill_commands;
-extern const char sql_quotas[], sql_due[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[],
-    sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_commands[];
+settle_fill fill_facts, fill_key_facts, fill_periods, fill_quotas, fill_slots, fill_hours,
+    fill_breakers, fill_moves, fill_due, fill_transitions, fill_decisions, fill_dead, fill_kept,
+    fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced, fill_commands;
+extern const char sql_quotas[], sql_slots[], sql_hours[], sql_breakers[], sql_moves[], sql_due[],
+    sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[], sql_gateway[],
+    sql_values[], sql_unpriced[], sql_commands[];
 
 /* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
  * (store_record.c). False with *refused when the server refuses, without when the connection
@@ -87,6 +88,9 @@ struct load_cursor {
     int past;
     int quotas;
     int words;
+    int hours;
+    int slots;
+    int breakers;
 };
 /* The next tenant, in the store's arena and results until the next call. */
 bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load *load,
@@ -94,6 +98,16 @@ bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant
 /* Like store_load_poll, but leaves the answers for store_loaded, until store_load_end. */
 int store_load_take(struct store *store, int timeout_ms, struct err *why);
 void store_load_end(struct store *store);
+
+/* ---- features (store_features.c) -------------------------------------------------------------------- */
+extern const char sql_load_hours[], sql_load_slots[], sql_load_breakers[];
+/* The rows of one tenant from `row` on; false when memory is short or a value does not fit. */
+bool store_read_hours(struct store *store, const PGresult *answer, int row,
+                      struct tenant_load *load);
+bool store_read_slots(struct store *store, const PGresult *answer, int row,
+                      struct tenant_load *load);
+bool store_read_breakers(struct store *store, const PGresult *answer, int row,
+                         struct tenant_load *load);
 
 /* ---- JSON columns (store_json.c) --------------------------------------------------------------- */
 /* Labels as an object, in the arena; absent ones are left out. Absent text when memory is short. */

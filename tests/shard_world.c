@@ -543,6 +543,7 @@ world_command(struct world *world, size_t index)
     case COMMAND_ENFORCE:
         shard_enforce(world->shard, stored->on);
         break;
+    case COMMAND_BREAKER:
     case COMMAND_RETRY:
     case COMMAND_KIND_COUNT:
         break;
