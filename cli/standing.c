@@ -36,7 +36,8 @@ standing_of(const struct tenant *tenant, size_t index, struct standing *out)
     if (quota->unlimited)
         return;
     out->limit = quota->limit;
-    out->remaining = used < quota->limit ? quota->limit - used : 0;
+    /* Refunds can leave less than nothing used; of a limit of nothing nothing remains all the same. */
+    out->remaining = quota->limit > 0 && used < quota->limit ? quota->limit - used : 0;
     out->over = used > quota->limit ? used - quota->limit : 0;
     out->percent = quota_percent(used, quota->limit);
     out->level = policy_level(used, quota->limit);

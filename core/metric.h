@@ -17,7 +17,8 @@ enum metric {
     METRIC_COUNT
 };
 
-/* Decision delay: wall time of publishing minus record time; upper bounds in ms, the last one open. */
+/* Decision delay: when the broker acknowledged it minus the record's time; upper bounds in ms, the
+ * last one open. */
 #define DELAY_BUCKETS 14
 extern const int64_t delay_bounds_ms[DELAY_BUCKETS - 1];
 

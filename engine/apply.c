@@ -104,7 +104,7 @@ apply_events(struct worker *worker, struct held *held, const struct record *reco
             if (!loading_park(worker, held, record, index, event->tenant))
                 abort();
         }
-        worker_want(worker, held, record->time_ms);
+        worker_want(worker, held);
     }
 }
 
@@ -294,7 +294,7 @@ apply_parked(struct worker *worker, struct held *held, const struct parked *park
         if (index++ != parked->index || found != DECODED_EVENT)
             continue;
         shard_parked(held->shard, &parked->record, parked->index, &event);
-        worker_want(worker, held, parked->record.time_ms);
+        worker_want(worker, held);
     }
 }
 
@@ -307,6 +307,17 @@ topic_index(const struct config *config, struct text name)
         if (text_eq(text_of(config->kafka.topics[t]), name))
             return (int32_t)t;
     return -1;
+}
+
+/* It cannot be known before whether the database takes what is read again. */
+static void
+wait_alone(struct worker *worker, struct order *order)
+{
+    struct order **place = list_add(&worker->alone);
+
+    if (place == NULL)
+        abort();
+    *place = order;
 }
 
 /* A dead letter read again: exactly once, because the command is marked in the same settlement. */
@@ -368,6 +379,8 @@ apply_errand(struct worker *worker, struct held *held, struct errand *errand)
         if (errand->scope.at != NULL)
             shard_declare(held->shard, errand->scope, errand->tenant);
         arena_free(errand->memory);
+    } else if (errand->order->command.kind == COMMAND_RETRY && held->alone) {
+        wait_alone(worker, errand->order);
     } else if (errand->order->command.kind == COMMAND_RETRY) {
         retry(worker, held, errand->order);
     } else {
@@ -424,8 +437,12 @@ apply_order(struct worker *worker, struct order *order)
             abort();
         return;
     case COMMAND_RETRY:
+        if (held->alone) {
+            wait_alone(worker, order);
+            return;
+        }
         retry(worker, held, order);
-        worker_want(worker, held, -1);
+        worker_want(worker, held);
         return;
     case COMMAND_POLICY:
         shard_policy(held->shard, order->policy);
@@ -440,6 +457,48 @@ apply_order(struct worker *worker, struct order *order)
     case COMMAND_KIND_COUNT:
         break;
     }
-    worker_want(worker, held, -1);
+    worker_want(worker, held);
     order_free(order);
+}
+
+static struct order *
+next_alone(struct worker *worker)
+{
+    struct order **first = worker->alone.at;
+    struct order *order = *first;
+
+    worker->alone.count--;
+    memmove(first, first + 1, worker->alone.count * worker->alone.size);
+    return order;
+}
+
+void
+apply_alone(struct worker *worker)
+{
+    while (worker->alone.count > 0 && !atomic_load(&worker->draining)) {
+        struct order *order = next_alone(worker);
+        const int64_t id = order->command.id;
+        const int32_t number = order->shard;
+        struct held *held = worker_held(worker, number);
+
+        /* Who loses the shard meanwhile leaves the command to the next owner. */
+        if (held == NULL || held->state != HELD_RUNNING || !settling_wait(worker, held)) {
+            order_free(order);
+            continue;
+        }
+        held = worker_held(worker, number);
+        held->refused = false;
+        if (id == held->refuse_command) {
+            shard_command_done(held->shard, id, dead_names[DEAD_refused_by_database]);
+            order_free(order);
+        } else {
+            retry(worker, held, order);
+            worker_want(worker, held);
+        }
+        const bool settled = settling_wait(worker, held);
+
+        held = worker_held(worker, number);
+        if (!settled && held != NULL && held->refused)
+            held->refuse_command = id;
+    }
 }

@@ -9,6 +9,7 @@
 
 #define CLAIM_RETRY_MS 500
 #define GATHER_MS      300
+#define REFUSALS       7 /* settlements refused in a row: no pause is longer than 64 s */
 #define TENANT_LIMIT   200000
 
 /* Owners that ended without a settlement, after which records are taken one by one for a while: one
@@ -46,6 +47,9 @@ drop(struct worker *worker, struct held *held)
     /* What the database refused is refused also after the next claim. */
     for (size_t t = 0; t < TOPIC_LIMIT; t++)
         fresh.topics[t].refuse = held->topics[t].refuse;
+    fresh.refusals = held->refusals;
+    fresh.alone = held->alone;
+    fresh.refuse_command = held->refuse_command;
     *held = fresh;
 }
 
@@ -204,6 +208,14 @@ claims_later(struct worker *worker, const struct reply *reply)
     (void)text_copy(held->why, sizeof held->why, text_of(reply->why.text));
 }
 
+static int64_t
+again_after_ms(const struct held *held)
+{
+    const int32_t doubled = held->refusals < REFUSALS ? held->refusals : REFUSALS;
+
+    return (int64_t)CLAIM_RETRY_MS << doubled;
+}
+
 void
 claims_again(struct worker *worker, struct held *held)
 {
@@ -211,7 +223,7 @@ claims_again(struct worker *worker, struct held *held)
     held->void_memory = true;
     loading_forget(worker, held->number);
     held->state = HELD_CLAIMING;
-    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    held->claim_at_ms = worker_mono_ms() + again_after_ms(held);
     serve(worker);
 }
 
@@ -389,7 +401,7 @@ claims_run(struct worker *worker, struct held *held)
     held->state = HELD_RUNNING;
     held->freeze_at_ms = worker_mono_ms() + worker->setup.config->settle.interval_ms;
     start_reading(worker, held);
-    worker_want(worker, held, -1);
+    worker_want(worker, held);
     serve(worker);
     if (worker->setup.dead_topic != NULL)
         dead_topic_wake(worker->setup.dead_topic, held->number);

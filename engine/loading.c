@@ -290,7 +290,7 @@ answered(struct worker *worker)
     }
     run_errands(worker, held);
     run_parked(worker, held);
-    worker_want(worker, held, -1);
+    worker_want(worker, held);
 }
 
 bool

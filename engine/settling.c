@@ -73,6 +73,19 @@ commit_hints(struct worker *worker, const struct settlement *settlement)
                                  settlement->progress[t].next);
 }
 
+/* Where the next try looks for what was refused: record by record (Postgres remembers that), dead
+ * letter by dead letter. If it is neither, trying goes on, ever slower. */
+static void
+refused(struct held *held, const struct settlement *settlement)
+{
+    bool moved = false;
+
+    for (size_t t = 0; t < settlement->topic_count; t++)
+        moved |= settlement->progress[t].moved;
+    held->alone |= settlement->commands.count > 0;
+    held->refusals = moved ? 0 : held->refusals + 1;
+}
+
 static void
 came_back(struct worker *worker, struct reply *reply)
 {
@@ -85,16 +98,19 @@ came_back(struct worker *worker, struct reply *reply)
     held->frozen = NULL;
     held->refused = reply->kind == REPLY_REFUSED;
     if (reply->kind == REPLY_SETTLED) {
+        held->refusals = 0;
         commit_hints(worker, reply->settlement);
         if (!held->void_memory) {
             shard_settled(held->shard, reply->differing, reply->differing_count);
             if (held->state == HELD_RUNNING)
-                worker_want(worker, held, -1);
+                worker_want(worker, held);
         }
         return;
     }
     log_warning(reply->kind == REPLY_FENCED ? "fenced" : "single_steps", "shard=%d text=\"%s\"",
                 held->number, reply->why.text);
+    if (held->refused)
+        refused(held, reply->settlement);
     if (held->state == HELD_RETAINED)
         held->void_memory = true;
     else

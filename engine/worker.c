@@ -78,7 +78,7 @@ worker_fatal(struct worker *worker, const struct err *why)
 }
 
 void
-worker_want(struct worker *worker, struct held *held, int64_t record_ms)
+worker_want(struct worker *worker, struct held *held)
 {
     struct scope_state *const *states;
     const size_t count = shard_wanted(held->shard, &states);
@@ -86,11 +86,8 @@ worker_want(struct worker *worker, struct held *held, int64_t record_ms)
 
     if (count == 0)
         return;
-    while (taken < count && control_want(worker->setup.control, states[taken])) {
-        if (record_ms >= 0 && states[taken]->trigger.size > 0)
-            metric_delay(worker->setup.metrics, worker_wall_ms(worker) - record_ms);
+    while (taken < count && control_want(worker->setup.control, states[taken]))
         taken++;
-    }
     /* A full map takes the rest later: nothing is forgotten meanwhile. */
     shard_wanted_taken(held->shard, taken);
     (void)failpoint(FAIL_decision_wanted, -1);
@@ -249,7 +246,7 @@ tick(struct worker *worker)
 
         if (held->parked == 0 && end_ms != INT64_MIN)
             (void)shard_advance(held->shard, end_ms);
-        worker_want(worker, held, -1);
+        worker_want(worker, held);
         allow_when_caught_up(worker, held);
         lag += behind;
         if (behind > 0 && shard_time(held->shard) > 0 &&
@@ -426,6 +423,7 @@ turn(struct worker *worker)
     if (worker->assign && claims_gathered(worker) && consumer_assign(worker->consumer, &why))
         worker->assign = false;
     take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
+    apply_alone(worker);
     if (worker_mono_ms() >= worker->tick_at_ms) {
         worker->tick_at_ms = worker_mono_ms() + TICK_MS;
         tick(worker);
@@ -484,6 +482,8 @@ worker_free(struct worker *worker)
         errand_free(list_at(&worker->errands, i));
     for (size_t i = 0; i < worker->offers.count; i++)
         errand_free(list_at(&worker->offers, i));
+    for (size_t i = 0; i < worker->alone.count; i++)
+        order_free(*(struct order **)list_at(&worker->alone, i));
     for (size_t i = 0; i < worker->ghosts.count; i++) {
         struct ghost *ghost = list_at(&worker->ghosts, i);
 
@@ -499,6 +499,7 @@ worker_free(struct worker *worker)
     arena_free(worker->loading_memory);
     list_free(&worker->parked);
     list_free(&worker->errands);
+    list_free(&worker->alone);
     list_free(&worker->ghosts);
     list_free(&worker->ahead);
     list_free(&worker->offers);
@@ -536,6 +537,7 @@ worker_start(const struct worker_setup *setup, struct err *why)
     (void)pthread_mutex_init(&worker->view_lock, NULL);
     list_init(&worker->parked, sizeof(struct parked), park / sizeof(struct parked) + 1);
     list_init(&worker->errands, sizeof(struct errand), 100000);
+    list_init(&worker->alone, sizeof(struct order *), 100000);
     list_init(&worker->ghosts, sizeof(struct ghost), 100000);
     list_init(&worker->ahead, sizeof(struct ahead), TAKE_AT_MOST);
     list_init(&worker->offers, sizeof(struct errand), 10000);

@@ -38,6 +38,9 @@ struct held {
     enum held_state state;
     bool asked;       /* a claim is under way */
     bool void_memory; /* nothing in memory counts: it goes as soon as the settler lets go of it */
+    bool begun; /* claimed, but the broker has yet to say where its partitions begin and end */
+    struct claim claim;    /* while it is begun */
+    const struct policy *policy;
     bool caught_up;   /* with all that its owner before could know: see control_may_allow */
     int64_t command_waiting; /* the newest command that waited when it was claimed, 0: none */
     int64_t command_taken;   /* the newest one that came since */
@@ -50,7 +53,11 @@ struct held {
     struct held_topic topics[TOPIC_LIMIT];
     struct settlement *frozen; /* under way */
     bool refused;              /* the last settlement that came back was */
-    int32_t tried;             /* of the record taken alone: how often; 0: not answered yet */
+    int32_t refusals;          /* in a row, of settlements that moved no offset */
+    bool alone; /* one with commands was refused: each dead letter that is read again has
+                               a settlement to itself */
+    int64_t refuse_command; /* this one was the reason; 0: none */
+    int32_t tried;          /* of the record taken alone: how often; 0: not answered yet */
     int64_t freeze_at_ms;
     int64_t time_at_ms; /* when the bare passing of time is next settled */
     size_t parked;      /* of this shard in the worker's list */
@@ -123,6 +130,7 @@ struct worker {
     struct arena *parking;
     struct list parked;    /* struct parked, in order of arrival */
     struct list errands;   /* struct errand */
+    struct list alone;     /* struct order *: see held.alone */
     struct list ghosts;    /* struct ghost */
     struct list ahead;     /* struct ahead: tenants of the batch in hand that are not known */
     struct list offers;    /* struct errand from other threads, under view_lock */
@@ -147,7 +155,7 @@ void worker_enforcing(struct worker *worker, bool on);
 void worker_serve(struct worker *worker);
 void worker_fatal(struct worker *worker, const struct err *why);
 /* Hands what a shard wants to the publisher. */
-void worker_want(struct worker *worker, struct held *held, int64_t record_ms);
+void worker_want(struct worker *worker, struct held *held);
 
 /* ---- engine/claims.c ---------------------------------------------------------------------------- */
 void claims_changed(struct worker *worker); /* the group assigned other shards */
@@ -185,6 +193,8 @@ void apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_
 /* One event of a record that was parked. */
 void apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
 void apply_order(struct worker *worker, struct order *order);
+/* Those that wait for a settlement to themselves, each with its settlement. */
+void apply_alone(struct worker *worker);
 /* The tenant it waited for is there. */
 void apply_errand(struct worker *worker, struct held *held, struct errand *errand);
 /* The last record of the batch of each partition is what a restart recognises. */

@@ -49,7 +49,7 @@ policy_level(tally used, tally limit)
     } levels[] = {{100, "exceeded"}, {90, "critical"}, {75, "warning"}, {50, "info"}};
 
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
-        if (used >= policy_step_amount(limit, levels[i].pct))
+        if (limit == 0 || used >= policy_step_amount(limit, levels[i].pct))
             return levels[i].name;
     return "ok";
 }

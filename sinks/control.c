@@ -352,6 +352,7 @@ want(struct control *control, const struct scope_state *state)
         entry->allowed_ms = now_ms;
     entry->adopted = false;
     entry->dirty = true;
+    entry->timed = state->trigger.size > 0;
     scopes_due(&control->scopes, entry, now_ms);
     wake(control);
     return true;

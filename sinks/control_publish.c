@@ -155,7 +155,7 @@ look_at(struct control *control, struct scope_entry *entry, int64_t now_ms)
         entry->force = true;
     }
     if (!changed && !entry->force && entry->renew_ms > now_ms) {
-        entry->dirty = false;
+        entry->dirty = entry->timed = false;
         if (wanted.count > 0 || now_ms < entry->allowed_ms + CONTROL_RETIRE_MS)
             schedule(control, entry, wanted.count == 0, now_ms);
         else if (!entry->tombstone && next_seq(shard, wanted.shard, &seq))
@@ -258,6 +258,13 @@ static void
 delivered(struct control *control, struct scope_entry *entry, const rd_kafka_message_t *message)
 {
     metric_add(control->metrics, METRIC_DECISIONS, 1);
+    if (entry->timed && !entry->dirty) {
+        struct scope_state state;
+
+        scope_entry_state(entry, &state);
+        metric_delay(control->metrics, control_wall_ms(control) - state.at_ms);
+        entry->timed = false;
+    }
     if (entry->tombstone) {
         scopes_remove(&control->scopes, entry);
         return;

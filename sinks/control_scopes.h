@@ -33,6 +33,7 @@ struct scope_entry {
     int32_t partition;
     int64_t offset; /* -1: not acknowledged yet, or not told */
     bool seen;      /* read back from the topic */
+    bool timed;     /* an event caused what is wanted, and it is not acknowledged yet */
     bool tombstone; /* it was one: the entry goes when that is acknowledged */
     /* What is to be done. */
     bool dirty;   /* the state may differ from what was written */

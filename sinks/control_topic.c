@@ -89,8 +89,10 @@ missing(const struct config *config, const char *because, struct err *why)
                    config->kafka.control_topic);
 }
 
+/* *created: it is ours, with the settings above.  Its description would not be known to every broker
+ * at once, so it is not asked for. */
 static bool
-create(rd_kafka_t *client, const struct config *config, struct err *why)
+create(rd_kafka_t *client, const struct config *config, bool *created, struct err *why)
 {
     char text[ERR_TEXT_SIZE / 2] = "no answer";
     char because[ERR_TEXT_SIZE];
@@ -100,7 +102,8 @@ create(rd_kafka_t *client, const struct config *config, struct err *why)
         return missing(config, " and kafka.create_topics is off", why);
     err = kafka_client_create_topic(client, config, config->kafka.control_topic, created_with, text,
                                     sizeof text);
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    *created = err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (*created) {
         log_info("control_topic", "action=created topic=%s", config->kafka.control_topic);
         return true;
     }
@@ -222,6 +225,7 @@ control_topic_ready(const struct config *config, int32_t *partitions, struct err
     static const struct kafka_setting plain[] = {{NULL, NULL}};
     rd_kafka_conf_t *conf = kafka_client_conf(config, quiet, why);
     rd_kafka_t *client = conf == NULL ? NULL : kafka_client(RD_KAFKA_CONSUMER, conf, why);
+    bool created = false;
     bool good =
         client != NULL && count_partitions(client, config->kafka.control_topic, partitions, why);
 
@@ -229,8 +233,8 @@ control_topic_ready(const struct config *config, int32_t *partitions, struct err
         (void)unchecked(config, "it has no controller");
     } else {
         if (good && *partitions == 0)
-            good = create(client, config, why);
-        if (good)
+            good = create(client, config, &created, why);
+        if (good && !created)
             good = check_policy(client, config, why);
     }
     if (client != NULL)

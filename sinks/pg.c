@@ -6,13 +6,21 @@
 #include <stdio.h>
 #include <time.h>
 
+#define TEXT_OF(number)   #number
+#define NUMBER_OF(number) TEXT_OF(number)
+
 /* What the engine asks of every session. A value in the connection string's `options` loses. */
 static const char session_settings[] =
     "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';"
-    "SET statement_timeout = '30s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
-    "SET tcp_keepalives_count = 3; SET tcp_user_timeout = '15s'; SET synchronous_commit = 'on'; "
-    "SET timezone = 'UTC';"
-    "SET datestyle = 'ISO'; SET client_min_messages = 'warning'";
+    "SET statement_timeout = " NUMBER_OF(
+        PG_STATEMENT_MS) ";"
+                         "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
+                         "SET tcp_keepalives_count = 3; SET tcp_user_timeout = " NUMBER_OF(
+                             PG_TCP_MS) ";"
+                                        "SET synchronous_commit = 'on'; "
+                                        "SET timezone = 'UTC';"
+                                        "SET datestyle = 'ISO'; SET client_min_messages = "
+                                        "'warning'";
 
 #define PG_OLDEST 140000
 
@@ -168,7 +176,7 @@ pg_open(struct pg *pg, const char *url, const char *name, struct err *why)
     const char *const keys[] = {
         "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout",
         "dbname",          "application_name",    "client_encoding",  NULL};
-    const char *const values[] = {"10", "5", "3", "15000", url, name, "UTF8", NULL};
+    const char *const values[] = {"10", "5", "3", NUMBER_OF(PG_TCP_MS), url, name, "UTF8", NULL};
 
     memset(pg, 0, sizeof *pg);
     pg->answer_ms = PG_ANSWER_MS;

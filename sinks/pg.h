@@ -12,8 +12,12 @@
 #include "sinks/pgarray.h"
 
 #define PG_CONNECT_MS 5000
-/* Longer than the server's statement_timeout: its answer comes first. */
-#define PG_ANSWER_MS 40000
+/* A machine that is gone is noticed by tcp_user_timeout.  A server that is stopped is not: its kernel
+ * goes on acknowledging.  But it ends every statement of ours itself after PG_STATEMENT_MS, so what
+ * says nothing for that long and a while for the way of the answer will not say anything more. */
+#define PG_TCP_MS       15000
+#define PG_STATEMENT_MS 30000
+#define PG_ANSWER_MS    (PG_STATEMENT_MS + PG_CONNECT_MS)
 
 struct pg {
     PGconn *conn;

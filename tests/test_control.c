@@ -350,6 +350,35 @@ test_publish(void)
     bench_close(bench);
 }
 
+static bool
+is_timed(struct bench *bench)
+{
+    return atomic_load(&bench->metrics.delay[3]) > 0;
+}
+
+/* From the record that caused it to the broker's acknowledgement; what no event caused has none. */
+static void
+test_delay(void)
+{
+    struct bench *bench = bench_open();
+    struct scope_state state = blocked("tenant/acme", 1000);
+
+    bench_control(bench);
+    want(bench, blocked("tenant/said", 1000));
+    (void)await(bench, "tenant/said", 1);
+    state.trigger = TEXT("e1");
+    pass(bench, 7);
+    want(bench, state);
+    CU_ASSERT(await_true(bench, is_timed));
+    pass(bench, CONTROL_SPACING_MS);
+    write_foreign(bench, state_of("tenant/acme"), OLD_SEQ);
+    (void)await(bench, "tenant/acme", 3);
+    CU_ASSERT(await_true(bench, all_are_read_back));
+    CHECK_INT("once", atomic_load(&bench->metrics.delay[3]), 1);
+    CHECK_INT("sum", atomic_load(&bench->metrics.delay_sum_ms), 7);
+    bench_close(bench);
+}
+
 static void
 test_spacing(void)
 {
@@ -793,6 +822,7 @@ test_close_flushes(void)
 
 static CU_TestInfo tests[] = {
     {"a block is written with everything a gateway needs", test_publish},
+    {"the delay ends with the broker's acknowledgement", test_delay},
     {"stricter at once, the rest once a second", test_spacing},
     {"a heartbeat every ten seconds while the worker speaks", test_heartbeat},
     {"a late record of another engine is answered", test_foreign_record},

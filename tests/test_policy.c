@@ -28,7 +28,7 @@ test_level(void)
         {"limit 1", "exceeded", 1, 1},
         {"limit 0 is full from the start", "exceeded", 0, 0},
         {"refunded below nothing", "ok", -1, 100},
-        {"refunded below a limit of 0", "ok", -1, 0},
+        {"refunded below a limit of 0", "exceeded", -1, 0},
         {"one nano below a large limit", "critical", tally_max - 1, tally_max},
         {"the largest limit", "exceeded", tally_max, tally_max},
     };

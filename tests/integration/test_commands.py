@@ -28,6 +28,7 @@ class WordsTest(Story):
         """A key is blocked with its reason, and nothing else of the tenant; then it is not any more"""
         self.begin()
         self.start()
+        self.engine.await_log("event=claimed")
         self.calls("acme", 1)
         self.assertIn("applied by the engine", self.job.say(
             "block", "key/acme/k 1", "--for", "2h", "--reason", "leaked"))

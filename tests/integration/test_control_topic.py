@@ -81,7 +81,9 @@ class ControlTopicTest(unittest.TestCase):
         refused = Driver(self, self.topic, "keep").first
         self.assertIn("kafka-topics.sh --bootstrap-server", refused)
         self.assertIn(self.topic, refused)
-        self.assertEqual(Driver(self, self.topic).first, "ready")
+        maker = Driver(self, self.topic)
+        self.assertEqual(maker.first, "ready")
+        self.assertFalse(maker.has_logged("unchecked"))
         described = self.kafka.tool("describe-topic", self.topic)[0]
         self.assertEqual((described["partitions"], described["config"]["cleanup.policy"]),
                          (1, "compact"))

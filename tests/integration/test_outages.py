@@ -242,7 +242,22 @@ class RefusedTest(Outage):
         self.job.produce([event(number, f"t{number % 7}", now()) for number in range(1000, 1100)])
         self.job.await_settled()
         self.assertEqual(297, self.job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
+        self.check_again()
         self.assertEqual(0, self.engine.stop())
+
+    def check_again(self):
+        """Read again they are refused again, each for itself, and nothing else is; until they fit."""
+        again = ("dead", "retry", "--reason", "refused_by_database")
+        self.job.produce([event(number, f"t{number % 7}", now()) for number in range(2000, 2100)])
+        self.assertIn("3 refused again", self.job.say(*again, status=1))
+        self.job.produce([event(number, f"t{number % 7}", now()) for number in range(3000, 3100)])
+        self.job.await_settled()
+        self.assertEqual((497, 3), self.job.rows(
+            "SELECT (SELECT sum(events)::int FROM tripmeter.tenant_fact),"
+            " (SELECT count(*)::int FROM tripmeter.dead_letter)")[0])
+        self.job.rows("ALTER TABLE tripmeter.tenant_fact DROP CONSTRAINT tenant_fact_feature_check")
+        self.assertIn("3 counted", self.job.say(*again))
+        self.assertEqual(500, self.job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
 
 
 if __name__ == "__main__":
