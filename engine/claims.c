@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define CLAIM_RETRY_MS 500
+#define ASK_RETRY_MS   100
 #define GATHER_MS      300
 #define REFUSALS       7 /* settlements refused in a row: no pause is longer than 64 s */
 #define TENANT_LIMIT   200000
@@ -174,24 +175,12 @@ claims_changed(struct worker *worker)
     log_info("assigned", "worker=%s shards=%zu", worker->setup.name, count);
 }
 
-void
-claims_ask(struct worker *worker)
+static void
+say_why(struct held *held, const char *text)
 {
-    const int64_t now_ms = worker_mono_ms();
-
-    for (size_t i = 0; i < worker->held_count; i++) {
-        struct held *held = &worker->held[i];
-
-        if (held->state != HELD_CLAIMING || held->asked || held->claim_at_ms > now_ms ||
-            held->frozen != NULL)
-            continue;
-        if (held->void_memory)
-            drop(worker, held);
-        held->asked = true;
-        settler_claim(worker->settler, held->number,
-                      held->shard == NULL ? -1 : shard_epoch(held->shard),
-                      held->shard == NULL ? -1 : shard_seq(held->shard));
-    }
+    if (strcmp(held->why, text) != 0)
+        log_warning("claim", "shard=%d text=\"%s\"", held->number, text);
+    (void)text_copy(held->why, sizeof held->why, text_of(text));
 }
 
 void
@@ -203,9 +192,7 @@ claims_later(struct worker *worker, const struct reply *reply)
         return;
     held->asked = false;
     held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
-    if (strcmp(held->why, reply->why.text) != 0)
-        log_warning("claim", "shard=%d text=\"%s\"", held->number, reply->why.text);
-    (void)text_copy(held->why, sizeof held->why, text_of(reply->why.text));
+    say_why(held, reply->why.text);
 }
 
 static int64_t
@@ -348,51 +335,63 @@ be_careful(struct worker *worker, struct held *held, const struct claim *claim)
         held->number, (int)claim->claims - 1);
 }
 
-static void
-begin(struct worker *worker, struct held *held, struct reply *reply)
+/* The broker is asked before anything is read. False when it does not answer: the claim stands, and it
+ * is asked again. */
+static bool
+ask_broker(struct worker *worker, struct held *held)
 {
-    const size_t topics = worker->setup.config->kafka.topic_count;
     struct err why;
-    int64_t refuse[TOPIC_LIMIT];
 
-    for (size_t t = 0; t < topics; t++)
-        refuse[t] = held->topics[t].refuse;
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++) {
+        held->topics[t] = (struct held_topic){.step_until = held->claim.attempting[t],
+                                              .refuse = held->topics[t].refuse,
+                                              .dead = held->claim.dead[t],
+                                              .dead_count = held->claim.dead_count[t],
+                                              .position = -1};
+        if (begin_topic(worker, held, (int32_t)t, &held->claim.progress[t], &why))
+            continue;
+        held->claim_at_ms = worker_mono_ms() + ASK_RETRY_MS;
+        say_why(held, why.text);
+        return false;
+    }
+    return true;
+}
+
+static void
+begin(struct worker *worker, struct held *held)
+{
+    if (held->claim.claims > CLAIMS_IN_VAIN)
+        be_careful(worker, held, &held->claim);
+    shard_begin(held->shard, &(struct shard_start){.epoch = held->claim.epoch,
+                                                   .seq = held->claim.seq,
+                                                   .time_ms = held->claim.time_ms,
+                                                   .progress = held->claim.progress,
+                                                   .policy = held->policy,
+                                                   .enforcing = held->claim.enforcing});
+    worker_enforcing(worker, held->claim.enforcing);
+    held->state = HELD_LOADING;
+    held->why[0] = '\0';
+}
+
+static void
+keep_claim(struct worker *worker, struct held *held, struct reply *reply)
+{
     if (held->shard == NULL)
         held->shard = new_shard(worker, held->number);
     if (held->shard == NULL)
         abort();
     arena_free(held->memory);
     held->memory = reply->memory;
+    held->claim = reply->claim;
+    held->policy = reply->policy;
     held->due = reply->due;
     held->due_count = reply->due_count;
     held->due_loaded = 0;
     held->caught_up = false;
     held->command_waiting = reply->claim.command_waiting;
     held->command_taken = 0;
-    for (size_t t = 0; t < topics; t++) {
-        held->topics[t] = (struct held_topic){.step_until = reply->claim.attempting[t],
-                                              .refuse = refuse[t],
-                                              .dead = reply->claim.dead[t],
-                                              .dead_count = reply->claim.dead_count[t]};
-        held->topics[t].position = -1;
-        if (!begin_topic(worker, held, (int32_t)t, &reply->claim.progress[t], &why)) {
-            (void)text_copy(held->why, sizeof held->why, text_of(why.text));
-            held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
-            held->void_memory = true;
-            return;
-        }
-    }
-    if (reply->claim.claims > CLAIMS_IN_VAIN)
-        be_careful(worker, held, &reply->claim);
-    shard_begin(held->shard, &(struct shard_start){.epoch = reply->claim.epoch,
-                                                   .seq = reply->claim.seq,
-                                                   .time_ms = reply->claim.time_ms,
-                                                   .progress = reply->claim.progress,
-                                                   .policy = reply->policy,
-                                                   .enforcing = reply->claim.enforcing});
-    worker_enforcing(worker, reply->claim.enforcing);
-    held->state = HELD_LOADING;
-    held->why[0] = '\0';
+    held->claim_at_ms = 0;
+    held->state = HELD_ASKING;
 }
 
 void
@@ -423,7 +422,7 @@ claims_taken(struct worker *worker, struct reply *reply)
     }
     control_own(worker->setup.control, held->number, reply->claim.epoch);
     if (!reply->claim.kept || held->shard == NULL) {
-        begin(worker, held, reply);
+        keep_claim(worker, held, reply);
         return;
     }
     /* Nobody else had it: go on where memory stands. */
@@ -434,4 +433,36 @@ claims_taken(struct worker *worker, struct reply *reply)
             held->topics[t].tail_from = shard_next_offset(held->shard, (int32_t)t);
     shard_republish(held->shard);
     claims_run(worker, held);
+}
+
+static void
+ask_postgres(struct worker *worker, struct held *held)
+{
+    if (held->void_memory)
+        drop(worker, held);
+    held->asked = true;
+    settler_claim(worker->settler, held->number,
+                  held->shard == NULL ? -1 : shard_epoch(held->shard),
+                  held->shard == NULL ? -1 : shard_seq(held->shard));
+}
+
+void
+claims_ask(struct worker *worker)
+{
+    const int64_t now_ms = worker_mono_ms();
+    bool answers = true;
+
+    for (size_t i = 0; i < worker->held_count; i++) {
+        struct held *held = &worker->held[i];
+
+        if (held->claim_at_ms > now_ms || held->asked || held->frozen != NULL)
+            continue;
+        if (held->state == HELD_CLAIMING)
+            ask_postgres(worker, held);
+        if (held->state != HELD_ASKING || !answers)
+            continue;
+        answers = ask_broker(worker, held);
+        if (answers)
+            begin(worker, held);
+    }
 }

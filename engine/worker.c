@@ -304,8 +304,8 @@ take_offers(struct worker *worker)
 static void
 view_partition(struct worker *worker, const struct held *held, size_t topic)
 {
-    static const char *const waiting[] = {"waits for its claim", "loads its tenants", "",
-                                          "revoked, waits for the group"};
+    static const char *const waiting[] = {"waits for its claim", "waits for the broker",
+                                          "loads its tenants", "", "revoked, waits for the group"};
     struct partition_view *view = list_add(&worker->views);
     struct watermark mark = {.high = -1};
 

@@ -11,7 +11,8 @@
 
 enum held_state {
     HELD_CLAIMING, /* asked for, or to be asked for again at claim_at_ms */
-    HELD_LOADING,  /* claimed; tenants that are restricted or due are being loaded */
+    HELD_ASKING,   /* claimed; the broker has yet to say where its partitions begin and end */
+    HELD_LOADING,  /* tenants that are restricted or due are being loaded */
     HELD_RUNNING,
     HELD_RETAINED, /* revoked; memory is kept in case nobody else claims it */
 };
@@ -38,16 +39,15 @@ struct held {
     enum held_state state;
     bool asked;       /* a claim is under way */
     bool void_memory; /* nothing in memory counts: it goes as soon as the settler lets go of it */
-    bool begun; /* claimed, but the broker has yet to say where its partitions begin and end */
-    struct claim claim;    /* while it is begun */
-    const struct policy *policy;
     bool caught_up;   /* with all that its owner before could know: see control_may_allow */
     int64_t command_waiting; /* the newest command that waited when it was claimed, 0: none */
     int64_t command_taken;   /* the newest one that came since */
     int64_t claim_at_ms;
     struct shard *shard;
     struct arena *memory; /* of the claim */
-    struct text *due;     /* tenants to load before it runs */
+    struct claim claim;   /* while it is ASKING */
+    const struct policy *policy;
+    struct text *due; /* tenants to load before it runs */
     size_t due_count;
     size_t due_loaded;
     struct held_topic topics[TOPIC_LIMIT];

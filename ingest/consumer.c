@@ -12,7 +12,7 @@
 
 #define TAKE_LIMIT       1000
 #define SHARD_LIMIT      10000
-#define QUERY_TIMEOUT_MS 5000
+#define QUERY_TIMEOUT_MS 1000
 #define WATCH_TIMEOUT_MS 1000
 #define STOP_MS          500
 
@@ -545,6 +545,9 @@ bool
 consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
                struct err *why)
 {
+    if (!consumer_up(consumer))
+        return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
+                       consumer->config->kafka.topics[topic], shard);
     return query(consumer, topic, shard, out, QUERY_TIMEOUT_MS, why);
 }
 

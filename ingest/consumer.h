@@ -94,10 +94,10 @@ bool consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard,
  * records: what lies between the last record and this offset is only such. */
 int64_t consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard);
 /* First offset with a record at or after the time; -1 when there is none or the broker cannot say
- * (the mock cluster never can). Waits up to 5 s. */
+ * (the mock cluster never can). Waits like consumer_query. */
 bool consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard,
                               int64_t time_ms, int64_t *offset, struct err *why);
-/* Low and high now; waits up to 5 s. */
+/* Low and high now; waits up to a second, and not at all while no broker answers anybody. */
 bool consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
                     struct err *why);
 /* Records dropped because they had been delivered before. */

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 import unittest
 
 import psycopg2
@@ -222,6 +223,43 @@ class DeliveryTest(Outage):
         return [name for name, in self.job.rows(
             "SELECT id FROM tripmeter.outbox WHERE kind = %s AND state = 'delivered' ORDER BY 1",
             (kind,))]
+
+
+class ClaimTest(Outage):
+    def test_a_broker_that_is_silent_at_the_claim(self):
+        """It is said once what is waited for, the claim stands, and a stop is heard."""
+        self.set_up(settle_interval="1s")
+        self.start()
+        self.job.produce([event(number, f"t{number}", now()) for number in range(40)])
+        self.job.await_settled()
+        self.assertEqual(0, self.engine.stop())
+        os.environ["TRIPMETER_FAILPOINTS"] = "claim_after=delay@1"
+        self.addCleanup(os.environ.pop, "TRIPMETER_FAILPOINTS", None)
+        for stops in (True, False):
+            epochs = self.epochs()
+            seen = self.engine.log_text().count("event=assigned")
+            self.engine.start()
+            wait_until(lambda: self.engine.log_text().count("event=assigned") > seen, 30, "a claim")
+            self.env.kafka.pause()
+            self.addCleanup(self.env.kafka.resume)
+            wait_until(lambda: self.engine.log_text().count("event=claim ") > 0
+                       and self.epochs() == epochs + 4, 20,
+                       lambda: f"it says that it waits:\n{self.engine.tail()}")
+            if stops:
+                began = time.monotonic()
+                self.engine.stop()
+                self.assertLess(time.monotonic() - began, 12)
+            self.env.kafka.resume()
+        self.job.produce([event(number, f"t{number}", now()) for number in range(40, 80)])
+        self.job.await_settled()
+        # Each shard was claimed once: waiting does not make owners that ended without a settlement.
+        self.assertEqual(epochs + 4, self.epochs())
+        self.assertNotIn("event=careful", self.engine.log_text())
+        self.assertEqual(80, self.job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
+        self.assertEqual(0, self.engine.stop())
+
+    def epochs(self):
+        return self.job.one("SELECT max(epoch) FROM tripmeter.shard")
 
 
 class RefusedTest(Outage):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 from tests.lib.server import ROOT, read_env, script
@@ -91,6 +92,13 @@ class Kafka(Broker):
 
     def restart(self):
         script("kafka.sh", "restart", self.directory)
+
+    def pause(self):
+        """It is there and says nothing."""
+        os.kill(self.pid(), signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.pid(), signal.SIGCONT)
 
 
 class MockCluster(Broker):
