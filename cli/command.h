@@ -21,6 +21,7 @@ extern const struct command_row command_test;
 extern const struct command_row command_dead_list;
 extern const struct command_row command_dead_show;
 extern const struct command_row command_dead_retry;
+extern const struct command_row command_dead_resume;
 extern const struct command_row command_allow;
 extern const struct command_row command_block;
 extern const struct command_row command_enforce;

@@ -15,6 +15,8 @@ struct position {
     int32_t index; /* of the event in the record's array; 0 when left out */
 };
 
+/* TOPIC/PARTITION: offset and index are 0. INPUT error. */
+bool position_parse_partition(const char *word, struct position *out, struct err *why);
 bool position_parse(const char *word, struct position *out, struct err *why);
 
 #endif

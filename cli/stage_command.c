@@ -37,6 +37,7 @@ stage_apply(struct stage *stage, size_t index)
             stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(error));
         break;
     case COMMAND_RETRY:
+    case COMMAND_RESUME:
     case COMMAND_KIND_COUNT:
         break;
     }

@@ -94,6 +94,7 @@ enum command_kind {
     COMMAND_ENFORCE, /* enforcement on or off */
     COMMAND_RETRY,   /* a dead letter's record, read again */
     COMMAND_BREAKER, /* an operator's word for the breaker of a feature */
+    COMMAND_RESUME,  /* a halted partition is read on */
     COMMAND_KIND_COUNT
 };
 
@@ -104,6 +105,7 @@ struct command {
     struct tenant_load load; /* TENANT and WORD: spec, zone and words as of the command */
     int64_t serial;          /* POLICY */
     bool on;                 /* ENFORCE */
+    struct text topic;       /* RESUME */
     struct {                 /* RETRY: the record as it was */
         struct text topic;
         int32_t partition;

@@ -175,9 +175,7 @@ apply_live(struct worker *worker, struct held *held, const struct record *record
     apply_events(worker, held, record, refused, reading);
     shard_record_end(held->shard, record);
     part->last = record;
-    if (shard_halted(held->shard, record->topic))
-        claims_halt(worker, held, record->topic,
-                    "more than half of the events cannot be read: see `tripmeter dead list`");
+    claims_halt_unreadable(worker, held, record->topic);
     if (record->offset <= part->step_until) {
         /* One record, one settlement: whatever the database refuses now is in this record. */
         held->refused = false;
@@ -309,7 +307,6 @@ topic_index(const struct config *config, struct text name)
     return -1;
 }
 
-/* It cannot be known before whether the database takes what is read again. */
 static void
 wait_alone(struct worker *worker, struct order *order)
 {
@@ -444,6 +441,9 @@ apply_order(struct worker *worker, struct order *order)
         retry(worker, held, order);
         worker_want(worker, held);
         return;
+    case COMMAND_RESUME:
+        wait_alone(worker, order);
+        return;
     case COMMAND_POLICY:
         shard_policy(held->shard, order->policy);
         shard_unprotected(held->shard, load_again, &(struct again){worker, held->number});
@@ -472,12 +472,46 @@ next_alone(struct worker *worker)
     return order;
 }
 
+/* A halted partition is read on from where it stopped, by a new claim: its tail was not read. */
+static void
+resume(struct worker *worker, struct held *held, struct order *order)
+{
+    const int32_t number = held->number;
+    const int32_t topic = topic_index(worker->setup.config, order->command.topic);
+    const bool resumed = topic >= 0 && shard_resume(held->shard, topic);
+
+    shard_command_done(held->shard, order->command.id, resumed ? NULL : "it is not halted");
+    order_free(order);
+    if (settling_wait(worker, held) && resumed)
+        claims_again(worker, worker_held(worker, number));
+}
+
+static void
+retry_alone(struct worker *worker, struct held *held, struct order *order)
+{
+    const int64_t id = order->command.id;
+    const int32_t number = held->number;
+
+    held->refused = false;
+    if (id == held->refuse_command) {
+        shard_command_done(held->shard, id, dead_names[DEAD_refused_by_database]);
+        order_free(order);
+    } else {
+        retry(worker, held, order);
+        worker_want(worker, held);
+    }
+    if (settling_wait(worker, held))
+        return;
+    held = worker_held(worker, number);
+    if (held != NULL && held->refused)
+        held->refuse_command = id;
+}
+
 void
 apply_alone(struct worker *worker)
 {
     while (worker->alone.count > 0 && !atomic_load(&worker->draining)) {
         struct order *order = next_alone(worker);
-        const int64_t id = order->command.id;
         const int32_t number = order->shard;
         struct held *held = worker_held(worker, number);
 
@@ -487,18 +521,9 @@ apply_alone(struct worker *worker)
             continue;
         }
         held = worker_held(worker, number);
-        held->refused = false;
-        if (id == held->refuse_command) {
-            shard_command_done(held->shard, id, dead_names[DEAD_refused_by_database]);
-            order_free(order);
-        } else {
-            retry(worker, held, order);
-            worker_want(worker, held);
-        }
-        const bool settled = settling_wait(worker, held);
-
-        held = worker_held(worker, number);
-        if (!settled && held != NULL && held->refused)
-            held->refuse_command = id;
+        if (order->command.kind == COMMAND_RESUME)
+            resume(worker, held, order);
+        else
+            retry_alone(worker, held, order);
     }
 }

@@ -229,6 +229,15 @@ claims_halt(struct worker *worker, struct held *held, int32_t topic, const char 
               worker->setup.config->kafka.topics[topic], held->number, why);
 }
 
+void
+claims_halt_unreadable(struct worker *worker, struct held *held, int32_t topic)
+{
+    if (shard_halted(held->shard, topic))
+        claims_halt(worker, held, topic,
+                    "more than half of the events cannot be read: see `tripmeter dead list`; put "
+                    "it right, then `tripmeter dead resume TOPIC/PARTITION`");
+}
+
 /* ---- from which offset --------------------------------------------------------------------------- */
 
 /* The tail that must be read again for the duplicate window and to recognise the last record. */
@@ -367,8 +376,11 @@ begin(struct worker *worker, struct held *held)
                                                    .time_ms = held->claim.time_ms,
                                                    .progress = held->claim.progress,
                                                    .policy = held->policy,
-                                                   .enforcing = held->claim.enforcing});
+                                                   .enforcing = held->claim.enforcing,
+                                                   .halted = held->claim.halted});
     worker_enforcing(worker, held->claim.enforcing);
+    for (size_t t = 0; t < worker->setup.config->kafka.topic_count; t++)
+        claims_halt_unreadable(worker, held, (int32_t)t);
     held->state = HELD_LOADING;
     held->why[0] = '\0';
 }

@@ -412,7 +412,7 @@ on_command(void *opaque, int32_t shard, const struct command *command)
     if (order == NULL || place == NULL)
         abort();
     *order = (struct order){.memory = memory, .shard = shard, .command = *command};
-    struct text *const texts[] = {&order->command.tenant,         &order->command.retry.topic,
+    struct text *const texts[] = {&order->command.tenant, &order->command.topic,        &order->command.retry.topic,
                                   &order->command.retry.key,      &order->command.retry.value,
                                   &order->command.actor,          &order->command.reason,
                                   &order->command.breaker.feature};

@@ -130,7 +130,7 @@ struct worker {
     struct arena *parking;
     struct list parked;    /* struct parked, in order of arrival */
     struct list errands;   /* struct errand */
-    struct list alone;     /* struct order *: see held.alone */
+    struct list alone;     /* struct order *: to be settled with nothing else */
     struct list ghosts;    /* struct ghost */
     struct list ahead;     /* struct ahead: tenants of the batch in hand that are not known */
     struct list offers;    /* struct errand from other threads, under view_lock */
@@ -166,6 +166,8 @@ void claims_later(struct worker *worker, const struct reply *reply);
 /* Everything in memory of this shard is void: it is claimed again. */
 void claims_again(struct worker *worker, struct held *held);
 void claims_halt(struct worker *worker, struct held *held, int32_t topic, const char *why);
+/* Halts it if the shard says that too much of it cannot be read. */
+void claims_halt_unreadable(struct worker *worker, struct held *held, int32_t topic);
 /* The shards that are being claimed begin together, if they come in time: each change of the
  * assignment stops and starts all partitions. */
 bool claims_gathered(const struct worker *worker);

@@ -124,23 +124,49 @@ notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
 }
 
 static void
-notice_dead(struct shard *shard, int32_t topic, bool halted)
+notice_dead(struct shard *shard, int32_t topic)
 {
     struct transition transition = {
         .move = MOVE_FIRE,
-        .rule = halted ? TEXT("ingest/partition_halted") : TEXT("ingest/dead_events"),
+        .rule = TEXT("ingest/dead_events"),
         .severity = SEVERITY_CRITICAL,
         .at_ms = shard->time_ms,
         .zone = TEXT("UTC"),
-        .summary = halted ? TEXT("more than half of the events cannot be read: the partition is "
-                                 "halted so that nothing drains away; see `tripmeter dead list`")
-                          : TEXT("more than 1 % of the events of 5 minutes cannot be read; see "
-                                 "`tripmeter dead list`")};
+        .summary = TEXT("more than 1 % of the events of 5 minutes cannot be read; see "
+                        "`tripmeter dead list`")};
     char start[CLOCK_TEXT_SIZE];
 
     transition.labels[LABEL_TOPIC] = text_of(shard->setup.topics[topic]);
     transition.labels[LABEL_PERIOD] = text_of(clock_format(day_start(shard->time_ms), start));
     shard_transition(shard, &transition);
+}
+
+/* The open alert is what keeps the partition halted over restarts. */
+static void
+notice_halted(struct shard *shard, int32_t topic, bool halted)
+{
+    char number[PARTITION_SIZE];
+    struct transition transition = {
+        .move = halted ? MOVE_FIRE : MOVE_RESOLVE,
+        .reason = halted ? RESOLVED_NOT : RESOLVED_OPERATOR,
+        .rule = TEXT("ingest/partition_halted"),
+        .severity = SEVERITY_CRITICAL,
+        .at_ms = shard->time_ms,
+        .zone = TEXT("UTC"),
+        .summary = TEXT("more than half of the events cannot be read: the partition is halted so "
+                        "that nothing drains away; see `tripmeter dead list`, then `tripmeter dead "
+                        "resume`")};
+
+    transition.labels[LABEL_TOPIC] = text_of(shard->setup.topics[topic]);
+    transition.labels[LABEL_PARTITION] = text_of(partition_text(shard->setup.shard, number));
+    shard_transition(shard, &transition);
+}
+
+void
+notice_resumed(struct shard *shard, int32_t topic)
+{
+    shard->topics[topic].halted = false;
+    notice_halted(shard, topic, false);
 }
 
 void
@@ -167,11 +193,11 @@ notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead)
         }
     if (events >= 100 && refused * 100 > events && rate->alerted_day != day_start(shard->time_ms)) {
         rate->alerted_day = day_start(shard->time_ms);
-        notice_dead(shard, topic, false);
+        notice_dead(shard, topic);
     }
     if (shard->setup.halt_on_dead && events >= 200 && refused * 2 > events &&
         !shard->topics[topic].halted) {
         shard->topics[topic].halted = true;
-        notice_dead(shard, topic, true);
+        notice_halted(shard, topic, true);
     }
 }

@@ -101,7 +101,9 @@ shard_begin(struct shard *shard, const struct shard_start *start)
         if (topic->seen != NULL)
             seen_clear(topic->seen);
         /* Partition time begins anew with the tail, which reaches back before all that matters. */
-        *topic = (struct topic_state){.seen = topic->seen, .time_ms = INT64_MIN};
+        *topic = (struct topic_state){.seen = topic->seen,
+                                      .time_ms = INT64_MIN,
+                                      .halted = start->halted != NULL && start->halted[t]};
     }
     shard->policy = start->policy;
     shard->enforcing = start->enforcing;
@@ -146,6 +148,15 @@ bool
 shard_halted(const struct shard *shard, int32_t topic)
 {
     return shard->topics[topic].halted;
+}
+
+bool
+shard_resume(struct shard *shard, int32_t topic)
+{
+    if (!shard->topics[topic].halted)
+        return false;
+    notice_resumed(shard, topic);
+    return true;
 }
 
 /* ---- tenants --------------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ struct shard_start {
     const struct progress *progress; /* one a topic */
     const struct policy *policy;
     bool enforcing;
+    const bool *halted; /* one a topic: as shard_halted was; NULL: none is */
 };
 void shard_begin(struct shard *shard, const struct shard_start *start);
 int64_t shard_epoch(const struct shard *shard);
@@ -89,6 +90,9 @@ void shard_record_end(struct shard *shard, const struct record *record);
 void shard_fingerprint(struct shard *shard, int32_t topic, uint64_t fingerprint);
 /* More than half of the events could not be read: nothing more is taken from this partition. */
 bool shard_halted(const struct shard *shard, int32_t topic);
+/* An operator has it read on: the shard is to be claimed anew, with the tail of this partition. False
+ * when it was not halted. */
+bool shard_resume(struct shard *shard, int32_t topic);
 /* Offsets [from, to) of a topic hold no record. */
 void shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to);
 /* A record of the tail, before next_offset: its identities are remembered, nothing else. */

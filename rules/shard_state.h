@@ -98,6 +98,8 @@ void notice_unpriced(struct shard *shard, const struct event *event);
 void notice_unknown_tenant(struct shard *shard);
 void notice_unknown_project(struct shard *shard, struct tenant *tenant);
 void notice_split(struct shard *shard, const struct tenant *tenant, int32_t home);
+/* The partition is halted no longer. */
+void notice_resumed(struct shard *shard, int32_t topic);
 /* Counts an event of a topic as dead or not; raises the alert, halts the partition. */
 void notice_rate(struct shard *shard, int32_t topic, int64_t time_ms, bool dead);
 

@@ -37,6 +37,8 @@ static const struct row rows[] = {
     {"ingest/dead_events", WHEN_FIRING, "See what was refused, and why:", "tripmeter dead list"},
     {"ingest/partition_halted", WHEN_FIRING,
      "See what was refused, and why:", "tripmeter dead list"},
+    {"ingest/partition_halted", WHEN_FIRING, "When it is put right, have it read on:",
+     "tripmeter dead resume TOPIC/PARTITION --reason 'WHY'"},
     {"ingest/unknown_tenant", WHEN_FIRING, "See who they are:", "tripmeter tenant list --unknown"},
     {"ingest/unknown_project", WHEN_FIRING,
      "See which projects the tenant has:", "tripmeter tenant show {tenant}"},

@@ -50,6 +50,7 @@ struct claim {
     int64_t policy;            /* serial last in force for the shard; 0: none */
     bool enforcing;            /* `enforce off` has not been said */
     int32_t claims;            /* since the last settlement, this one included */
+    bool halted[TOPIC_LIMIT];  /* until an operator resumes it: too much of it cannot be read */
     int64_t command_waiting;   /* id of the newest command not applied yet; 0: none waits */
     struct progress *progress; /* one a topic, in the order of the configuration: from == next ==
                                        next_offset, counts 0; next is -1 where nothing was ever

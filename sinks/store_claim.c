@@ -58,7 +58,8 @@ read_progress(struct store *store, struct claim *claim, struct arena *arena, str
         "SELECT p.next_offset, p.record_time, p.last_offset, p.last_fingerprint,"
         " (s.attempting->>u.topic)::bigint,"
         " (SELECT coalesce(max(c.id), 0) FROM tripmeter.command c"
-        "  WHERE c.shard = s.shard AND c.applied_at IS NULL)"
+        "  WHERE c.shard = s.shard AND c.applied_at IS NULL),"
+        " tripmeter.is_halted(u.topic, s.shard)"
         " FROM tripmeter.shard s CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS u(topic, ord)"
         " LEFT JOIN tripmeter.progress p ON p.topic = u.topic AND p.partition = s.shard"
         " WHERE s.shard = $1 ORDER BY u.ord",
@@ -71,8 +72,10 @@ read_progress(struct store *store, struct claim *claim, struct arena *arena, str
     const bool room = claim->progress != NULL && claim->attempting != NULL;
 
     claim->command_waiting = PQntuples(rows) > 0 ? pg_read_int(rows, 0, 5) : 0;
-    for (int row = 0; room && row < PQntuples(rows); row++)
+    for (int row = 0; room && row < PQntuples(rows); row++) {
         read_topic(rows, row, &claim->progress[row], &claim->attempting[row]);
+        claim->halted[row] = pg_read_bool(rows, row, 6);
+    }
     PQclear(rows);
     return room || err_set(why, ERR_RETRY, "no memory to claim shard %d", (int)claim->shard);
 }

@@ -53,6 +53,7 @@ kind_of(struct text name)
     static const char *const names[COMMAND_KIND_COUNT] = {
         [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",   [COMMAND_POLICY] = "policy",
         [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry", [COMMAND_BREAKER] = "breaker",
+        [COMMAND_RESUME] = "resume",
     };
     enum command_kind kind = COMMAND_TENANT;
 
@@ -107,6 +108,8 @@ read_command(const PGresult *rows, int row)
         .reason = pg_read_text(rows, row, COLUMN_REASON),
     };
 
+    if (kind == COMMAND_RESUME)
+        command.topic = pg_read_text(rows, row, COLUMN_TOPIC);
     if (kind == COMMAND_RETRY) {
         command.retry.topic = pg_read_text(rows, row, COLUMN_TOPIC);
         command.retry.partition = (int32_t)pg_read_int(rows, row, COLUMN_SHARD);

@@ -545,6 +545,7 @@ world_command(struct world *world, size_t index)
         break;
     case COMMAND_BREAKER:
     case COMMAND_RETRY:
+    case COMMAND_RESUME:
     case COMMAND_KIND_COUNT:
         break;
     }

@@ -127,7 +127,7 @@ COMMENT ON COLUMN tripmeter.tenant_version.projects IS 'Declared projects: {"web
 CREATE TABLE tripmeter.command (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     shard integer,
-    kind text NOT NULL CHECK (kind IN ('tenant', 'word', 'policy', 'enforce', 'retry', 'breaker')),
+    kind text NOT NULL CHECK (kind IN ('tenant', 'word', 'policy', 'enforce', 'retry', 'breaker', 'resume')),
     tenant text COLLATE "C",
     body jsonb NOT NULL DEFAULT '{}',
     payload bytea,
@@ -146,9 +146,9 @@ CREATE INDEX command_waiting ON tripmeter.command (shard, id) WHERE applied_at I
 COMMENT ON TABLE tripmeter.command IS 'What operators and programs changed, in the order of id; the owner of the shard applies it at a record boundary and marks it in that settlement';
 COMMENT ON COLUMN tripmeter.command.id IS 'Order of application within a shard';
 COMMENT ON COLUMN tripmeter.command.shard IS 'Whose owner applies it; NULL until the layout is known';
-COMMENT ON COLUMN tripmeter.command.kind IS 'tenant: a new version; word: allow or block of a scope; policy; enforce; retry: a dead letter read again; breaker: an operator''s word for the breaker of a feature';
+COMMENT ON COLUMN tripmeter.command.kind IS 'tenant: a new version; word: allow or block of a scope; policy; enforce; retry: a dead letter read again; breaker: an operator''s word for the breaker of a feature; resume: a halted partition is read on';
 COMMENT ON COLUMN tripmeter.command.tenant IS 'Tenant it concerns; NULL: all of the shard';
-COMMENT ON COLUMN tripmeter.command.body IS 'tenant: version; word: id of operator_word; policy: serial; enforce: on; breaker: feature, word, until; retry: the record''s position, time and key';
+COMMENT ON COLUMN tripmeter.command.body IS 'tenant: version; word: id of operator_word; policy: serial; enforce: on; breaker: feature, word, until; retry: the record''s position, time and key; resume: topic';
 COMMENT ON COLUMN tripmeter.command.payload IS 'retry: the record''s value';
 COMMENT ON COLUMN tripmeter.command.actor IS 'Who said so';
 COMMENT ON COLUMN tripmeter.command.reason IS 'Why';

@@ -163,6 +163,15 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.settle_transitions IS 'Alert transitions in their order; see settle_transition. Returns how many were written';
 
+-- The open alert is the state: it was written with the settlement of the event that was too much.
+CREATE FUNCTION tripmeter.is_halted(topic_ text, partition_ integer) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM tripmeter.episode e
+                   WHERE e.resolved_at IS NULL AND e.rule = 'ingest/partition_halted'
+                     AND e.labels->>'topic' = topic_ AND e.labels->>'partition' = partition_::text)
+$$;
+COMMENT ON FUNCTION tripmeter.is_halted IS 'More than half of the events of this partition could not be read, and no operator has had it read on since';
+
 CREATE FUNCTION tripmeter.settle_commands(
     shard_ integer, ids bigint[], times timestamptz[], errors text[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$

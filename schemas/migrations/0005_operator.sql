@@ -282,3 +282,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION tripmeter.dead_retry IS 'Has a dead letter''s record, as read again by position, applied once more; refuses what is resolved or under way';
+
+CREATE FUNCTION tripmeter.dead_resume(
+    topic_ text, partition_ integer, actor_ text, reason_ text
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    command_ bigint;
+BEGIN
+    IF NOT tripmeter.is_halted(topic_, partition_) THEN
+        RAISE EXCEPTION '%/% is not halted for events that cannot be read', topic_, partition_
+            USING ERRCODE = '02000';
+    END IF;
+    INSERT INTO tripmeter.command (shard, kind, body, actor, reason)
+    VALUES (partition_, 'resume', jsonb_build_object('topic', topic_), actor_, reason_)
+    RETURNING id INTO command_;
+    RETURN command_;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.dead_resume IS 'Has a partition read on that halted because more than half of its events could not be read';

@@ -280,6 +280,31 @@ class DeadTest(IngestStory):
         rules = lambda: {one["labels"]["rule"] for one in self.webhooks("engineering")}
         wait_until(lambda: "ingest/partition_halted" in rules(), 20, "engineering is told")
         self.assertIn("cannot be read", self.job.say("status"))
+        self.check_resume(partition)
+
+    def check_resume(self, partition):
+        """It stays halted over a restart, until an operator has it read on, from where it stopped."""
+        self.restart()
+        self.engine.await_log("event=claimed")
+        self.await_page("/readyz", 503, partition, "tripmeter dead resume")
+        self.calls("acme", 5)
+        wait_until(lambda: self.job.one("SELECT sum(counted)::int FROM tripmeter.progress") == 11, 20,
+                   "the other partition goes on")
+        self.assertEqual(200, self.job.one("SELECT sum(dead)::int FROM tripmeter.progress"))
+        self.assertIn("is not halted", self.job.say(
+            "dead", "resume", f"{self.job.topics[0]}/7", "--reason", "x", status=1))
+        # 100 are left, too few to halt it again.
+        self.assertIn("is read on", self.job.say("dead", "resume", partition, "--reason", "repaired"))
+        self.job.await_settled()
+        self.assertEqual([(311, 300, 11)], self.job.rows(
+            "SELECT sum(processed)::int, sum(dead)::int, sum(counted)::int FROM tripmeter.progress"))
+        self.await_page("/readyz", 200)
+        self.assertEqual([("operator",)], self.job.rows(
+            "SELECT reason FROM tripmeter.episode WHERE rule = 'ingest/partition_halted'"))
+        self.assertIn("is not halted", self.job.say("dead", "resume", partition, "--reason", "x",
+                                                    status=1))
+        self.restart()
+        self.await_page("/readyz", 200)
 
 
 class SplitTest(IngestStory):
