@@ -6,12 +6,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const struct option_row options[] = {
-    OPTION_CONFIG,
-    {"reason", "TEXT", "why; kept with the command", false},
-    OPTION_ACTOR,
-    OPTION_NO_WAIT,
-    {NULL, NULL, NULL, false}};
+static const struct option_row options[] = {OPTION_CONFIG,
+                                            {"reason", "TEXT", "why; kept with the command", false},
+                                            OPTION_ACTOR,
+                                            OPTION_NO_WAIT,
+                                            {NULL, NULL, NULL, false}};
 
 static bool
 resume(struct session *session, const struct position *at, const struct arguments *arguments,
@@ -61,8 +60,9 @@ const struct command_row command_dead_resume = {
     .least = 1,
     .most = 1,
     .what = "Read a partition on that was halted for what cannot be read",
-    .more = "When more than half of at least 200 events of 5 minutes cannot be read, the partition\n"
-            "is halted, also over restarts, so that nothing drains away into the dead letters. It\n"
-            "goes on where it stopped; if it is still no better, it halts again.\n",
+    .more =
+        "When more than half of at least 200 events of 5 minutes cannot be read, the partition\n"
+        "is halted, also over restarts, so that nothing drains away into the dead letters. It\n"
+        "goes on where it stopped; if it is still no better, it halts again.\n",
     .options = options,
     .run = run};

@@ -526,19 +526,37 @@ consumer_up(const struct consumer *consumer)
 
 /* ---- what the broker says of the partitions ---------------------------------------------------------- */
 
+/* First offset at or after a time, or where the partition begins or ends.  rd_kafka_offsets_for_times
+ * keeps its time-out; rd_kafka_query_watermark_offsets waits for the broker however long that is
+ * silent (2.0.2). */
+static bool
+list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
+            int64_t *offset, int timeout_ms, struct err *why)
+{
+    const char *name = consumer->config->kafka.topics[topic];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, name, shard);
+    rd_kafka_resp_err_t code;
+
+    one->offset = time_ms;
+    code = rd_kafka_offsets_for_times(consumer->client, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = one->err;
+    *offset = code == RD_KAFKA_RESP_ERR_NO_ERROR ? one->offset : -1;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(why, ERR_RETRY, "%s/%d: the broker does not tell its offsets: %s", name, shard,
+                   rd_kafka_err2str(code));
+}
+
 static bool
 query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
       int timeout_ms, struct err *why)
 {
-    const char *name = consumer->config->kafka.topics[topic];
-    const int64_t asked_ms = wall_ms();
-    const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        consumer->client, name, shard, &out->low, &out->high, timeout_ms);
-
-    out->asked_ms = asked_ms;
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set(why, ERR_RETRY, "%s/%d: the broker does not tell its offsets: %s", name, shard,
-                   rd_kafka_err2str(code));
+    out->asked_ms = wall_ms();
+    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, timeout_ms,
+                       why) &&
+           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, timeout_ms, why);
 }
 
 bool
@@ -576,22 +594,7 @@ bool
 consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
                          int64_t *offset, struct err *why)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one =
-        rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard);
-
-    one->offset = time_ms;
-    const rd_kafka_resp_err_t code =
-        rd_kafka_offsets_for_times(consumer->client, list, QUERY_TIMEOUT_MS);
-    const bool good = code == RD_KAFKA_RESP_ERR_NO_ERROR && one->err == RD_KAFKA_RESP_ERR_NO_ERROR;
-
-    *offset = good ? one->offset : -1;
-    if (!good)
-        (void)err_set(why, ERR_RETRY, "%s/%d: offset for a time: %s",
-                      consumer->config->kafka.topics[topic], shard,
-                      rd_kafka_err2str(code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : one->err));
-    rd_kafka_topic_partition_list_destroy(list);
-    return good;
+    return list_offset(consumer, topic, shard, time_ms, offset, QUERY_TIMEOUT_MS, why);
 }
 
 /* Asks about one partition after the other: that is the lag monitor, what lets the wall clock move

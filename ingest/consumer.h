@@ -97,7 +97,7 @@ int64_t consumer_end(const struct consumer *consumer, int32_t topic, int32_t sha
  * (the mock cluster never can). Waits like consumer_query. */
 bool consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard,
                               int64_t time_ms, int64_t *offset, struct err *why);
-/* Low and high now; waits up to a second, and not at all while no broker answers anybody. */
+/* Low and high now; waits at most two seconds, and not at all while no broker answers anybody. */
 bool consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
                     struct err *why);
 /* Records dropped because they had been delivered before. */
