@@ -412,10 +412,10 @@ on_command(void *opaque, int32_t shard, const struct command *command)
     if (order == NULL || place == NULL)
         abort();
     *order = (struct order){.memory = memory, .shard = shard, .command = *command};
-    struct text *const texts[] = {&order->command.tenant, &order->command.topic,        &order->command.retry.topic,
-                                  &order->command.retry.key,      &order->command.retry.value,
-                                  &order->command.actor,          &order->command.reason,
-                                  &order->command.breaker.feature};
+    struct text *const texts[] = {&order->command.tenant,      &order->command.topic,
+                                  &order->command.retry.topic, &order->command.retry.key,
+                                  &order->command.retry.value, &order->command.actor,
+                                  &order->command.reason,      &order->command.breaker.feature};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const bool present = texts[i]->at != NULL;
