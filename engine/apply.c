@@ -248,13 +248,14 @@ read_ahead(struct worker *worker, const struct arrival *arrival, struct reading 
         arrival->taken == TAKEN_RECORD ? worker_held(worker, record->partition) : NULL;
 
     reading->record = NULL;
+    reading->unknown = false;
     if (held == NULL || held->state != HELD_RUNNING || held->topics[record->topic].halted ||
         record->offset <= held->topics[record->topic].step_until ||
         record->offset < shard_next_offset(held->shard, record->topic))
         return;
     read_record(reading, record);
     if (reading->found == DECODED_EVENT)
-        shard_foresee(held->shard, record->topic, &reading->lookup);
+        reading->unknown = !shard_foresee(held->shard, record->topic, &reading->lookup);
 }
 
 static void
@@ -264,19 +265,43 @@ foresee_rows(struct worker *worker, const struct arrival *arrival, const struct 
         shard_foresee_rows(worker_held(worker, arrival->record.partition)->shard, &reading->lookup);
 }
 
-void
-apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_t count)
+/* At most READ_AHEAD of them. True: a tenant is unknown. */
+static bool
+read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
     enum { LATER = 2 }; /* by then what was asked for first has come */
+    bool unknown = false;
 
     for (size_t i = 0; i < count + LATER; i++) {
-        if (i < count)
+        if (i < count) {
             read_ahead(worker, &arrivals[i], &worker->readings[i]);
+            unknown |= worker->readings[i].unknown;
+        }
         if (i >= LATER)
             foresee_rows(worker, &arrivals[i - LATER], &worker->readings[i - LATER]);
     }
-    for (size_t i = 0; i < count; i++)
-        apply_arrival(worker, &arrivals[i], &worker->readings[i]);
+    return unknown;
+}
+
+void
+apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool full)
+{
+    bool asked = false;
+
+    for (size_t from = 0; from < count; from += READ_AHEAD) {
+        const size_t some = count - from < READ_AHEAD ? count - from : READ_AHEAD;
+
+        /* Nobody's decision waits for the load of another tenant: the events of those that come are
+         * parked for a moment. But who is behind would park too much, and where events are parked
+         * again and again nothing would be settled: then the batch waits. */
+        if (read_some(worker, arrivals + from, some) && !asked) {
+            asked = true;
+            loading_ahead(worker, arrivals + from, count - from,
+                          full || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
+        }
+        for (size_t i = 0; i < some; i++)
+            apply_arrival(worker, &arrivals[from + i], &worker->readings[i]);
+    }
 }
 
 void

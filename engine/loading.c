@@ -248,20 +248,30 @@ forget_ahead(struct worker *worker, const struct held *held)
     worker->ahead.count = kept;
 }
 
-void
-loading_ahead(struct worker *worker, const struct held *held, struct text tenant)
+static void
+note_ahead(struct worker *worker, const struct arrival *arrival)
 {
+    const struct record *record = &arrival->record;
+    const struct held *held =
+        arrival->taken != TAKEN_RECORD ? NULL : worker_held(worker, record->partition);
+
+    if (held == NULL || held->state != HELD_RUNNING || record->key.size == 0 ||
+        record->key.size > EVENT_ID_LIMIT || shard_knows(held->shard, record->key) ||
+        record->offset < shard_next_offset(held->shard, record->topic))
+        return;
     struct ahead *ahead = list_add(&worker->ahead);
 
     if (ahead != NULL)
-        *ahead = (struct ahead){.shard = held->number, .tenant = tenant};
+        *ahead = (struct ahead){.shard = held->number, .tenant = record->key};
 }
 
 void
-loading_ahead_wait(struct worker *worker, int timeout_ms)
+loading_ahead(struct worker *worker, const struct arrival *arrivals, size_t count, int timeout_ms)
 {
     const int64_t until_ms = worker_mono_ms() + timeout_ms;
 
+    for (size_t i = 0; i < count; i++)
+        note_ahead(worker, &arrivals[i]);
     while (worker->ahead.count > 0) {
         const int64_t left_ms = until_ms - worker_mono_ms();
 

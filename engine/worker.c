@@ -12,7 +12,6 @@
 #define TAKE_AT_MOST   1000
 #define IDLE_WAIT_MS   10
 #define PARK_WAIT_MS   1
-#define LOAD_WAIT_MS   200 /* a healthy database answers within this: no event is parked for long */
 #define TICK_MS        100
 #define VIEW_MS        500
 #define REVOKE_WAIT_MS 3000
@@ -370,28 +369,6 @@ worker_ready(struct worker *worker, struct err *why)
 
 /* ---- the loop ------------------------------------------------------------------------------------------------ */
 
-/* Unknown tenants of a batch are loaded with one query before it is applied. */
-static void
-load_ahead(struct worker *worker, const struct arrival *arrivals, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct record *record = &arrivals[i].record;
-        struct held *held =
-            arrivals[i].taken != TAKEN_RECORD ? NULL : worker_held(worker, record->partition);
-
-        if (held == NULL || held->state != HELD_RUNNING || record->key.size == 0 ||
-            record->key.size > EVENT_ID_LIMIT || shard_knows(held->shard, record->key) ||
-            record->offset < shard_next_offset(held->shard, record->topic))
-            continue;
-        loading_ahead(worker, held, record->key);
-    }
-    /* Nobody's decision waits for the load of another tenant: the events of those that come are
-     * parked for a moment. But who is behind would park too much, and where events are parked again
-     * and again nothing would be settled: then the batch waits. */
-    loading_ahead_wait(worker,
-                       count == TAKE_AT_MOST || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
-}
-
 static void
 take_batch(struct worker *worker, int timeout_ms)
 {
@@ -400,10 +377,7 @@ take_batch(struct worker *worker, int timeout_ms)
 
     worker->dropped = false;
     worker->batch = arrivals;
-    if (count > 0)
-        load_ahead(worker, arrivals, count);
-    for (size_t i = 0; i < count; i += READ_AHEAD)
-        apply_arrivals(worker, &arrivals[i], count - i < READ_AHEAD ? count - i : READ_AHEAD);
+    apply_batch(worker, arrivals, count, count == TAKE_AT_MOST);
     for (size_t i = 0; i < worker->held_count; i++)
         if (worker->held[i].state == HELD_RUNNING)
             apply_fingerprints(worker, &worker->held[i]);

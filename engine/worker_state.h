@@ -71,6 +71,8 @@ struct ghost {
     struct arena *memory;
 };
 
+#define LOAD_WAIT_MS 200 /* a healthy database answers within this: no event is parked for long */
+
 /* How many records are read ahead of their turn, so that the memory they need is on its way. */
 #define READ_AHEAD 8
 
@@ -82,6 +84,7 @@ struct reading {
     struct event event;
     struct dead dead;
     struct lookup lookup;
+    bool unknown; /* its tenant */
 };
 
 /* An event whose tenant is being loaded. */
@@ -181,17 +184,17 @@ bool loading_turn(struct worker *worker, int timeout_ms);
 /* The tenant of this event must be loaded; false when there is no room to park it. */
 bool loading_park(struct worker *worker, struct held *held, const struct record *record,
                   int32_t index, struct text tenant);
-/* Tenants of the batch in hand, before it is applied; loading_ahead_wait
- * asks for them and waits at most so long. */
-void loading_ahead(struct worker *worker, const struct held *held, struct text tenant);
-void loading_ahead_wait(struct worker *worker, int timeout_ms);
+/* The unknown tenants among what is next in the batch, loaded with one query; waits at most so
+ * long. */
+void loading_ahead(struct worker *worker, const struct arrival *arrivals, size_t count,
+                   int timeout_ms);
 bool loading_errand(struct worker *worker, const struct errand *errand);
 /* Nothing of this shard waits any more. */
 void loading_forget(struct worker *worker, int32_t shard);
 
 /* ---- engine/apply.c --------------------------------------------------------------------------------- */
-/* At most READ_AHEAD arrivals, in order. */
-void apply_arrivals(struct worker *worker, const struct arrival *arrivals, size_t count);
+/* A batch, in order; `full`: there is probably more behind it. */
+void apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool full);
 /* One event of a record that was parked. */
 void apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
 void apply_order(struct worker *worker, struct order *order);

@@ -307,7 +307,7 @@ tenant_at(const struct shard *shard, const struct lookup *lookup)
     return place == TABLE_NONE ? NULL : shard->tenants[place];
 }
 
-void
+bool
 shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup)
 {
     const struct tenant *tenant = tenant_at(shard, lookup);
@@ -316,6 +316,7 @@ shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *loo
         seen_foresee(shard->topics[topic].seen, lookup->identity);
     if (tenant != NULL)
         book_foresee(shard->open, tenant, lookup);
+    return tenant != NULL;
 }
 
 void

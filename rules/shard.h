@@ -73,8 +73,9 @@ enum applied {
 void shard_record(struct shard *shard, const struct record *record);
 enum applied shard_event(struct shard *shard, const struct record *record, int32_t index,
                          const struct event *event, const struct lookup *lookup);
-/* Asks for the memory that an event of this topic will need, some events ahead of its turn. */
-void shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup);
+/* Asks for the memory that an event of this topic will need, some events ahead of its turn. False:
+ * its tenant is not held. */
+bool shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup);
 /* The same, a step nearer to its turn. */
 void shard_foresee_rows(const struct shard *shard, const struct lookup *lookup);
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,

@@ -752,10 +752,8 @@ test_limit_of_nothing(void)
                                    .step_count = 1,
                                    .on_exceed = ON_EXCEED_ALERT};
     static const struct plan plan = {.quotas = &watched, .quota_count = 1};
-    static const struct policy watching = {.serial = 2,
-                                           .fallback_plan = &plan,
-                                           .zone = TEXT_ROW("UTC"),
-                                           .currency = TEXT_ROW("USD")};
+    static const struct policy watching = {
+        .serial = 2, .fallback_plan = &plan, .zone = TEXT_ROW("UTC"), .currency = TEXT_ROW("USD")};
 
     open_world(&watching);
     world_policy(&world, &policy);

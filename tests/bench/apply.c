@@ -80,7 +80,7 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
             if (decoder_next(running->decoder[i], &event[i], &dead) != DECODED_EVENT)
                 die("an event cannot be read");
             lookup_of(&lookup[i], &event[i]);
-            shard_foresee(shard, records[i].topic, &lookup[i]);
+            (void)shard_foresee(shard, records[i].topic, &lookup[i]);
         }
         if (i >= LATER)
             shard_foresee_rows(shard, &lookup[i - LATER]);
