@@ -448,8 +448,13 @@ compare_total(const struct comparison *comparison)
                     statement_text(statement, "project"),
                     at == NULL ? stage_time(comparison->player->stage) : at->number);
 
+    struct amounts adjusted = {.cost = 0};
+
     if (total == NULL)
         total = &nothing;
+    stage_adjustments(comparison->player->stage, total, &adjusted);
+    check_amount(comparison, "adjusted", adjusted.cost, true);
+    check_yes(comparison, "final", stage_is_final(comparison->player->stage, total));
     check_amount(comparison, "cost", total->delta.cost, true);
     check_amount(comparison, "charge", total->delta.charge, true);
     check_amount(comparison, "refunded", total->delta.refunded, true);

@@ -98,9 +98,11 @@ static const struct field_row breaker_fields[] = {
     {"would_block", VALUE_AMOUNT, NULL},
     {NULL, VALUE_TEXT, NULL}};
 static const struct field_row total_fields[] = {
-    {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},     {"starts", VALUE_TIME, NULL},
-    {"ends", VALUE_TIME, NULL},       {"cost", VALUE_AMOUNT, NULL}, {"charge", VALUE_AMOUNT, NULL},
-    {"refunded", VALUE_AMOUNT, NULL},
+    {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},
+    {"starts", VALUE_TIME, NULL},     {"ends", VALUE_TIME, NULL},
+    {"cost", VALUE_AMOUNT, NULL},     {"charge", VALUE_AMOUNT, NULL},
+    {"refunded", VALUE_AMOUNT, NULL}, {"adjusted", VALUE_AMOUNT, NULL},
+    {"final", VALUE_YES, NULL},
 #define COUNT(name, what) {#name, VALUE_COUNT, NULL},
 #include "core/meter.def"
 #undef COUNT

@@ -50,6 +50,7 @@ begin(struct stage *stage)
     shard_begin(stage->shard, &(struct shard_start){.epoch = ++stage->db.epoch,
                                                     .seq = stage->db.seq,
                                                     .time_ms = stage->db.time_ms,
+                                                    .closed_ms = stage->db.closed_ms,
                                                     .progress = &stage->db.progress,
                                                     .policy = stage->db.policy,
                                                     .enforcing = stage->db.enforcing});
@@ -301,6 +302,7 @@ stage_advance(struct stage *stage, int64_t now_ms)
 {
     while (!shard_advance(stage->shard, now_ms))
         make_room(stage);
+    shard_read_to(stage->shard, now_ms);
 }
 
 static struct record

@@ -79,5 +79,10 @@ struct tenant *stage_tenant(struct stage *stage, struct text name);
  * nothing was booked there. */
 const struct period_total *stage_total(const struct stage *stage, struct text tenant,
                                        struct text project, int64_t at_ms);
+/* Adds what was booked in that total's period for usage of final ones. */
+void stage_adjustments(const struct stage *stage, const struct period_total *total,
+                       struct amounts *sum);
+/* Nothing will be booked in its period any more. */
+bool stage_is_final(const struct stage *stage, const struct period_total *total);
 
 #endif

@@ -41,12 +41,14 @@ struct settled {
     int64_t epoch;
     int64_t seq;
     int64_t time_ms;
+    int64_t closed_ms;
     bool enforcing;
     const struct policy *policy;
     struct progress progress;
-    struct list totals;   /* struct period_total, in order of period */
-    struct list facts;    /* struct period_total: what the facts of a period sum to */
-    struct list quotas;   /* struct quota_memory */
+    struct list totals;      /* struct period_total, in order of period */
+    struct list facts;       /* struct period_total: what the facts of a period sum to */
+    struct list adjustments; /* struct adjustment */
+    struct list quotas;      /* struct quota_memory */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */

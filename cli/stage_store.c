@@ -7,6 +7,7 @@ settled_init(struct settled *db, const struct policy *policy)
     *db = (struct settled){.enforcing = true, .policy = policy, .progress = {.last_offset = -1}};
     list_init(&db->totals, sizeof(struct period_total), STAGE_ROW_LIMIT);
     list_init(&db->facts, sizeof(struct period_total), STAGE_ROW_LIMIT);
+    list_init(&db->adjustments, sizeof(struct adjustment), STAGE_ROW_LIMIT);
     list_init(&db->quotas, sizeof(struct quota_memory), STAGE_ROW_LIMIT);
     list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
@@ -21,6 +22,7 @@ settled_free(struct settled *db)
         json_decref((*(struct tenant_row **)list_at(&db->tenants, i))->contract);
     list_free(&db->totals);
     list_free(&db->facts);
+    list_free(&db->adjustments);
     list_free(&db->quotas);
     list_free(&db->pasts);
     list_free(&db->slots);
@@ -161,6 +163,30 @@ write_total(struct stage *stage, const struct period_total *delta)
 }
 
 static void
+write_adjustment(struct stage *stage, const struct adjustment *delta)
+{
+    struct list *rows = &stage->db.adjustments;
+    struct adjustment *row = NULL;
+
+    for (size_t i = 0; i < rows->count && row == NULL; i++) {
+        struct adjustment *one = list_at(rows, i);
+
+        if (one->period_ms == delta->period_ms &&
+            one->service.start_ms == delta->service.start_ms &&
+            text_eq(one->tenant, delta->tenant) && text_eq(one->project, delta->project))
+            row = one;
+    }
+    if (row == NULL) {
+        row = stage_must(list_add(rows));
+        *row = *delta;
+        row->tenant = stage_keep(stage, delta->tenant);
+        row->project = stage_keep(stage, delta->project);
+    } else if (!amounts_add(&row->delta, &delta->delta)) {
+        stage_set_fault(stage, "a settled adjustment left its range");
+    }
+}
+
+static void
 write_facts(struct stage *stage, const struct settlement *settlement)
 {
     for (size_t i = 0; i < settlement->facts.count; i++) {
@@ -173,12 +199,31 @@ write_facts(struct stage *stage, const struct settlement *settlement)
     }
 }
 
+void
+stage_adjustments(const struct stage *stage, const struct period_total *total, struct amounts *sum)
+{
+    for (size_t i = 0; i < stage->db.adjustments.count; i++) {
+        const struct adjustment *row = list_at(&stage->db.adjustments, i);
+
+        if (row->period_ms == total->start_ms && text_eq(row->tenant, total->tenant) &&
+            text_eq(row->project, total->project))
+            (void)amounts_add(sum, &row->delta);
+    }
+}
+
+bool
+stage_is_final(const struct stage *stage, const struct period_total *total)
+{
+    return total->end_ms <= stage->db.closed_ms;
+}
+
 /* Facts and totals are written by different hands of the engine. */
 static void
 check_facts(struct stage *stage)
 {
     const struct settled *db = &stage->db;
     size_t own = 0;
+    struct amounts all;
 
     for (size_t i = 0; i < db->totals.count; i++) {
         const struct period_total *total = list_at(&db->totals, i);
@@ -186,7 +231,9 @@ check_facts(struct stage *stage)
         if (total->project.size > 0)
             continue;
         own++;
-        if (!amounts_equal(&total_row(stage, &stage->db.facts, total)->delta, &total->delta))
+        all = total->delta;
+        stage_adjustments(stage, total, &all);
+        if (!amounts_equal(&total_row(stage, &stage->db.facts, total)->delta, &all))
             stage_set_fault(stage, "the facts of a period do not sum to its total");
     }
     if (own != db->facts.count)
@@ -225,6 +272,7 @@ write_progress(struct stage *stage, const struct settlement *settlement)
         stage_set_fault(stage, "a settlement does not go on where the last one ended");
     stage->db.seq++;
     stage->db.time_ms = settlement->time_ms;
+    stage->db.closed_ms = settlement->closed_ms;
     *progress = *moved;
     for (size_t i = 0; i < settlement->dead.count; i++) {
         const struct dead_letter *letter = list_at(&settlement->dead, i);
@@ -252,6 +300,8 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
     write_facts(stage, settlement);
     for (size_t i = 0; i < settlement->periods.count; i++)
         write_total(stage, list_at(&settlement->periods, i));
+    for (size_t i = 0; i < settlement->adjustments.count; i++)
+        write_adjustment(stage, list_at(&settlement->adjustments, i));
     for (size_t i = 0; i < settlement->quotas.count; i++)
         write_quota(stage, list_at(&settlement->quotas, i));
     stage_write_features(stage, settlement);

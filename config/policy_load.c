@@ -50,6 +50,25 @@ read_cycle(struct reader *reader, const struct yaml *node)
         (void)finding_error(reader->findings, node->at, "defaults.cycle: %s", why.text);
 }
 
+/* At least two hours: the database asks of no younger row whether its period is final. */
+static void
+read_grace(struct reader *reader)
+{
+    const struct yaml *node = yaml_member(reader->root, TEXT("grace"));
+    struct text text;
+    int64_t grace_ms = 0;
+
+    reader->policy->grace_ms = 72 * CLOCK_HOUR_MS;
+    if (node == NULL || !node_text(reader->findings, node, "grace", &text))
+        return;
+    if (!value_duration(text, &grace_ms) || grace_ms < 2 * CLOCK_HOUR_MS ||
+        grace_ms > 400 * CLOCK_DAY_MS)
+        (void)finding_error(reader->findings, node->at,
+                            "grace: %s is no duration of 2h to 9600h, like 72h", text.at);
+    else
+        reader->policy->grace_ms = grace_ms;
+}
+
 static void
 read_currency(struct reader *reader, const struct yaml *node)
 {
@@ -316,14 +335,15 @@ read_fallback(struct reader *reader)
 static void
 read_all(struct reader *reader)
 {
-    static const char *const names[] = {
-        "plans", "fallback_plan", "defaults", "count_failed", "unknown_project", "breakers", NULL};
+    static const char *const names[] = {"plans",        "fallback_plan",   "defaults", "grace",
+                                        "count_failed", "unknown_project", "breakers", NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
         return;
     (void)node_members(reader->findings, reader->root, "policy", names);
     read_defaults(reader);
+    read_grace(reader);
     read_flag(reader, "count_failed", "false|true", &reader->policy->count_failed);
     read_flag(reader, "unknown_project", "unassigned|block",
               &reader->policy->block_unknown_project);

@@ -15,6 +15,7 @@ static const struct {
     {offsetof(struct settlement, facts), sizeof(struct fact)},
     {offsetof(struct settlement, key_facts), sizeof(struct key_fact)},
     {offsetof(struct settlement, periods), sizeof(struct period_total)},
+    {offsetof(struct settlement, adjustments), sizeof(struct adjustment)},
     {offsetof(struct settlement, quotas), sizeof(struct quota_memory)},
     {offsetof(struct settlement, slots), sizeof(struct feature_slot)},
     {offsetof(struct settlement, hours), sizeof(struct feature_hour)},

@@ -67,6 +67,19 @@ struct period_total {
     struct amounts expected;
 };
 
+/* Usage of a period that may not change any more, booked in a later one as money: it touches none
+ * of that one's limits.  (tenant, project, period, service) */
+struct adjustment {
+    struct text tenant;
+    struct text project; /* absent is stored as '' */
+    int64_t period_ms;   /* start of the period it is booked in */
+    struct {             /* the period it belongs to */
+        int64_t start_ms;
+        int64_t end_ms;
+    } service;
+    struct amounts delta;
+};
+
 /* What a quota remembers in a period: written whole whenever it changes. */
 struct quota_memory {
     struct text tenant;
@@ -198,15 +211,17 @@ struct command_done {
 struct settlement {
     int32_t shard;
     int64_t epoch;
-    int64_t seq;     /* settle_seq it moves from, to seq + 1 */
-    int64_t time_ms; /* shard.time afterwards */
-    int64_t policy;  /* serial in force at the end */
+    int64_t seq;       /* settle_seq it moves from, to seq + 1 */
+    int64_t time_ms;   /* shard.time afterwards */
+    int64_t policy;    /* serial in force at the end */
+    int64_t closed_ms; /* periods that ended at or before this are not booked in any more */
     size_t topic_count;
     struct progress *progress; /* one a topic */
     struct arena *arena;
     struct list facts;       /* struct fact */
     struct list key_facts;   /* struct key_fact */
     struct list periods;     /* struct period_total */
+    struct list adjustments; /* struct adjustment */
     struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
     struct list slots;       /* struct feature_slot; likewise */
     struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */

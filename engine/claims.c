@@ -374,6 +374,7 @@ begin(struct worker *worker, struct held *held)
     shard_begin(held->shard, &(struct shard_start){.epoch = held->claim.epoch,
                                                    .seq = held->claim.seq,
                                                    .time_ms = held->claim.time_ms,
+                                                   .closed_ms = held->claim.closed_ms,
                                                    .progress = held->claim.progress,
                                                    .policy = held->policy,
                                                    .enforcing = held->claim.enforcing,

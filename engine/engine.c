@@ -22,10 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKER_LIMIT 64
-#define RETRY_MS     1000
-#define TURN_MS      200
-#define DRAIN_MS     9500 /* of the 10 s a stop may take */
+#define WORKER_LIMIT   64
+#define RETRY_MS       1000
+#define TURN_MS        200
+#define CLOSE_EVERY_MS (10 * CLOCK_MINUTE_MS) /* periods become final days after their end */
+#define DRAIN_MS       9500                   /* of the 10 s a stop may take */
 
 struct engine {
     const struct config *config;
@@ -151,6 +152,21 @@ maintain(const struct config *config)
     if (store == NULL || !store_maintain(store, now_ms, 0, &why) ||
         !store_maintain_record(store, config, now_ms, &why))
         log_warning("maintenance", "text=\"%s\"", why.text);
+    store_close(store);
+}
+
+/* Whichever engine comes first does it for all of them. */
+static void
+close_periods(const struct config *config)
+{
+    struct err why;
+    int64_t count = 0;
+    struct store *store = store_open(config, "tripmeter/periods", &why);
+
+    if (store == NULL || !store_close_periods(store, &count, &why))
+        log_warning("periods", "text=\"%s\"", why.text);
+    else if (count > 0)
+        log_info("periods", "final=%lld", (long long)count);
     store_close(store);
 }
 
@@ -407,6 +423,7 @@ static int
 serve(struct engine *engine, const sigset_t *taken)
 {
     int64_t maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
+    int64_t close_at_ms = wall_ms() + CLOSE_EVERY_MS;
 
     for (;;) {
         struct err why;
@@ -427,6 +444,10 @@ serve(struct engine *engine, const sigset_t *taken)
         if (wall_ms() >= maintain_at_ms) {
             maintain(engine->config);
             maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
+        }
+        if (wall_ms() >= close_at_ms) {
+            close_periods(engine->config);
+            close_at_ms = wall_ms() + CLOSE_EVERY_MS;
         }
     }
 }

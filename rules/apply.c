@@ -254,7 +254,8 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
 
     if (shard->time_ms >= tenant->periods[0].period.end_ms)
         judge_turn(shard, tenant);
-    booking_of(&booking, event, tenant, shard->policy, unverified);
+    booking_of(&booking, event, tenant, shard->policy, unverified,
+               shard_closed(shard, record->topic));
     const enum booked booked = book_event(shard->open, tenant, event, lookup, &booking);
 
     if (booked == BOOKED_NO_MEMORY)

@@ -8,7 +8,8 @@ book_init(struct book *book, size_t topic_count, size_t memory_limit)
     *book = (struct book){.settlement = settlement_new(topic_count, memory_limit)};
     return book->settlement != NULL && table_init(&book->facts, 1024, TABLE_NONE - 1) &&
            table_init(&book->key_facts, 1024, TABLE_NONE - 1) &&
-           table_init(&book->periods, 256, TABLE_NONE - 1);
+           table_init(&book->periods, 256, TABLE_NONE - 1) &&
+           table_init(&book->adjustments, 16, TABLE_NONE - 1);
 }
 
 void
@@ -18,6 +19,7 @@ book_free(struct book *book)
     table_free(&book->facts);
     table_free(&book->key_facts);
     table_free(&book->periods);
+    table_free(&book->adjustments);
 }
 
 void
@@ -34,6 +36,7 @@ book_open(struct book *book, uint64_t number, const struct progress *from)
     table_clear(&book->facts);
     table_clear(&book->key_facts);
     table_clear(&book->periods);
+    table_clear(&book->adjustments);
     book->number = number;
 }
 
@@ -81,9 +84,24 @@ count_usage(struct booking *booking, const struct event *event, const struct pol
     booking->unpriced = booking->unpriced || (!costs && (!failed || used));
 }
 
+/* A period of the past: its own while that may change, else the present one. */
+static void
+book_late(struct booking *booking, struct tenant *tenant, int64_t at_ms, int64_t closed_ms)
+{
+    booking->period = tenant_period_of(tenant, at_ms);
+    if (booking->period.end_ms > closed_ms) {
+        tenant_remember(tenant, booking->period);
+        return;
+    }
+    booking->adjusts = true;
+    booking->service = booking->period;
+    booking->period = tenant->periods[0].period;
+    tenant->periods[0].begun = true;
+}
+
 void
 booking_of(struct booking *booking, const struct event *event, struct tenant *tenant,
-           const struct policy *policy, bool unverified)
+           const struct policy *policy, bool unverified, int64_t closed_ms)
 {
     const struct text project = event->names[NAME_PROJECT];
     const bool spends = event->kind == EVENT_RECORD || event->kind == EVENT_SETTLE;
@@ -117,10 +135,8 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
     booking->period_index = tenant_period_at(tenant, event->at_ms);
     if (booking->period_index >= 0)
         booking->period = tenant->periods[booking->period_index].period;
-    else {
-        booking->period = tenant_period_of(tenant, event->at_ms);
-        tenant_remember(tenant, booking->period);
-    }
+    else
+        book_late(booking, tenant, event->at_ms, closed_ms);
     if (event->at_ms < tenant->hour.start_ms || event->at_ms >= tenant->hour.end_ms)
         tenant->hour = cycle_hour(tenant->zone, event->at_ms);
     booking->hour_ms = tenant->hour.start_ms;
@@ -298,6 +314,46 @@ period_row(struct book *book, const struct tenant *tenant, struct totals *held,
     return &((struct period_total *)list_at(periods, found))->delta;
 }
 
+static struct amounts *
+adjustment_row(struct book *book, const struct tenant *tenant, const struct booking *booking,
+               struct text project)
+{
+    struct list *adjustments = &book->settlement->adjustments;
+    const int64_t numbers[] = {booking->period.start_ms, booking->service.start_ms};
+    const struct key128 key = identity_texts(identity_numbers(tenant->id, numbers, 2), &project, 1);
+    const uint32_t found = table_find(&book->adjustments, key);
+
+    if (found != TABLE_NONE)
+        return &((struct adjustment *)list_at(adjustments, found))->delta;
+    struct adjustment *row = list_add(adjustments);
+
+    if (row == NULL)
+        return NULL;
+    *row = (struct adjustment){.tenant = tenant->name,
+                               .project = project,
+                               .period_ms = booking->period.start_ms,
+                               .service = {booking->service.start_ms, booking->service.end_ms}};
+    struct text *const texts[] = {&row->tenant, &row->project};
+
+    if (!keep_texts(book->settlement->arena, texts, 2) ||
+        !table_put(&book->adjustments, key, (uint32_t)(adjustments->count - 1))) {
+        adjustments->count--;
+        return NULL;
+    }
+    return &row->delta;
+}
+
+/* The row that an event adds to: of its period's total, or of the adjustments, for which the
+ * period's own row need only be there. */
+static struct amounts *
+total_row(struct book *book, const struct tenant *tenant, struct totals *held,
+          const struct booking *booking, struct text project)
+{
+    struct amounts *row = period_row(book, tenant, held, booking, project);
+
+    return row == NULL || !booking->adjusts ? row : adjustment_row(book, tenant, booking, project);
+}
+
 enum { TARGETS = 6 };
 
 static void
@@ -332,14 +388,14 @@ book_event(struct book *book, struct tenant *tenant, const struct event *event,
     if (event->names[NAME_API_KEY_ID].size > 0)
         targets[count++] = key_row(book, tenant, event, identity_join(row, lookup->key), booking);
     if (project >= 0) {
-        if (period_row(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
-                       booking->project) == NULL)
+        if (total_row(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
+                      booking->project) == NULL)
             return BOOKED_NO_MEMORY;
     }
-    targets[count++] = period_row(book, tenant, held, booking, TEXT(""));
+    targets[count++] = total_row(book, tenant, held, booking, TEXT(""));
     if (project >= 0)
-        targets[count++] = period_row(book, tenant, held == NULL ? NULL : &held[project + 1],
-                                      booking, booking->project);
+        targets[count++] = total_row(book, tenant, held == NULL ? NULL : &held[project + 1],
+                                     booking, booking->project);
     for (size_t i = 0; i < count; i++)
         if (targets[i] == NULL)
             return BOOKED_NO_MEMORY;

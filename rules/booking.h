@@ -19,6 +19,7 @@ struct book {
     struct table facts;
     struct table key_facts;
     struct table periods;
+    struct table adjustments;
     size_t fact;     /* index of the fact row booked last */
     uint64_t number; /* of the settlement, from 1, never again in this shard's life */
 };
@@ -37,13 +38,16 @@ struct booking {
     bool project_unknown;  /* named, but not among the declared ones */
     int32_t period_index;  /* into the tenant's periods; -1: a past one */
     struct period period;
+    bool adjusts;          /* its own period is closed: booked in the present one as money only */
+    struct period service; /* that period */
     int64_t hour_ms;
 };
 
 /* What the event is worth to this tenant, before anything is added. `unverified`: it is too old to
- * be checked for having been counted before. */
+ * be checked for having been counted before. `closed_ms`: periods that ended at or before this are
+ * not booked in any more. */
 void booking_of(struct booking *booking, const struct event *event, struct tenant *tenant,
-                const struct policy *policy, bool unverified);
+                const struct policy *policy, bool unverified, int64_t closed_ms);
 
 enum booked { BOOKED, BOOKED_OVERFLOW, BOOKED_NO_MEMORY };
 enum booked book_event(struct book *book, struct tenant *tenant, const struct event *event,

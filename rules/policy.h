@@ -60,6 +60,7 @@ struct policy {
     struct text zone;     /* default, IANA name */
     struct cycle cycle;   /* default; zeroes are calendar months */
     struct text currency; /* default, ISO 4217 */
+    int64_t grace_ms;     /* late events change a period that ended until this much later */
     bool count_failed;    /* failed calls without cost use quota */
     bool block_unknown_project;
     bool has_breakers;

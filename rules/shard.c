@@ -110,6 +110,8 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     shard->epoch = start->epoch;
     shard->seq = start->seq;
     shard->time_ms = start->time_ms;
+    shard->read_to_ms = 0;
+    shard->closed_ms = start->closed_ms;
     /* What was alerted may have been lost with the last owner: it is alerted again. */
     table_clear(&shard->unpriced_models);
     shard->unpriced_day = shard->unknown_day = 0;
@@ -337,6 +339,26 @@ shard_advance(struct shard *shard, int64_t now_ms)
 }
 
 void
+shard_read_to(struct shard *shard, int64_t now_ms)
+{
+    if (now_ms > shard->read_to_ms)
+        shard->read_to_ms = now_ms;
+}
+
+int64_t
+shard_closed(const struct shard *shard, int32_t topic)
+{
+    int64_t time_ms = shard->open->settlement->progress[topic].time_ms;
+
+    if (shard->topics[topic].time_ms > time_ms)
+        time_ms = shard->topics[topic].time_ms;
+    if (shard->read_to_ms > time_ms)
+        time_ms = shard->read_to_ms;
+    time_ms -= shard->policy->grace_ms;
+    return time_ms > shard->closed_ms ? time_ms : shard->closed_ms;
+}
+
+void
 shard_policy(struct shard *shard, const struct policy *policy)
 {
     shard->policy = policy;
@@ -460,6 +482,21 @@ expect_totals(struct shard *shard, struct settlement *settlement)
     }
 }
 
+/* What is closed to the events of every topic. */
+static int64_t
+closed_to_all(const struct shard *shard)
+{
+    int64_t closed_ms = INT64_MAX;
+
+    for (size_t t = 0; t < shard->setup.topic_count; t++) {
+        const int64_t topic_ms = shard_closed(shard, (int32_t)t);
+
+        if (topic_ms < closed_ms)
+            closed_ms = topic_ms;
+    }
+    return closed_ms;
+}
+
 struct settlement *
 shard_freeze(struct shard *shard)
 {
@@ -472,6 +509,7 @@ shard_freeze(struct shard *shard)
     settlement->seq = shard->seq++;
     settlement->time_ms = shard->time_ms;
     settlement->policy = shard->policy->serial;
+    settlement->closed_ms = shard->closed_ms = closed_to_all(shard);
     expect_totals(shard, settlement);
     shard->time_moved = false;
     shard->frozen = shard->open;

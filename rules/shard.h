@@ -46,6 +46,7 @@ struct shard_start {
     int64_t epoch;
     int64_t seq; /* settle_seq of the first settlement */
     int64_t time_ms;
+    int64_t closed_ms;               /* as the last settlement had it */
     const struct progress *progress; /* one a topic */
     const struct policy *policy;
     bool enforcing;
@@ -104,6 +105,9 @@ int64_t shard_next_offset(const struct shard *shard, int32_t topic);
 /* Everything due until now happens; shard.time becomes now if that is later. False: the settlement
  * is full before all is done; settle and call again. */
 bool shard_advance(struct shard *shard, int64_t now_ms);
+/* Every partition was read to its end at that moment: nothing earlier will come, and periods whose
+ * grace is over may be closed. */
+void shard_read_to(struct shard *shard, int64_t now_ms);
 /* The effects of commands; shard_command_done marks one applied (error NULL) or refused. */
 void shard_policy(struct shard *shard, const struct policy *policy);
 void shard_enforce(struct shard *shard, bool on);

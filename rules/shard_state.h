@@ -32,7 +32,9 @@ struct shard {
     int64_t epoch;
     int64_t seq; /* settle_seq of the next settlement to freeze */
     int64_t time_ms;
-    bool time_moved; /* since the last settlement was frozen */
+    int64_t read_to_ms; /* every partition was read to its end at this moment */
+    int64_t closed_ms;  /* no settlement since has booked in periods that ended at or before */
+    bool time_moved;    /* since the last settlement was frozen */
     struct topic_state *topics;
     struct table index; /* name -> place in tenants */
     struct tenant **tenants;
@@ -58,6 +60,8 @@ struct shard {
 void *shard_must(void *memory);
 /* A copy that lives as long as the open settlement; absent stays absent. */
 struct text shard_keep(struct shard *shard, struct text text);
+/* Periods that ended at or before this are closed to the events of a topic. */
+int64_t shard_closed(const struct shard *shard, int32_t topic);
 /* NULL: not held. *id is its identity either way. */
 struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
 

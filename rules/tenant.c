@@ -255,6 +255,7 @@ add_period(struct tenant *tenant, struct period period)
     struct tenant_period *held = &tenant->periods[tenant->period_count];
 
     held->period = period;
+    held->begun = false;
     held->totals = new_totals(tenant);
     if (held->totals == NULL)
         return NULL;
@@ -280,7 +281,7 @@ tenant_period_at(struct tenant *tenant, int64_t at_ms)
 static bool
 has_begun(const struct tenant_period *period)
 {
-    return period->totals[0].sum.count[COUNT_events] > 0;
+    return period->begun || period->totals[0].sum.count[COUNT_events] > 0;
 }
 
 void
@@ -335,8 +336,10 @@ recall_totals(struct tenant *tenant, const struct period_total *rows, size_t cou
         if (rows[i].start_ms >= last->period.end_ms)
             (void)add_period(tenant, (struct period){rows[i].start_ms, rows[i].end_ms});
         for (size_t p = 0; p < tenant->period_count; p++)
-            if (tenant->periods[p].period.start_ms == rows[i].start_ms)
+            if (tenant->periods[p].period.start_ms == rows[i].start_ms) {
                 tenant->periods[p].totals[project + 1].sum = rows[i].delta;
+                tenant->periods[p].begun = true;
+            }
     }
 }
 

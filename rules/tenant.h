@@ -34,6 +34,7 @@ struct totals {
 struct tenant_period {
     struct period period;
     struct totals *totals; /* [0] the tenant, [1 + i] project i */
+    bool begun;            /* it has a row in the store, be there usage or not */
 };
 
 /* A scope that was wanted on the control topic. */

@@ -17,7 +17,8 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA tripmeter TO tripmeter_engine;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA tripmeter TO tripmeter_engine;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tripmeter TO tripmeter_engine;
-        REVOKE INSERT, UPDATE ON tripmeter.migration FROM tripmeter_engine;
+        REVOKE INSERT, UPDATE ON tripmeter.migration, tripmeter.period_closing,
+            tripmeter.period_final FROM tripmeter_engine;
         REVOKE UPDATE ON tripmeter.tenant_version, tripmeter.policy, tripmeter.enforcement,
             tripmeter.ledger, tripmeter.settled_event FROM tripmeter_engine;
     END IF;

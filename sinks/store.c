@@ -237,6 +237,20 @@ store_policy_body(struct store *store, int64_t serial, struct arena *arena, stru
            err_set(why, ERR_RETRY, "no memory for policy %lld", (long long)serial);
 }
 
+/* ---- periods ------------------------------------------------------------------------------------- */
+
+bool
+store_close_periods(struct store *store, int64_t *count, struct err *why)
+{
+    (void)store_params(store);
+    PGresult *const closed = store_query(store, "SELECT tripmeter.close_periods()", why);
+
+    if (closed != NULL)
+        *count = pg_read_int(closed, 0, 0);
+    PQclear(closed);
+    return closed != NULL;
+}
+
 /* ---- partitions ---------------------------------------------------------------------------------- */
 
 bool

@@ -48,6 +48,7 @@ struct claim {
     int64_t time_ms;           /* shard.time; 0 before the first settlement */
     bool kept;                 /* owner, epoch and seq are as we left them: memory stays valid */
     int64_t policy;            /* serial last in force for the shard; 0: none */
+    int64_t closed_ms;         /* periods that ended at or before this are closed to the shard */
     bool enforcing;            /* `enforce off` has not been said */
     int32_t claims;            /* since the last settlement, this one included */
     bool halted[TOPIC_LIMIT];  /* until an operator resumes it: too much of it cannot be read */
@@ -162,6 +163,8 @@ bool store_dead_published(struct store *store, int32_t shard, const struct dead_
                           size_t count, struct err *why);
 
 /* ---- partitions ---------------------------------------------------------------------------------- */
+/* Makes final what every shard has closed: how many periods that were. */
+bool store_close_periods(struct store *store, int64_t *count, struct err *why);
 /* Makes the partitions of this month and the next two, and detaches those more than keep_months old
  * (0: keeps all). To be called once a day, on a connection that settles nothing. */
 bool store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why);

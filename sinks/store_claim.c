@@ -13,11 +13,11 @@ claim_shard(struct store *store, const char *owner, struct claim *claim, struct 
     pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(owner));
     pgarray_int8(pgparams_scalar(params, PG_INT8), claim->epoch);
     pgarray_int8(pgparams_scalar(params, PG_INT8), claim->seq);
-    PGresult *const row =
-        store_query(store,
-                    "SELECT kept, epoch, settle_seq, shard_time, policy, enforcing, claims"
-                    " FROM tripmeter.claim($1, $2, $3, $4)",
-                    why);
+    PGresult *const row = store_query(
+        store,
+        "SELECT kept, epoch, settle_seq, shard_time, policy, enforcing, claims, closed_to"
+        " FROM tripmeter.claim($1, $2, $3, $4)",
+        why);
 
     if (row == NULL)
         return false;
@@ -28,6 +28,7 @@ claim_shard(struct store *store, const char *owner, struct claim *claim, struct 
     claim->policy = pg_read_int(row, 0, 4);
     claim->enforcing = pg_read_bool(row, 0, 5);
     claim->claims = (int32_t)pg_read_int(row, 0, 6);
+    claim->closed_ms = pg_read_time(row, 0, 7);
     PQclear(row);
     return true;
 }

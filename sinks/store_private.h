@@ -38,9 +38,9 @@ struct settle_input {
 /* Fills the parameters; *rows is how many rows go with them. */
 typedef bool settle_fill(struct store *store, const struct settle_input *input, size_t *rows,
                          struct err *why);
-settle_fill fill_facts, fill_key_facts, fill_periods, fill_quotas, fill_slots, fill_hours,
-    fill_breakers, fill_moves, fill_due, fill_transitions, fill_decisions, fill_dead, fill_kept,
-    fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced, fill_commands;
+settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_slots,
+    fill_hours, fill_breakers, fill_moves, fill_due, fill_transitions, fill_decisions, fill_dead,
+    fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced, fill_commands;
 extern const char sql_quotas[], sql_slots[], sql_hours[], sql_breakers[], sql_moves[], sql_due[],
     sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[], sql_gateway[],
     sql_values[], sql_unpriced[], sql_commands[];
@@ -52,7 +52,7 @@ bool store_copy_events(struct store *store, const struct settlement *settlement,
                        struct err *why);
 
 /* The statements on facts and totals, made from meter.def; in the arena. */
-enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS };
+enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS, SUMS_ADJUSTMENTS };
 const char *store_sums_sql(enum sums sums, struct arena *arena);
 bool store_read_amounts(const PGresult *result, int row, int column, struct amounts *out);
 /* Finds the totals that are not as memory expects them. */

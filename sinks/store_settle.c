@@ -12,7 +12,7 @@
 
 static settle_fill fill_begin, fill_progress;
 
-static const char sql_begin[] = "SELECT tripmeter.settle_begin($1, $2, $3, $4, $5)";
+static const char sql_begin[] = "SELECT tripmeter.settle_begin($1, $2, $3, $4, $5, $6)";
 static const char sql_progress[] =
     "SELECT tripmeter.settle_progress($14, $1::text[], $2::bigint[], $3::bigint[], $4::bigint[],"
     " $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],"
@@ -26,6 +26,7 @@ enum step {
     STEP_FACTS,
     STEP_KEY_FACTS,
     STEP_PERIODS,
+    STEP_ADJUSTMENTS,
     STEP_QUOTAS,
     STEP_SLOTS,
     STEP_HOURS,
@@ -53,6 +54,7 @@ static const struct {
     [STEP_FACTS] = {NULL, fill_facts},
     [STEP_KEY_FACTS] = {NULL, fill_key_facts},
     [STEP_PERIODS] = {NULL, fill_periods},
+    [STEP_ADJUSTMENTS] = {NULL, fill_adjustments},
     [STEP_QUOTAS] = {sql_quotas, fill_quotas},
     [STEP_SLOTS] = {sql_slots, fill_slots},
     [STEP_HOURS] = {sql_hours, fill_hours},
@@ -93,6 +95,7 @@ fill_begin(struct store *store, const struct settle_input *input, size_t *rows, 
     pgarray_int8(pgparams_scalar(params, PG_INT8), settlement->seq);
     pgarray_time(pgparams_scalar(params, PG_TIME), settlement->time_ms);
     pgarray_int8(pgparams_scalar(params, PG_INT8), settlement->policy);
+    pgarray_time(pgparams_scalar(params, PG_TIME), settlement->closed_ms);
     *rows = 1;
     return true;
 }
@@ -143,6 +146,8 @@ step_sql(enum step step, struct arena *arena)
         return store_sums_sql(SUMS_FACTS, arena);
     if (step == STEP_KEY_FACTS)
         return store_sums_sql(SUMS_KEY_FACTS, arena);
+    if (step == STEP_ADJUSTMENTS)
+        return store_sums_sql(SUMS_ADJUSTMENTS, arena);
     return step == STEP_PERIODS ? store_sums_sql(SUMS_PERIODS, arena) : steps[step].sql;
 }
 

@@ -40,6 +40,14 @@ static const struct sums_table {
                        {"period_end", "timestamptz"}},
                       4,
                       3},
+    [SUMS_ADJUSTMENTS] = {"period_adjustment",
+                          {{"tenant", "text"},
+                           {"project", "text"},
+                           {"period", "timestamptz"},
+                           {"service", "timestamptz"},
+                           {"service_end", "timestamptz"}},
+                          5,
+                          4},
 };
 
 #define MONEY_COUNT 3
@@ -130,7 +138,7 @@ store_sums_sql(enum sums sums, struct arena *arena)
 
     if (sql.at == NULL)
         return NULL;
-    if (sums == SUMS_PERIODS) {
+    if (sums == SUMS_PERIODS || sums == SUMS_ADJUSTMENTS) {
         add_upsert(&sql, table, NULL);
         add(&sql, " RETURNING ");
         add_columns(&sql, table);
@@ -221,6 +229,20 @@ compare_periods(const void *one, const void *other)
     return order != 0 ? order : compare_time(a->start_ms, b->start_ms);
 }
 
+static int
+compare_adjustments(const void *one, const void *other)
+{
+    const struct adjustment *const a = *(const struct adjustment *const *)one;
+    const struct adjustment *const b = *(const struct adjustment *const *)other;
+    int order = text_compare(a->tenant, b->tenant);
+
+    if (order == 0)
+        order = text_compare(a->project, b->project);
+    if (order == 0)
+        order = compare_time(a->period_ms, b->period_ms);
+    return order != 0 ? order : compare_time(a->service.start_ms, b->service.start_ms);
+}
+
 static const void **
 begin(struct store *store, enum sums sums, const struct list *list, row_compare *compare,
       struct err *why)
@@ -300,6 +322,30 @@ fill_periods(struct store *store, const struct settle_input *input, size_t *rows
         pgarray_time(column++, total->start_ms);
         pgarray_time(column++, total->end_ms);
         add_amounts(column, &total->delta);
+    }
+    *rows = list->count;
+    return true;
+}
+
+bool
+fill_adjustments(struct store *store, const struct settle_input *input, size_t *rows,
+                 struct err *why)
+{
+    const struct list *const list = &input->settlement->adjustments;
+    const void **const row = begin(store, SUMS_ADJUSTMENTS, list, compare_adjustments, why);
+
+    if (row == NULL)
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct adjustment *const adjustment = row[i];
+        struct pgparam *column = store->params.at;
+
+        pgarray_text(column++, adjustment->tenant);
+        pgarray_text(column++, adjustment->project);
+        pgarray_time(column++, adjustment->period_ms);
+        pgarray_time(column++, adjustment->service.start_ms);
+        pgarray_time(column++, adjustment->service.end_ms);
+        add_amounts(column, &adjustment->delta);
     }
     *rows = list->count;
     return true;

@@ -16,6 +16,7 @@ static struct {
     size_t project; /* 0: none that is declared */
     int64_t start_ms;
     struct amounts amounts;
+    bool adjusts; /* too late for its own period: in no total */
 } booked[WORLD_LOG];
 
 static struct {
@@ -75,7 +76,7 @@ model_total(size_t tenant, size_t project, int64_t start_ms)
     bool good = true;
 
     for (size_t i = 0; i < model.booked; i++)
-        if (booked[i].tenant == tenant && booked[i].start_ms == start_ms &&
+        if (!booked[i].adjusts && booked[i].tenant == tenant && booked[i].start_ms == start_ms &&
             (project == 0 || booked[i].project == project))
             good = amounts_add(&sum, &booked[i].amounts) && good;
     CU_ASSERT_TRUE(good);
@@ -388,7 +389,12 @@ model_event(const struct world *world, const struct logged *logged, bool held[MO
             project = p;
     booked[model.booked].tenant = tenant;
     booked[model.booked].project = project;
-    booked[model.booked].start_ms = period_of(world, tenant, logged->event.at_ms).start_ms;
+    const struct period own = period_of(world, tenant, logged->event.at_ms);
+
+    booked[model.booked].adjusts =
+        own.end_ms <= model.now_ms && own.end_ms <= model.partition_ms - model.policy->grace_ms;
+    model.adjusted += booked[model.booked].adjusts;
+    booked[model.booked].start_ms = own.start_ms;
     booked[model.booked++].amounts = amounts_of(world, logged);
     model.counted++;
     judge(world, tenant, RESOLVED_CLEARED);

@@ -37,6 +37,7 @@ struct model {
     size_t booked;
     size_t occurred;
     int64_t counted;
+    int64_t adjusted; /* of the counted ones: too late for their periods */
     int64_t duplicates;
     int64_t dead;
 };

@@ -26,6 +26,7 @@ begin(struct world *world)
     shard_begin(world->shard, &(struct shard_start){.epoch = ++world->db.epoch,
                                                     .seq = world->db.seq,
                                                     .time_ms = world->db.time_ms,
+                                                    .closed_ms = world->db.closed_ms,
                                                     .progress = &world->db.progress,
                                                     .policy = world->db.policy,
                                                     .enforcing = world->db.enforcing});
@@ -245,6 +246,12 @@ write_rows(struct world *world, const struct settlement *settlement)
 
     for (size_t i = 0; i < settlement->periods.count; i++)
         write_total(world, list_at(&settlement->periods, i));
+    for (size_t i = 0; i < settlement->adjustments.count; i++) {
+        const struct adjustment *row = list_at(&settlement->adjustments, i);
+
+        if (row->project.size == 0)
+            db->adjusted += row->delta.count[COUNT_events];
+    }
     for (size_t i = 0; i < settlement->quotas.count; i++)
         write_quota(world, list_at(&settlement->quotas, i));
     for (size_t i = 0; i < settlement->dead.count; i++)
@@ -436,6 +443,7 @@ world_commit(struct world *world, bool told)
     CHECK_INT("settlements are numbered without a gap", settlement->seq, world->db.seq);
     world->db.seq++;
     world->db.time_ms = settlement->time_ms;
+    world->db.closed_ms = settlement->closed_ms;
     write_progress(world, &settlement->progress[0]);
     write_facts(world, settlement);
     write_rows(world, settlement);

@@ -62,6 +62,8 @@ struct postgres {
     int64_t epoch;
     int64_t seq;
     int64_t time_ms;
+    int64_t closed_ms;
+    int64_t adjusted; /* events */
     bool enforcing;
     const struct policy *policy;
     struct progress progress;

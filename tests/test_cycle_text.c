@@ -13,8 +13,7 @@ test_read(void)
         {"week", {.kind = CYCLE_WEEK}},
         {"anchor:1", {.kind = CYCLE_ANCHOR, .day = 1}},
         {"anchor:31", {.kind = CYCLE_ANCHOR, .day = 31}},
-        {"contract:2024-02-29/12",
-         {.kind = CYCLE_CONTRACT, .step = 12, .contract = {2024, 2, 29}}},
+        {"contract:2024-02-29/12", {.kind = CYCLE_CONTRACT, .step = 12, .contract = {2024, 2, 29}}},
         {"contract:1970-01-01/9999",
          {.kind = CYCLE_CONTRACT, .step = 9999, .contract = {1970, 1, 1}}},
         {"days:1/2999-12-31", {.kind = CYCLE_DAYS, .step = 1, .contract = {2999, 12, 31}}},
@@ -70,7 +69,8 @@ test_refused(void)
         {"days:100000/2026-01-15", "1 to 99999"},
         {"days:30", "the date that they are counted"},
         {"days:30/2026-13-15", "one of the calendar"},
-        {"contract:2024-02-29/12 and so on and on and on and on and on and on and on", "no billing"},
+        {"contract:2024-02-29/12 and so on and on and on and on and on and on and on",
+         "no billing"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -45,6 +45,7 @@ test_whole(void)
 {
     load("fallback_plan: free\n"
          "defaults: {zone: Asia/Kathmandu, cycle: anchor:31, currency: EUR}\n"
+         "grace: 24h\n"
          "count_failed: true\n"
          "unknown_project: block\n"
          "plans:\n"
@@ -69,6 +70,7 @@ test_whole(void)
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("EUR")));
     CHECK_INT("cycle", policy->cycle.kind, CYCLE_ANCHOR);
     CHECK_INT("anchor", policy->cycle.day, 31);
+    CHECK_INT("grace", policy->grace_ms, 24 * CLOCK_HOUR_MS);
     CHECK_INT("failed", policy->count_failed, true);
     CHECK_INT("unknown project", policy->block_unknown_project, true);
     CHECK_INT("plans", policy->plan_count, 4);
@@ -111,6 +113,7 @@ test_defaults(void)
     CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("UTC")));
     CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("USD")));
     CHECK_INT("cycle", policy->cycle.kind, CYCLE_CALENDAR_MONTH);
+    CHECK_INT("grace", policy->grace_ms, 72 * CLOCK_HOUR_MS);
     CHECK_INT("failed", policy->count_failed, false);
     CHECK_INT("unknown project", policy->block_unknown_project, false);
     CHECK_INT("serial", policy->serial, 0);
@@ -209,6 +212,8 @@ test_file(void)
          "3:22: defaults.currency: must be a currency code of three capital letters, like USD"},
         {"defaults' keys", PLANS "fallback_plan: free\ndefaults: {timezone: UTC}\n",
          "3:12: defaults: unknown key timezone"},
+        {"grace", PLANS "fallback_plan: free\ngrace: 1h\n",
+         "3:8: grace: 1h is no duration of 2h to 9600h, like 72h"},
         {"choices", PLANS "fallback_plan: free\ncount_failed: yes\nunknown_project: blok\n",
          "3:15: count_failed: yes is none of false|true\n"
          "4:18: unknown_project: blok is none of unassigned|block; did you mean block?"},

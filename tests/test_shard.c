@@ -21,6 +21,7 @@ static struct plan plans[] = {{.name = TEXT_ROW("free"), .quotas = &api, .quota_
 static const struct policy policy = {.serial = 1,
                                      .plans = plans,
                                      .plan_count = 2,
+                                     .grace_ms = 72 * CLOCK_HOUR_MS,
                                      .fallback_plan = &plans[0],
                                      .zone = TEXT_ROW("UTC"),
                                      .currency = TEXT_ROW("USD")};
@@ -148,6 +149,7 @@ static struct plan money_plan = {.name = TEXT_ROW("money"), .quotas = &money, .q
 static const struct policy money_policy = {.serial = 1,
                                            .plans = &money_plan,
                                            .plan_count = 1,
+                                           .grace_ms = 72 * CLOCK_HOUR_MS,
                                            .fallback_plan = &money_plan,
                                            .zone = TEXT_ROW("UTC"),
                                            .currency = TEXT_ROW("USD")};

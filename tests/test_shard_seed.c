@@ -67,9 +67,21 @@ static struct plan plans[] = {{.quotas = first_quotas, .quota_count = 3},
                               {.quotas = second_quotas, .quota_count = 2},
                               {.quotas = third_quotas, .quota_count = 2}};
 static const struct policy policies[] = {
-    {.serial = 1, .fallback_plan = &plans[0], .zone = TEXT_ROW("UTC"), .currency = TEXT_ROW("USD")},
-    {.serial = 2, .fallback_plan = &plans[1], .zone = TEXT_ROW("UTC"), .currency = TEXT_ROW("USD")},
-    {.serial = 3, .fallback_plan = &plans[2], .zone = TEXT_ROW("UTC"), .currency = TEXT_ROW("USD")},
+    {.serial = 1,
+     .grace_ms = 72 * CLOCK_HOUR_MS,
+     .fallback_plan = &plans[0],
+     .zone = TEXT_ROW("UTC"),
+     .currency = TEXT_ROW("USD")},
+    {.serial = 2,
+     .grace_ms = 72 * CLOCK_HOUR_MS,
+     .fallback_plan = &plans[1],
+     .zone = TEXT_ROW("UTC"),
+     .currency = TEXT_ROW("USD")},
+    {.serial = 3,
+     .grace_ms = 72 * CLOCK_HOUR_MS,
+     .fallback_plan = &plans[2],
+     .zone = TEXT_ROW("UTC"),
+     .currency = TEXT_ROW("USD")},
 };
 
 static struct limit_override calls_25 = {.quota = TEXT_ROW("calls"), .nano = UNITS(25)};
@@ -226,7 +238,8 @@ compare_settled(void)
         if (project == 0)
             events += row->delta.count[COUNT_events];
     }
-    CHECK_INT(where, events, model.counted);
+    CHECK_INT(where, world.db.adjusted, model.adjusted);
+    CHECK_INT(where, events + world.db.adjusted, model.counted);
     CHECK_INT(where, world.db.fact_events, model.counted);
     CHECK_INT(where, world.db.progress.counted, model.counted);
     CHECK_INT(where, world.db.progress.duplicates, model.duplicates);

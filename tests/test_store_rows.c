@@ -426,7 +426,7 @@ test_claim_waits(void)
 
     begin_shard();
     db_run(&db, "BEGIN");
-    db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, '2026-03-05Z', 0)");
+    db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, '2026-03-05Z', 0, 'epoch')");
     CHECK_INT("thread", pthread_create(&thread, NULL, claim_late, &late), 0);
     PGconn *const watcher = db_connect(&db);
     bool waiting = false;

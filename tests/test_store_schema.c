@@ -144,7 +144,7 @@ test_roles(void)
     db_begin(&db);
     db_run(&db, "SET SESSION AUTHORIZATION DEFAULT; SET ROLE tripmeter_engine");
     db_run(&db, "SELECT * FROM tripmeter.claim(0, 'me', -1, -1)");
-    db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, now(), 0)");
+    db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, now(), 0, now())");
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant) VALUES ('acme')");
     db_run(&db, "SELECT * FROM tripmeter.maintain(3)");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.migration WHERE number = 1", "1");

@@ -21,6 +21,7 @@ CREATE TABLE tripmeter.shard (
     owner text,
     settle_seq bigint NOT NULL DEFAULT 0 CHECK (settle_seq >= 0),
     shard_time timestamptz,
+    closed_to timestamptz NOT NULL DEFAULT 'epoch',
     policy bigint NOT NULL DEFAULT 0,
     enforcing boolean NOT NULL DEFAULT true,
     attempting jsonb NOT NULL DEFAULT '{}',
@@ -35,6 +36,7 @@ COMMENT ON COLUMN tripmeter.shard.epoch IS 'Given by the claim; only settlements
 COMMENT ON COLUMN tripmeter.shard.owner IS 'Process and worker that claimed it last';
 COMMENT ON COLUMN tripmeter.shard.settle_seq IS 'Settlements so far; each moves it from n to n + 1';
 COMMENT ON COLUMN tripmeter.shard.shard_time IS 'Now, as the rules know it; follows the records'' times and never falls';
+COMMENT ON COLUMN tripmeter.shard.closed_to IS 'Periods that ended at or before this are not booked in any more by this shard: all its partitions were read past their end and the grace of late events';
 COMMENT ON COLUMN tripmeter.shard.policy IS 'Serial of the policy last in force; 0: none yet';
 COMMENT ON COLUMN tripmeter.shard.enforcing IS 'False after `enforce off` was applied here';
 COMMENT ON COLUMN tripmeter.shard.attempting IS 'Offset per topic up to which records are settled one by one after the database refused a settlement';

@@ -8,7 +8,8 @@
 -- shards cannot deadlock.
 
 CREATE FUNCTION tripmeter.settle_begin(
-    shard_ integer, epoch_ bigint, seq_ bigint, time_ timestamptz, policy_ bigint
+    shard_ integer, epoch_ bigint, seq_ bigint, time_ timestamptz, policy_ bigint,
+    closed_ timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     held tripmeter.shard;
@@ -28,7 +29,7 @@ BEGIN
     END IF;
     UPDATE tripmeter.shard s
     SET settle_seq = seq_ + 1, shard_time = greatest(s.shard_time, time_), policy = policy_,
-        settled_at = clock_timestamp(), claims = 0, trying = NULL
+        closed_to = greatest(s.closed_to, closed_), settled_at = clock_timestamp(), claims = 0, trying = NULL
     WHERE s.shard = shard_;
 END
 $$;
@@ -212,7 +213,8 @@ COMMENT ON FUNCTION tripmeter.settle_commands IS 'Marks commands applied by this
 CREATE FUNCTION tripmeter.claim(
     shard_ integer, owner_ text, held_epoch bigint, held_seq bigint
 ) RETURNS TABLE (kept boolean, epoch bigint, settle_seq bigint, shard_time timestamptz,
-                 policy bigint, enforcing boolean, attempting jsonb, claims integer)
+                 policy bigint, enforcing boolean, attempting jsonb, claims integer,
+                 closed_to timestamptz)
 LANGUAGE plpgsql AS $$
 DECLARE
     held tripmeter.shard;
@@ -230,7 +232,8 @@ BEGIN
         WHERE s.shard = shard_;
     END IF;
     RETURN QUERY SELECT as_left, held.epoch, held.settle_seq, held.shard_time, held.policy,
-                        held.enforcing, held.attempting, held.claims + 1;
+                        held.enforcing, held.attempting, held.claims + 1,
+                        held.closed_to;
 END
 $$;
 COMMENT ON FUNCTION tripmeter.claim IS 'Takes a shard over: waits for the predecessor''s commit, then gives the next epoch, unless owner, epoch and settle_seq are as the caller left them';
@@ -297,10 +300,12 @@ BEGIN
                    format('Rows of %s from %s until %s (UTC)', of_table,
                           (month AT TIME ZONE 'UTC')::date, (until AT TIME ZONE 'UTC')::date));
     EXECUTE format('LOCK TABLE tripmeter.%I IN ACCESS EXCLUSIVE MODE', of_table || '_default');
+    PERFORM set_config('tripmeter.moves_partitions', 'on', true); -- final rows move, too
     EXECUTE format('WITH moved AS (DELETE FROM tripmeter.%I WHERE hour >= %L AND hour < %L
                                    RETURNING *)
                     INSERT INTO tripmeter.%I SELECT * FROM moved',
                    of_table || '_default', month, until, name);
+    PERFORM set_config('tripmeter.moves_partitions', 'off', true);
     EXECUTE format('ALTER TABLE tripmeter.%I ATTACH PARTITION tripmeter.%I
                     FOR VALUES FROM (%L) TO (%L)', of_table, name, month, until);
     RETURN true;

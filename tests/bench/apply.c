@@ -31,6 +31,7 @@ static struct plan plan = {.name = {"um1", 3}, .quotas = &spend, .quota_count = 
 static struct policy policy = {.serial = 1,
                                .plans = &plan,
                                .plan_count = 1,
+                               .grace_ms = 72 * CLOCK_HOUR_MS,
                                .fallback_plan = &plan,
                                .zone = {"UTC", 3},
                                .currency = {"USD", 3}};

@@ -192,6 +192,7 @@ begin(struct owner *owner, struct claim *claim, struct due_names *due)
     shard_begin(owner->shard, &(struct shard_start){.epoch = claim->epoch,
                                                     .seq = claim->seq,
                                                     .time_ms = claim->time_ms,
+                                                    .closed_ms = claim->closed_ms,
                                                     .progress = claim->progress,
                                                     .policy = owner->campaign->policy,
                                                     .enforcing = claim->enforcing});

@@ -1,0 +1,195 @@
+-- Periods that are over: when nothing more can be booked in them, what stands then, and what comes
+-- too late.  A shard says how far it has closed (shard.closed_to: every partition of it was read to
+-- that time and the policy's grace longer); what every shard has closed is final for ever.
+
+CREATE TABLE tripmeter.period_closing (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    closed_to timestamptz NOT NULL
+);
+INSERT INTO tripmeter.period_closing (closed_to) VALUES ('epoch');
+COMMENT ON TABLE tripmeter.period_closing IS 'How far all shards have closed: one row';
+COMMENT ON COLUMN tripmeter.period_closing.one IS 'There is one row';
+COMMENT ON COLUMN tripmeter.period_closing.closed_to IS 'Periods that ended at or before this are final';
+
+CREATE TABLE tripmeter.period_adjustment (
+    tenant text COLLATE "C" NOT NULL,
+    project text COLLATE "C" NOT NULL,
+    period timestamptz NOT NULL,
+    service timestamptz NOT NULL,
+    service_end timestamptz NOT NULL,
+    events bigint NOT NULL,
+    requests bigint NOT NULL,
+    attempts bigint NOT NULL,
+    failed bigint NOT NULL,
+    input_tokens bigint NOT NULL,
+    cache_read_tokens bigint NOT NULL,
+    cache_write_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    reasoning_tokens bigint NOT NULL,
+    images bigint NOT NULL,
+    audio_ms bigint NOT NULL,
+    bytes bigint NOT NULL,
+    unpriced bigint NOT NULL,
+    unverified bigint NOT NULL,
+    estimated bigint NOT NULL,
+    clamped bigint NOT NULL,
+    cost numeric(38, 9) NOT NULL,
+    charge numeric(38, 9) NOT NULL,
+    refunded numeric(38, 9) NOT NULL,
+    PRIMARY KEY (tenant, project, period, service),
+    CHECK (service < service_end AND service_end <= period)
+);
+COMMENT ON TABLE tripmeter.period_adjustment IS 'Usage of final periods that came too late, booked in a later period as money: it is in that one''s facts and invoice, in none of its limits';
+COMMENT ON COLUMN tripmeter.period_adjustment.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.period_adjustment.project IS 'Empty: the whole tenant; else one of its declared projects';
+COMMENT ON COLUMN tripmeter.period_adjustment.period IS 'Start of the billing period it is booked in';
+COMMENT ON COLUMN tripmeter.period_adjustment.service IS 'Start of the billing period it belongs to';
+COMMENT ON COLUMN tripmeter.period_adjustment.service_end IS 'End of that one';
+SELECT tripmeter.comment_columns('tripmeter.period_adjustment', 'tripmeter.period_total');
+COMMENT ON COLUMN tripmeter.period_adjustment.period IS 'Start of the billing period it is booked in';
+
+CREATE TABLE tripmeter.period_final (
+    tenant text COLLATE "C" NOT NULL,
+    period timestamptz NOT NULL,
+    period_end timestamptz NOT NULL,
+    final_at timestamptz NOT NULL DEFAULT now(),
+    events bigint NOT NULL,
+    requests bigint NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    unpriced bigint NOT NULL,
+    cost numeric(38, 9) NOT NULL,
+    charge numeric(38, 9) NOT NULL,
+    adjusted_cost numeric(38, 9) NOT NULL,
+    adjusted_charge numeric(38, 9) NOT NULL,
+    PRIMARY KEY (tenant, period)
+);
+CREATE INDEX period_final_end ON tripmeter.period_final (period_end);
+CREATE INDEX period_total_end ON tripmeter.period_total (period_end) WHERE project = '';
+COMMENT ON TABLE tripmeter.period_final IS 'Periods in which nothing will be booked any more: what may be invoiced is charge + adjusted_charge. Rows are added, never changed';
+COMMENT ON COLUMN tripmeter.period_final.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.period_final.period IS 'Start of the billing period';
+COMMENT ON COLUMN tripmeter.period_final.period_end IS 'Its end';
+COMMENT ON COLUMN tripmeter.period_final.final_at IS 'Wall time at which it became final';
+COMMENT ON COLUMN tripmeter.period_final.events IS 'Events booked in it, adjustments left out';
+COMMENT ON COLUMN tripmeter.period_final.requests IS 'Requests';
+COMMENT ON COLUMN tripmeter.period_final.input_tokens IS 'Tokens in';
+COMMENT ON COLUMN tripmeter.period_final.output_tokens IS 'Tokens out';
+COMMENT ON COLUMN tripmeter.period_final.unpriced IS 'Events among them that had no price: what they cost comes as an adjustment of a later period';
+COMMENT ON COLUMN tripmeter.period_final.cost IS 'What the providers charge for its usage';
+COMMENT ON COLUMN tripmeter.period_final.charge IS 'What the customer pays for its usage';
+COMMENT ON COLUMN tripmeter.period_final.adjusted_cost IS 'The same for usage of earlier periods that came too late for them (period_adjustment)';
+COMMENT ON COLUMN tripmeter.period_final.adjusted_charge IS 'The same for usage of earlier periods that came too late for them (period_adjustment)';
+
+CREATE FUNCTION tripmeter.close_periods() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    was timestamptz;
+    upto timestamptz;
+    closed bigint;
+BEGIN
+    SELECT closed_to INTO was FROM tripmeter.period_closing FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN 0; -- another engine is at it
+    END IF;
+    SELECT CASE WHEN count(*) = (SELECT max(l.partitions) FROM tripmeter.layout l)
+                THEN min(s.closed_to) END INTO upto
+    FROM tripmeter.shard s
+    WHERE s.shard < (SELECT max(l.partitions) FROM tripmeter.layout l);
+    IF upto IS NULL OR upto <= was THEN
+        RETURN 0;
+    END IF;
+    UPDATE tripmeter.period_closing SET closed_to = upto;
+    INSERT INTO tripmeter.period_final
+        (tenant, period, period_end, events, requests, input_tokens, output_tokens, unpriced, cost,
+         charge, adjusted_cost, adjusted_charge)
+    SELECT t.tenant, t.period, t.period_end, t.events, t.requests, t.input_tokens, t.output_tokens,
+           t.unpriced, t.cost, t.charge, coalesce(a.cost, 0), coalesce(a.charge, 0)
+    FROM tripmeter.period_total t CROSS JOIN LATERAL (
+        SELECT sum(a.cost) AS cost, sum(a.charge) AS charge FROM tripmeter.period_adjustment a
+        WHERE a.tenant = t.tenant AND a.project = '' AND a.period = t.period) a
+    WHERE t.project = '' AND t.period_end > was AND t.period_end <= upto;
+    GET DIAGNOSTICS closed = ROW_COUNT;
+    RETURN closed;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.close_periods IS 'Makes final what every shard has closed; returns how many periods. A settlement under way cannot change them: its shard has not closed what it books in';
+
+-- ---- final periods do not change ---------------------------------------------------------------
+-- Engines do not try: they know what they have closed.  This is for everybody else, and for the day
+-- an engine has an error.  Moving facts to another partition changes none (function maintain).
+
+CREATE FUNCTION tripmeter.refuse_final() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    asked record;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        asked := OLD;
+    ELSE
+        asked := NEW;
+    END IF;
+    IF current_setting('tripmeter.moves_partitions', true) = 'on' OR NOT EXISTS (
+        SELECT FROM tripmeter.period_total t, tripmeter.period_closing c
+        WHERE t.tenant = asked.tenant AND t.project = '' AND t.period = asked.period
+          AND t.period_end <= c.closed_to) THEN
+        RETURN asked;
+    END IF;
+    RAISE EXCEPTION '%: the period of % that begins % is final', TG_TABLE_NAME, asked.tenant,
+        asked.period USING ERRCODE = 'TM005',
+        HINT = 'what comes now belongs in the present period, as an adjustment';
+END
+$$;
+COMMENT ON FUNCTION tripmeter.refuse_final IS 'Raises TM005 when the row belongs to a final period';
+
+CREATE FUNCTION tripmeter.refuse_final_total() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+    asked tripmeter.period_total;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        asked := OLD;
+    ELSE
+        asked := NEW;
+    END IF;
+    IF asked.period_end > (SELECT closed_to FROM tripmeter.period_closing) THEN
+        RETURN asked;
+    END IF;
+    RAISE EXCEPTION 'period_total: the period of % that begins % is final', asked.tenant,
+        asked.period USING ERRCODE = 'TM005',
+        HINT = 'what comes now belongs in the present period, as an adjustment';
+END
+$$;
+COMMENT ON FUNCTION tripmeter.refuse_final_total IS 'Raises TM005 when the period is final, whether it had a total or not';
+
+CREATE FUNCTION tripmeter.refuse_change() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is never changed', TG_TABLE_NAME USING ERRCODE = 'TM005';
+END
+$$;
+COMMENT ON FUNCTION tripmeter.refuse_change IS 'Raises TM005';
+
+-- The grace is two hours at least: rows of this hour need no look.
+CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.tenant_fact
+    FOR EACH ROW WHEN (NEW.hour < now() - interval '2 hours')
+    EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.tenant_fact
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.key_fact
+    FOR EACH ROW WHEN (NEW.hour < now() - interval '2 hours')
+    EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.key_fact
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.period_total
+    FOR EACH ROW WHEN (NEW.period_end < now())
+    EXECUTE FUNCTION tripmeter.refuse_final_total();
+CREATE TRIGGER final_update BEFORE UPDATE ON tripmeter.period_total
+    FOR EACH ROW WHEN (OLD.period_end < now() AND OLD.period_end <> NEW.period_end)
+    EXECUTE FUNCTION tripmeter.refuse_change();
+CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.period_total
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final_total();
+CREATE TRIGGER final_change BEFORE INSERT OR UPDATE OR DELETE ON tripmeter.period_adjustment
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.period_final
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();

@@ -1,0 +1,164 @@
+/* Protects: a period becomes final when every shard has closed it, and nothing changes it then. */
+#include "tests/check.h"
+#include "tests/store_db.h"
+
+static struct db db;
+static struct arena *arena;
+static char state[6];
+
+static int
+prepare(void)
+{
+    arena = arena_new((size_t)1 << 20);
+    return arena == NULL;
+}
+
+static int
+forget(void)
+{
+    arena_free(arena);
+    return 0;
+}
+
+static void
+settle(struct settlement *settlement)
+{
+    struct settle_result result;
+    struct err why = {.class = ERR_NONE};
+
+    CHECK_INT(why.text, store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
+    settlement_free(settlement);
+}
+
+/* A settlement of a shard that closes up to a time; one event of March in it, or none. */
+static void
+close_shard(struct claim *claim, int64_t closed_ms, int64_t events)
+{
+    struct settlement *const one = settlement_of(claim, claim->seq);
+
+    if (events > 0)
+        settlement_book(one, "acme", events, 3);
+    one->closed_ms = closed_ms;
+    settle(one);
+    claim->seq++;
+}
+
+static void
+begin(struct claim claims[2])
+{
+    struct err why;
+
+    db_begin(&db);
+    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 2, &why));
+    claims[0] = db_claim(&db, 0, arena);
+    claims[1] = db_claim(&db, 1, arena);
+}
+
+static void
+test_final(void)
+{
+    struct claim claims[2];
+
+    begin(claims);
+    CHECK_INT("nothing is closed", claims[0].closed_ms, 0);
+    close_shard(&claims[0], DB_PERIOD_END_MS, 1);
+    close_shard(&claims[1], DB_PERIOD_END_MS - 1, 0);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.period_final", "0");
+    close_shard(&claims[1], DB_PERIOD_END_MS, 0);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
+    CHECK_SQL(&db,
+              "SELECT tenant, period = to_timestamp(1772323200), events, charge, adjusted_charge"
+              " FROM tripmeter.period_final",
+              "acme t 1 0.000000003 0.000000000");
+    db_end(&db);
+}
+
+/* A shard's word holds for whoever takes it over, and never goes back. */
+static void
+test_claimed(void)
+{
+    struct claim claims[2];
+
+    begin(claims);
+    close_shard(&claims[0], DB_PERIOD_END_MS, 1);
+    close_shard(&claims[0], DB_PERIOD_MS, 0);
+    CHECK_INT("as it was", db_claim(&db, 0, arena).closed_ms, DB_PERIOD_END_MS);
+    db_end(&db);
+}
+
+static void
+test_refused(void)
+{
+    static const char *const changes[] = {
+        "UPDATE tripmeter.period_total SET cost = 0",
+        "UPDATE tripmeter.period_total SET period_end = now() + interval '1 day'",
+        "DELETE FROM tripmeter.period_total",
+        "INSERT INTO tripmeter.period_total SELECT 'new', project, period, period_end, 0, 0, 0, 0,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM tripmeter.period_total",
+        "UPDATE tripmeter.tenant_fact SET cost = 0",
+        "DELETE FROM tripmeter.tenant_fact",
+        "UPDATE tripmeter.key_fact SET cost = 0",
+        "DELETE FROM tripmeter.key_fact",
+        "UPDATE tripmeter.period_final SET charge = 0",
+        "DELETE FROM tripmeter.period_final",
+    };
+    struct claim claims[2];
+
+    begin(claims);
+    close_shard(&claims[0], DB_PERIOD_END_MS - 1, 1);
+    close_shard(&claims[1], DB_PERIOD_END_MS, 0);
+    db_run(&db, "UPDATE tripmeter.period_total SET clamped = 1"); /* not final yet */
+    db_run(&db, "UPDATE tripmeter.tenant_fact SET clamped = 1");
+    close_shard(&claims[0], DB_PERIOD_END_MS, 1);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        if (strcmp(db_state(&db, changes[i], state), "TM005") != 0)
+            CHECK_SQL(&db, changes[i], "TM005");
+    /* Partitions are another matter: rows move, none changes. */
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, to_timestamp(1772323200))");
+    CHECK_SQL(&db, "SELECT cost FROM tripmeter.tenant_fact_2026_03", "0.000000006");
+    db_end(&db);
+}
+
+static void
+test_adjustment(void)
+{
+    struct claim claims[2];
+
+    begin(claims);
+    struct settlement *const one = settlement_of(&claims[0], 0);
+
+    settlement_book(one, "acme", 2, 5);
+    struct adjustment *const late = list_add(&one->adjustments);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(late);
+    *late = (struct adjustment){.tenant = TEXT("acme"),
+                                .period_ms = DB_PERIOD_MS,
+                                .service = {DB_PERIOD_MS - 28 * CLOCK_DAY_MS, DB_PERIOD_MS},
+                                .delta = {.count = {[COUNT_events] = 1}, .cost = 7, .charge = 8}};
+    one->closed_ms = DB_PERIOD_END_MS;
+    settle(one);
+    close_shard(&claims[1], DB_PERIOD_END_MS, 0);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
+    CHECK_SQL(&db, "SELECT charge, adjusted_cost, adjusted_charge FROM tripmeter.period_final",
+              "0.000000010 0.000000007 0.000000008");
+    CHECK_SQL(&db,
+              "SELECT service = to_timestamp(1769904000), events FROM tripmeter.period_adjustment",
+              "t 1");
+    CU_ASSERT_STRING_EQUAL(db_state(&db, "UPDATE tripmeter.period_adjustment SET cost = 0", state),
+                           "TM005");
+    db_end(&db);
+}
+
+static CU_TestInfo tests[] = {
+    {"when every shard has closed it", test_final},
+    {"what is closed stays closed", test_claimed},
+    {"final rows do not change", test_refused},
+    {"what came too late is beside it", test_adjustment},
+    CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo suite_store_periods = {
+    .pName = "store_periods", .pInitFunc = prepare, .pCleanupFunc = forget, .pTests = tests};
