@@ -163,7 +163,8 @@ close_periods(const struct config *config)
     int64_t count = 0;
     struct store *store = store_open(config, "tripmeter/periods", &why);
 
-    if (store == NULL || !store_close_periods(store, &count, &why))
+    if (store == NULL || !store_close_periods(store, &count, &why) ||
+        !store_close_days(store, wall_ms() + config->clock_offset_ms, &why))
         log_warning("periods", "text=\"%s\"", why.text);
     else if (count > 0)
         log_info("periods", "final=%lld", (long long)count);

@@ -280,8 +280,10 @@ count_event(struct shard *shard, const struct record *record, int32_t index,
     progress->counted++;
     progress->keyed += event->names[NAME_API_KEY_ID].size > 0;
     metric_add(shard->setup.metrics, METRIC_COUNTED, 1);
-    if (tenant->split)
+    if (tenant->split) {
         metric_add(shard->setup.metrics, METRIC_SPLIT_EVENTS, 1);
+        notice_split(shard, tenant);
+    }
     return true;
 }
 

@@ -1,3 +1,5 @@
+/* Most are of a UTC day, which is in their labels: raised again on the next one while they last, and
+ * closed with the day, by function close_days in the server: no shard knows what the others met. */
 #include "core/identity.h"
 #include "rules/shard_state.h"
 
@@ -75,12 +77,13 @@ notice_unknown_project(struct shard *shard, struct tenant *tenant)
         .zone = TEXT("UTC"),
         .summary = TEXT("events name a project the tenant does not have: booked as "
                         "\"unassigned\"")};
+    const int64_t day = day_start(shard->time_ms);
 
-    if (tenant->project_noticed)
+    if (tenant->project_day == day)
         return;
-    tenant->project_noticed = true;
+    tenant->project_day = day;
     transition.labels[LABEL_TENANT] = tenant->name;
-    transition.labels[LABEL_PERIOD] = text_of(clock_format(day_start(shard->time_ms), start));
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
     shard_transition(shard, &transition);
 }
 
@@ -97,18 +100,19 @@ partition_text(int32_t number, char out[PARTITION_SIZE])
     return out + at;
 }
 
-void
-notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
+static void
+raise_split(struct shard *shard, const struct tenant *tenant)
 {
     static const char remedy[] = ", its home: all are counted, only those at home are judged; set "
                                  "partitioner=murmur2_random on every gateway";
     char here[PARTITION_SIZE];
     char there[PARTITION_SIZE];
     char summary[256];
+    char start[CLOCK_TEXT_SIZE];
     size_t size = 0;
     const char *const words[] = {"events arrive in partition ",
                                  partition_text(shard->setup.shard, here), " and in partition ",
-                                 partition_text(home, there), remedy};
+                                 partition_text(tenant->home, there), remedy};
     struct transition transition = {.move = MOVE_FIRE,
                                     .rule = TEXT("ingest/tenant_split"),
                                     .severity = SEVERITY_WARNING,
@@ -120,7 +124,19 @@ notice_split(struct shard *shard, const struct tenant *tenant, int32_t home)
     transition.summary = (struct text){summary, size};
     transition.labels[LABEL_TENANT] = tenant->name;
     transition.labels[LABEL_PARTITION] = text_of(words[1]);
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(tenant->split_day, start));
     shard_transition(shard, &transition);
+}
+
+void
+notice_split(struct shard *shard, struct tenant *tenant)
+{
+    const int64_t day = day_start(shard->time_ms);
+
+    if (tenant->split_day == day)
+        return;
+    tenant->split_day = day;
+    raise_split(shard, tenant);
 }
 
 static void

@@ -213,7 +213,7 @@ shard_load(struct shard *shard, const struct tenant_load *load)
     }
     tenant->touched = shard->open->number;
     if (tenant->split) {
-        notice_split(shard, tenant, load->home);
+        notice_split(shard, tenant);
         return true;
     }
     judge_left_over(shard, tenant, load);

@@ -101,7 +101,7 @@ void judge_due(struct shard *shard, struct tenant *tenant);
 void notice_unpriced(struct shard *shard, const struct event *event);
 void notice_unknown_tenant(struct shard *shard);
 void notice_unknown_project(struct shard *shard, struct tenant *tenant);
-void notice_split(struct shard *shard, const struct tenant *tenant, int32_t home);
+void notice_split(struct shard *shard, struct tenant *tenant);
 /* The partition is halted no longer. */
 void notice_resumed(struct shard *shard, int32_t topic);
 /* Counts an event of a topic as dead or not; raises the alert, halts the partition. */

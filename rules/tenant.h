@@ -49,8 +49,10 @@ struct tenant {
     struct arena *memory; /* of everything below */
     struct text name;
     struct key128 id;
-    bool known; /* has a row in Postgres */
-    bool split; /* its home is another shard: counted here, not judged */
+    bool known;        /* has a row in Postgres */
+    bool split;        /* its home is another shard: counted here, not judged */
+    int32_t home;      /* of one that is split */
+    int64_t split_day; /* UTC day that was alerted for */
     int64_t version;
     const struct zone *zone;
     struct cycle cycle; /* the contract's, else the policy's */
@@ -83,7 +85,7 @@ struct tenant {
     int64_t stored_due_ms;     /* what the store knows */
     bool restricted;           /* a restriction or an open episode */
     bool stored_restricted;    /* what the store knows */
-    bool project_noticed;      /* an undeclared project was alerted */
+    int64_t project_day;       /* UTC day for which an undeclared project was alerted */
 };
 
 /* Everything is copied. NULL when memory is short. */

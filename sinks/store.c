@@ -254,6 +254,16 @@ store_close_periods(struct store *store, int64_t *count, struct err *why)
 /* ---- partitions ---------------------------------------------------------------------------------- */
 
 bool
+store_close_days(struct store *store, int64_t now_ms, struct err *why)
+{
+    pgarray_time(pgparams_scalar(store_params(store), PG_TIME), now_ms);
+    PGresult *const done = store_query(store, "SELECT tripmeter.close_days($1)", why);
+
+    PQclear(done);
+    return done != NULL;
+}
+
+bool
 store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why)
 {
     struct pgparams *const params = store_params(store);

@@ -168,6 +168,9 @@ bool store_close_periods(struct store *store, int64_t *count, struct err *why);
 /* Makes the partitions of this month and the next two, and detaches those more than keep_months old
  * (0: keeps all). To be called once a day, on a connection that settles nothing. */
 bool store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why);
+/* Closes the alerts about the input (models without a price, tenants nobody knows, ...) whose UTC day
+ * is over. */
+bool store_close_days(struct store *store, int64_t now_ms, struct err *why);
 /* The same for the days of the record of settled events, as the configuration keeps them; raises
  * the alert when the size it may have made days go early. */
 bool store_maintain_record(struct store *store, const struct config *config, int64_t now_ms,

@@ -152,6 +152,40 @@ test_raise(void)
     db_end(&db);
 }
 
+/* What is raised about the input of a UTC day ends with it; what else is open stays so. */
+static void
+test_close_days(void)
+{
+    struct transition alert = {.move = MOVE_FIRE,
+                               .rule = TEXT("ingest/unknown_tenant"),
+                               .labels = {[LABEL_PERIOD] = TEXT("2026-03-01T00:00:00Z")},
+                               .severity = SEVERITY_INFO,
+                               .at_ms = DB_HOUR_MS};
+    struct err why;
+
+    db_begin(&db);
+    CU_ASSERT(store_raise(db.store, &alert, &why));
+    alert.rule = TEXT("quota/api_calls");
+    CU_ASSERT(store_raise(db.store, &alert, &why));
+    alert.rule = TEXT("ingest/partition_halted");
+    alert.labels[LABEL_PERIOD] = (struct text){NULL, 0};
+    alert.labels[LABEL_TOPIC] = TEXT("usage");
+    CU_ASSERT(store_raise(db.store, &alert, &why));
+    CU_ASSERT(store_close_days(db.store, DB_HOUR_MS + CLOCK_DAY_MS - 1, &why));
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.episode WHERE resolved_at IS NOT NULL", "0");
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT(store_close_days(db.store, DB_HOUR_MS + CLOCK_DAY_MS, &why));
+    CHECK_SQL(
+        &db,
+        "SELECT rule, resolved_at, reason FROM tripmeter.episode WHERE resolved_at IS NOT NULL",
+        "ingest/unknown_tenant 2026-03-02 00:00:00+00 period_rollover");
+    CHECK_SQL(
+        &db,
+        "SELECT seq, move, shard FROM tripmeter.transition WHERE rule = 'ingest/unknown_tenant'",
+        "1 fire - 2 resolve -");
+    db_end(&db);
+}
+
 static void
 test_decisions(void)
 {
@@ -451,6 +485,7 @@ test_claim_waits(void)
 static CU_TestInfo tests[] = {
     {"alerts are numbered over settlements", test_transitions},
     {"alerts outside settlements", test_raise},
+    {"an alert about the input of a day is closed with it", test_close_days},
     {"decisions", test_decisions},
     {"dead letters, and reading them again", test_dead},
     {"events kept whole", test_kept},

@@ -164,6 +164,30 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.settle_transitions IS 'Alert transitions in their order; see settle_transition. Returns how many were written';
 
+CREATE FUNCTION tripmeter.close_days(now_ timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    e record;
+    closed bigint := 0;
+BEGIN
+    FOR e IN
+        SELECT o.*, (o.labels->>'period')::timestamptz + interval '1 day' AS day_end
+        FROM tripmeter.episode o
+        WHERE o.resolved_at IS NULL AND o.rule LIKE 'ingest/%' AND o.labels ? 'period'
+          AND (o.labels->>'period')::timestamptz + interval '1 day' <= now_
+        ORDER BY o.fingerprint
+    LOOP
+        IF tripmeter.settle_transition(NULL, e.fingerprint, 'resolve', row(e.fingerprint, 0, 0,
+                'resolve', e.rule, e.tenant, e.labels, e.severity, e.day_end, e.step,
+                '{}'::integer[], NULL, NULL, false, NULL, 'UTC', NULL, false, 'period_rollover',
+                e.summary, NULL, now(), NULL)::tripmeter.transition) THEN
+            closed := closed + 1;
+        END IF;
+    END LOOP;
+    RETURN closed;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.close_days IS 'Closes the alerts about the input whose UTC day is over; returns how many';
+
 -- The open alert is the state: it was written with the settlement of the event that was too much.
 CREATE FUNCTION tripmeter.is_halted(topic_ text, partition_ integer) RETURNS boolean
 LANGUAGE sql STABLE AS $$
