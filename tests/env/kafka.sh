@@ -9,6 +9,7 @@
 #
 # DIR/env says: bootstrap=127.0.0.1:PORT, port=, controller_port=, pid=.  DIR/log is the log.
 # A proxy that listens on proxy_port= and forwards to proxied_port= is passed by all its clients.
+# secured_port= is for TLS and SASL/PLAIN as tripmeter, password "open sesame"; DIR/ca.pem vouches for it.
 # The jars are in build/kafka-lib (tests/env/deps.sh test), or in $KAFKA_LIB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -48,15 +49,25 @@ format() {
         -c "$dir/server.properties" >>"$dir/log" 2>&1 || fail "Kafka could not format $dir/data"
 }
 
+certify() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+        -subj "/CN=tripmeter test" -addext subjectAltName=IP:127.0.0.1 \
+        -keyout "$dir/key.pem" -out "$dir/ca.pem" >>"$dir/log" 2>&1 || fail "no certificate"
+    cat "$dir/key.pem" "$dir/ca.pem" >"$dir/server.pem"
+}
+
 configure() {
     local ports
-    read -r -a ports <<<"$(free_ports 4)"
-    [ ${#ports[@]} = 4 ] || die "no free port on 127.0.0.1"
+    read -r -a ports <<<"$(free_ports 5)"
+    [ ${#ports[@]} = 5 ] || die "no free port on 127.0.0.1"
     sed -e "s|@port@|${ports[0]}|g" -e "s|@controller_port@|${ports[1]}|g" -e "s|@dir@|$dir|g" \
         -e "s|@proxied_port@|${ports[2]}|g" -e "s|@proxy_port@|${ports[3]}|g" \
+        -e "s|@secured_port@|${ports[4]}|g" \
         "$here/kafka.properties" >"$dir/server.properties"
     write_env "$dir" "bootstrap=127.0.0.1:${ports[0]}" "port=${ports[0]}" \
-        "controller_port=${ports[1]}" "proxied_port=${ports[2]}" "proxy_port=${ports[3]}"
+        "controller_port=${ports[1]}" "proxied_port=${ports[2]}" "proxy_port=${ports[3]}" \
+        "secured_port=${ports[4]}"
+    certify
 }
 
 launch() {

@@ -252,6 +252,36 @@ class LimitTest(LimitStory):
                                           for one in self.webhooks() if one["step"] == 100])
 
 
+class UnknownProjectTest(LimitStory):
+    POLICY = "unknown_project: block\n" + POLICY
+
+    def test_block(self):
+        """unknown_project: block: counted, then refused at the gateways until it is declared"""
+        self.begin()
+        self.job.say("tenant", "set", "acme", "--plan", "free", "--project", "web")
+        self.start()
+        self.calls("acme", 1, project="web")
+        self.calls("acme", 1, project="nobody")
+        http = self.gateway.await_denied("acme", "unknown_project", project="nobody")
+        self.assertEqual(403, http["status"])
+        self.assertIsNone(self.gateway.answer("acme", project="web"))
+        self.assertIsNone(self.gateway.answer("acme"))
+        self.await_idle()
+        self.assertEqual([("unassigned", 1), ("web", 1)], self.job.rows(
+            "SELECT project, sum(requests)::int FROM tripmeter.tenant_fact GROUP BY 1 ORDER BY 1"))
+        self.restart()
+        self.engine.await_log("event=caught_up")
+        self.calls("acme", 1, project="nobody")
+        self.await_idle()
+        self.assertIsNotNone(self.gateway.answer("acme", project="nobody"))
+        self.job.say("tenant", "set", "acme", "--project", "nobody")
+        self.gateway.await_allowed("acme", project="nobody")
+        self.calls("acme", 1, project="nobody")
+        self.await_idle()
+        self.assertEqual(1, self.job.one(
+            "SELECT sum(requests)::int FROM tripmeter.tenant_fact WHERE project = 'nobody'"))
+
+
 class TurnTest(unittest.TestCase):
     """The end of the month comes a few seconds after the start."""
 
