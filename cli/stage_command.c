@@ -82,6 +82,18 @@ read_contract(struct stage *stage, json_t *contract, struct tenant_spec *spec,
     return good;
 }
 
+/* The oldest is forgotten when there is no room. */
+static void
+remember_plan(struct stage *stage, struct tenant_row *row, struct text plan)
+{
+    if (row->plan_count > 0 && text_eq(row->plans[row->plan_count - 1].plan, plan))
+        return;
+    if (row->plan_count == TENANT_PLAN_LIMIT)
+        memmove(row->plans, row->plans + 1, --row->plan_count * sizeof *row->plans);
+    row->plans[row->plan_count++] =
+        (struct plan_since){.plan = plan, .since_ms = stage_time(stage)};
+}
+
 void
 stage_contract(struct stage *stage, struct text tenant, json_t *contract)
 {
@@ -94,6 +106,7 @@ stage_contract(struct stage *stage, struct text tenant, json_t *contract)
         stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(why.text));
         return;
     }
+    remember_plan(stage, row, spec.plan);
     json_decref(row->contract);
     row->contract = json_incref(contract);
     row->spec = spec;

@@ -24,6 +24,8 @@ struct tenant_row {
     json_t *contract; /* NULL: none */
     struct tenant_spec spec;
     int64_t version;
+    struct plan_since plans[TENANT_PLAN_LIMIT];
+    size_t plan_count;
     const struct zone *zone; /* of the contract; NULL: the policy's */
     struct operator_word words[STAGE_WORD_LIMIT];
     size_t word_count;

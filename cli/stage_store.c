@@ -89,6 +89,8 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
         .zone = row->zone != NULL ? row->zone : zones_get(shard_default_zone(stage->shard), &why),
         .periods = stage_must(
             arena_take(stage->answers, (db->totals.count + 1) * sizeof(struct period_total))),
+        .plans = row->plans,
+        .plan_count = row->plan_count,
         .past =
             stage_must(arena_take(stage->answers, (db->totals.count + 1) * sizeof(struct period))),
         .quotas = stage_must(

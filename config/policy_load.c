@@ -335,8 +335,9 @@ read_fallback(struct reader *reader)
 static void
 read_all(struct reader *reader)
 {
-    static const char *const names[] = {"plans",        "fallback_plan",   "defaults", "grace",
-                                        "count_failed", "unknown_project", "breakers", NULL};
+    static const char *const names[] = {"plans",           "fallback_plan", "defaults",
+                                        "grace",           "upgrades",      "count_failed",
+                                        "unknown_project", "breakers",      NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
@@ -345,6 +346,7 @@ read_all(struct reader *reader)
     read_defaults(reader);
     read_grace(reader);
     read_flag(reader, "count_failed", "false|true", &reader->policy->count_failed);
+    read_flag(reader, "upgrades", "full|prorate", &reader->policy->prorate_upgrades);
     read_flag(reader, "unknown_project", "unassigned|block",
               &reader->policy->block_unknown_project);
     read_plans(reader);

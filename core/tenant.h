@@ -11,6 +11,7 @@
 
 #define TENANT_PROJECT_LIMIT 1000
 #define TENANT_LIMIT_LIMIT   64
+#define TENANT_PLAN_LIMIT    8
 #define TENANT_PAST_LIMIT    16 /* more than a year of months, and more days than the grace has */
 
 /* "api_calls: 2000" of a tenant or of one of its projects; overrides the plan's. */
@@ -61,6 +62,12 @@ struct feature_past {
     tally baseline;
 };
 
+/* A plan of the tenant's, from when on; absent: the fallback plan. */
+struct plan_since {
+    struct text plan;
+    int64_t since_ms;
+};
+
 /* A tenant as loaded: everything its home shard needs to judge it. */
 struct tenant_load {
     struct text name;
@@ -73,7 +80,9 @@ struct tenant_load {
     size_t period_count;          /* (delta holds the total) */
     struct period *past;          /* last periods before those that something was booked in: */
     size_t past_count;            /* they keep their bounds */
-    struct quota_memory *quotas;  /* of the same periods, and every open or blocked one */
+    struct plan_since *plans;     /* the last ones, rising; spec.plan is the last of them */
+    size_t plan_count;
+    struct quota_memory *quotas; /* of the same periods, and every open or blocked one */
     size_t quota_count;
     struct operator_word *words;
     size_t word_count;

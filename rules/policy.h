@@ -56,12 +56,13 @@ struct policy {
     struct plan *plans;
     size_t plan_count;
     const struct plan
-        *fallback_plan;   /* of tenants that are not known, and of plans that are gone */
-    struct text zone;     /* default, IANA name */
-    struct cycle cycle;   /* default; zeroes are calendar months */
-    struct text currency; /* default, ISO 4217 */
-    int64_t grace_ms;     /* late events change a period that ended until this much later */
-    bool count_failed;    /* failed calls without cost use quota */
+        *fallback_plan;    /* of tenants that are not known, and of plans that are gone */
+    struct text zone;      /* default, IANA name */
+    struct cycle cycle;    /* default; zeroes are calendar months */
+    struct text currency;  /* default, ISO 4217 */
+    int64_t grace_ms;      /* late events change a period that ended until this much later */
+    bool count_failed;     /* failed calls without cost use quota */
+    bool prorate_upgrades; /* a larger plan counts from its day on, not for the whole period */
     bool block_unknown_project;
     bool has_breakers;
     struct breaker_rule breaker; /* of features without their own */

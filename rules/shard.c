@@ -274,6 +274,8 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
         load.known = change->known;
         load.version = change->version;
         load.spec = change->spec;
+        load.plans = change->plans;
+        load.plan_count = change->plan_count;
         load.zone = change->zone;
         load.words = change->words;
         load.word_count = change->word_count;

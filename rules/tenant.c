@@ -111,12 +111,66 @@ copy_words(struct tenant *tenant, const struct operator_word *words, size_t coun
 
 /* ---- quotas ------------------------------------------------------------------------------------ */
 
-/* The limit for the tenant or one of its projects: the override, else the plan's. */
-static void
-bind_limit(struct quota_state *state, const struct limit_override *limits, size_t count)
+/* The same quota as a plan has it, NULL when it has none. */
+static const struct quota *
+quota_of_plan(const struct tenant *tenant, struct text name, const struct quota *rule)
 {
+    const struct plan *plan = policy_plan(tenant->policy, name);
+
+    if (plan == NULL)
+        plan = tenant->policy->fallback_plan;
+    for (size_t q = 0; q < plan->quota_count; q++)
+        if (text_eq(plan->quotas[q].name, rule->name))
+            return &plan->quotas[q];
+    return NULL;
+}
+
+/* What a plan gave in the present period it gives until that ends, whatever plan came after it: a
+ * larger plan acts at once, a smaller one from the next period on. */
+static void
+plan_limit(const struct tenant *tenant, struct quota_state *state)
+{
+    const struct period period = tenant->periods[0].period;
+    const int64_t whole_ms = period.end_ms - period.start_ms;
+    tally most = 0;
+    tally shares = 0; /* limit * ms */
+
     state->unlimited = state->rule->unlimited;
     state->limit = state->rule->limit;
+    for (size_t i = 0; i < tenant->plan_count; i++) {
+        const bool last = i + 1 == tenant->plan_count;
+        int64_t from_ms = tenant->plans[i].since_ms;
+        int64_t until_ms = last ? period.end_ms : tenant->plans[i + 1].since_ms;
+        const struct quota *quota = quota_of_plan(tenant, tenant->plans[i].plan, state->rule);
+
+        if (i == 0 || from_ms < period.start_ms)
+            from_ms = period.start_ms;
+        if (until_ms > period.end_ms)
+            until_ms = period.end_ms;
+        if (until_ms <= from_ms)
+            continue;
+        if (quota != NULL && quota->unlimited)
+            state->unlimited = true;
+        else if (quota != NULL && quota->limit > most)
+            most = quota->limit;
+        shares += most * (until_ms - from_ms);
+    }
+    if (most > state->limit)
+        state->limit = most;
+    if (tenant->policy->prorate_upgrades && tenant->plan_count > 1 && shares > 0)
+        state->limit = shares / whole_ms;
+}
+
+/* The limit for the tenant or one of its projects: the override, else the plan's. */
+static void
+bind_limit(const struct tenant *tenant, struct quota_state *state)
+{
+    const struct project_spec *project =
+        state->project < 0 ? NULL : &tenant->spec.projects[state->project];
+    const struct limit_override *limits = project == NULL ? tenant->spec.limits : project->limits;
+    const size_t count = project == NULL ? tenant->spec.limit_count : project->limit_count;
+
+    plan_limit(tenant, state);
     for (size_t i = 0; i < count; i++)
         if (text_eq(limits[i].quota, state->rule->name)) {
             state->unlimited = limits[i].unlimited;
@@ -154,16 +208,31 @@ bind_quotas(struct tenant *tenant)
             struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
             *state = (struct quota_state){.rule = rule, .project = -1};
-            bind_limit(state, tenant->spec.limits, tenant->spec.limit_count);
+            bind_limit(tenant, state);
         }
         for (size_t p = 0; p < tenant->spec.project_count; p++)
             if (has_budget(&tenant->spec.projects[p], rule)) {
                 struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
                 *state = (struct quota_state){.rule = rule, .project = (int32_t)p};
-                bind_limit(state, tenant->spec.projects[p].limits,
-                           tenant->spec.projects[p].limit_count);
+                bind_limit(tenant, state);
             }
+    }
+    return true;
+}
+
+static bool
+keep_plans(struct tenant *tenant, const struct tenant_load *load)
+{
+    const size_t first =
+        load->plan_count > TENANT_PLAN_LIMIT ? load->plan_count - TENANT_PLAN_LIMIT : 0;
+
+    for (size_t i = first; i < load->plan_count; i++) {
+        struct plan_since *one = &tenant->plans[tenant->plan_count++];
+
+        *one = load->plans[i];
+        if (!arena_keep(tenant->memory, &one->plan))
+            return false;
     }
     return true;
 }
@@ -234,6 +303,14 @@ tenant_set_trips(struct tenant *tenant, int32_t project)
 
 /* ---- periods ----------------------------------------------------------------------------------- */
 
+/* The tenant's own limits of plans that went before end with the period. */
+static void
+bind_limits(struct tenant *tenant)
+{
+    for (size_t q = 0; q < tenant->quota_count; q++)
+        bind_limit(tenant, &tenant->quotas[q]);
+}
+
 static struct totals *
 new_totals(struct tenant *tenant)
 {
@@ -284,8 +361,8 @@ has_begun(const struct tenant_period *period)
     return period->begun || period->totals[0].sum.count[COUNT_events] > 0;
 }
 
-void
-tenant_turn(struct tenant *tenant, int64_t now_ms)
+static void
+turn_periods(struct tenant *tenant, int64_t now_ms)
 {
     size_t gone = 0;
 
@@ -310,6 +387,13 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
     memset(spare, 0, (tenant->spec.project_count + 1) * sizeof *spare);
     tenant->periods[0] = (struct tenant_period){.period = present, .totals = spare};
     tenant->period_count++;
+}
+
+void
+tenant_turn(struct tenant *tenant, int64_t now_ms)
+{
+    turn_periods(tenant, now_ms);
+    bind_limits(tenant);
 }
 
 /* The present period as it was begun, else as zone and cycle have it. */
@@ -379,11 +463,13 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     tenant->plan = policy_plan(policy, tenant->spec.plan);
     if (tenant->plan == NULL)
         tenant->plan = policy->fallback_plan;
+    tenant->policy = policy;
     tenant->cycle = tenant->spec.has_cycle ? tenant->spec.cycle : policy->cycle;
     for (size_t i = 0; i < load->past_count; i++)
         tenant_remember(tenant, load->past[i]);
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
-    if (add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
+    if (!keep_plans(tenant, load) ||
+        add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
         !recall(tenant, load->quotas, load->quota_count))
         goto short_of_memory;
     recall_totals(tenant, load->periods, load->period_count);
@@ -423,15 +509,18 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                                  .spec = tenant->spec,
                                  .zone = tenant->zone,
                                  .words = tenant->words,
-                                 .word_count = tenant->word_count};
+                                 .word_count = tenant->word_count,
+                                 .plan_count = tenant->plan_count};
+    load->plans = arena_take(arena, (tenant->plan_count + 1) * sizeof *load->plans);
     load->past = arena_take(arena, tenant->past_count * sizeof *load->past);
     load->periods = arena_take(arena, tenant->period_count * scopes * sizeof *load->periods);
     load->quotas =
         arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
-    if (load->periods == NULL || load->quotas == NULL || load->past == NULL)
+    if (load->periods == NULL || load->quotas == NULL || load->past == NULL || load->plans == NULL)
         return false;
     memcpy(load->past, tenant->past, tenant->past_count * sizeof *load->past);
     load->past_count = tenant->past_count;
+    memcpy(load->plans, tenant->plans, tenant->plan_count * sizeof *load->plans);
     for (size_t i = 0; i < tenant->period_count; i++)
         for (size_t s = 0; s < scopes; s++) {
             if (!has_begun(&tenant->periods[i]))

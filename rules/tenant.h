@@ -58,6 +58,9 @@ struct tenant {
     struct cycle cycle; /* the contract's, else the policy's */
     struct tenant_spec spec;
     const struct plan *plan;
+    const struct policy *policy; /* it was made under */
+    struct plan_since plans[TENANT_PLAN_LIMIT];
+    size_t plan_count;
     struct text currency;
     struct operator_word *words;
     size_t word_count;

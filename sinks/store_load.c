@@ -33,6 +33,18 @@ static const char sql_tenants[] =
     " LEFT JOIN LATERAL (SELECT * FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
     " ORDER BY w.version DESC LIMIT 1) v ON true ORDER BY n.ord";
 
+/* Since when the tenant has had its last plans. */
+static const char sql_plans[] =
+    "SELECT n.ord, p.plan, p.created_at FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " CROSS JOIN LATERAL (SELECT v.version, v.plan, v.created_at FROM ("
+    "SELECT w.version, w.plan, w.created_at,"
+    " lag(w.version) OVER o IS NULL OR lag(w.plan) OVER o IS DISTINCT FROM w.plan AS changed"
+    " FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
+    " WINDOW o AS (ORDER BY w.version)) v WHERE v.changed ORDER BY v.version DESC LIMIT 8) p"
+    " ORDER BY n.ord, p.version";
+
+_Static_assert(TENANT_PLAN_LIMIT == 8, "as many as sql_plans asks for");
+
 /* The columns from 5 on are those of struct amounts; see sql_periods(). */
 #define SQL_PERIODS_FROM                                                    \
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"            \
@@ -67,6 +79,7 @@ static const char sql_words[] =
 enum answer {
     ANSWER_HOMES,
     ANSWER_TENANTS,
+    ANSWER_PLANS,
     ANSWER_PERIODS,
     ANSWER_PAST,
     ANSWER_QUOTAS,
@@ -157,7 +170,10 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
     if (!send_homes(store, query, why))
         return false;
     names_param(store, query);
-    return send(store, sql_tenants, why) && send_after(store, query, sql_periods(periods), why) &&
+    if (!send(store, sql_tenants, why))
+        return false;
+    names_param(store, query);
+    return send(store, sql_plans, why) && send_after(store, query, sql_periods(periods), why) &&
            send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
            send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
@@ -220,6 +236,20 @@ read_periods(struct store *store, int row, struct tenant_load *load)
             return false;
     }
     return load->periods != NULL;
+}
+
+static bool
+read_plans(struct store *store, int row, struct tenant_load *load)
+{
+    const PGresult *const answer = store->loaded[ANSWER_PLANS];
+
+    load->plans = arena_take(store->arena, (load->plan_count + 1) * sizeof *load->plans);
+    for (size_t i = 0; load->plans != NULL && i < load->plan_count; i++, row++) {
+        load->plans[i].since_ms = pg_read_time(answer, row, 2);
+        if (!PQgetisnull(answer, row, 1))
+            load->plans[i].plan = pg_read_text(answer, row, 1);
+    }
+    return load->plans != NULL;
 }
 
 static bool
@@ -324,6 +354,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     *load = (struct tenant_load){
         .name = store->loading.names[cursor->tenant],
         .period_count = (size_t)rows_of(store->loaded[ANSWER_PERIODS], cursor->periods, ord),
+        .plan_count = (size_t)rows_of(store->loaded[ANSWER_PLANS], cursor->plans, ord),
         .past_count = (size_t)rows_of(store->loaded[ANSWER_PAST], cursor->past, ord),
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
@@ -334,8 +365,9 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     };
     if (!read_spec(store, cursor->tenant, load, why))
         return false;
-    if (!read_periods(store, cursor->periods, load) || !read_past(store, cursor->past, load) ||
-        !read_quotas(store, cursor->quotas, load) || !read_words(store, cursor->words, load) ||
+    if (!read_plans(store, cursor->plans, load) || !read_periods(store, cursor->periods, load) ||
+        !read_past(store, cursor->past, load) || !read_quotas(store, cursor->quotas, load) ||
+        !read_words(store, cursor->words, load) ||
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
         !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
@@ -344,6 +376,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->tenant++;
     cursor->periods += (int)load->period_count;
     cursor->past += (int)load->past_count;
+    cursor->plans += (int)load->plan_count;
     cursor->quotas += (int)load->quota_count;
     cursor->words += (int)load->word_count;
     cursor->hours += (int)load->hour_count;

@@ -21,9 +21,9 @@ struct store {
     int64_t dedupe_records; /* how far back dead letters matter after a claim */
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
-    int load_step;       /* statements of the load that are answered */
-    PGresult *loaded[9]; /* their results; see store_load.c */
-    const void **order;  /* rows of a settlement in the order they are sent */
+    int load_step;        /* statements of the load that are answered */
+    PGresult *loaded[10]; /* their results; see store_load.c */
+    const void **order;   /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct period_total *differing;
     size_t differing_room;
@@ -85,6 +85,7 @@ void store_end_silent(struct store *store);
 struct load_cursor {
     int tenant;
     int periods;
+    int plans;
     int past;
     int quotas;
     int words;

@@ -46,6 +46,7 @@ test_whole(void)
     load("fallback_plan: free\n"
          "defaults: {zone: Asia/Kathmandu, cycle: anchor:31, currency: EUR}\n"
          "grace: 24h\n"
+         "upgrades: prorate\n"
          "count_failed: true\n"
          "unknown_project: block\n"
          "plans:\n"
@@ -71,6 +72,7 @@ test_whole(void)
     CHECK_INT("cycle", policy->cycle.kind, CYCLE_ANCHOR);
     CHECK_INT("anchor", policy->cycle.day, 31);
     CHECK_INT("grace", policy->grace_ms, 24 * CLOCK_HOUR_MS);
+    CHECK_INT("upgrades", policy->prorate_upgrades, true);
     CHECK_INT("failed", policy->count_failed, true);
     CHECK_INT("unknown project", policy->block_unknown_project, true);
     CHECK_INT("plans", policy->plan_count, 4);

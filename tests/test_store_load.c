@@ -411,9 +411,54 @@ test_policy(void)
     db_end(&db);
 }
 
+struct plans_seen {
+    size_t count;
+    char names[64];
+    bool rising;
+};
+
+static void
+see_plans(void *context, const struct tenant_load *load)
+{
+    struct plans_seen *seen = context;
+    size_t used = 0;
+
+    seen->count = load->plan_count;
+    seen->rising = true;
+    for (size_t i = 0; i < load->plan_count; i++) {
+        used += (size_t)snprintf(seen->names + used, sizeof seen->names - used, "%s%.*s",
+                                 i == 0 ? "" : " ", (int)load->plans[i].plan.size,
+                                 load->plans[i].plan.at == NULL ? "" : load->plans[i].plan.at);
+        seen->rising &= i == 0 || load->plans[i].since_ms >= load->plans[i - 1].since_ms;
+    }
+}
+
+/* A version that changes something else is no new plan. */
+static void
+test_plans(void)
+{
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {.shard = 0, .names = names, .count = 1, .contract_only = true};
+    struct plans_seen seen = {.count = 0};
+    struct err why;
+
+    begin_layout(1);
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, actor, plan) VALUES"
+                " ('acme', 'a', NULL), ('acme', 'a', 'starter')");
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, actor, plan, zone) VALUES"
+                " ('acme', 'a', 'starter', 'UTC'), ('acme', 'a', 'free', 'UTC')");
+    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
+    CHECK_INT("answer", store_load_poll(db.store, 5000, see_plans, &seen, &why), 1);
+    CHECK_INT("plans", seen.count, 3);
+    CU_ASSERT_STRING_EQUAL(seen.names, " starter free");
+    CU_ASSERT_TRUE(seen.rising);
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"homes are murmur2's until events come", test_homes},
     {"a contract that meets the first event", test_contract_meets_event},
+    {"which plans a tenant had, since when", test_plans},
     {"totals, quotas and words of the periods asked for", test_totals_and_words},
     {"contracts that cannot be read, and versions that never change", test_bad_contract},
     {"what is due or restricted", test_due},
