@@ -10,6 +10,7 @@
 
 #include "core/err.h"
 #include "sinks/pgarray.h"
+#include "sinks/pgread.h"
 
 #define PG_CONNECT_MS 5000
 /* A machine that is gone is noticed by tcp_user_timeout.  A server that is stopped is not: its kernel

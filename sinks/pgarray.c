@@ -1,34 +1,34 @@
 #include "sinks/pgarray.h"
 
+#include "sinks/pgread.h"
+
+#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 
 /* ndim, has-null flag, element type, size of the dimension, lower bound: 4 bytes each. */
-#define ARRAY_HEADER 20
-#define LENGTH_SIZE  4
-/* Postgres counts time in microseconds from 2000-01-01. */
-#define PG_EPOCH_MS      INT64_C(946684800000)
-#define NUMERIC_BASE     10000
-#define NUMERIC_NEGATIVE 0x4000
-#define NUMERIC_GROUPS   16 /* 39 digits need 10, 9 decimals need 3 */
+#define ARRAY_HEADER   20
+#define LENGTH_SIZE    4
+#define NUMERIC_GROUPS 16 /* 39 digits need 10, 9 decimals need 3 */
+#define NUMERIC_HEADER 8
+#define NUMERIC_MOST   (LENGTH_SIZE + NUMERIC_HEADER + 2 * NUMERIC_GROUPS)
 
 __extension__ typedef unsigned __int128 magnitude; /* of a tally, INT128_MIN included */
 
 static void
 put32(char *to, uint32_t value)
 {
-    for (int i = 0; i < 4; i++)
-        to[i] = (char)(unsigned char)(value >> (24 - 8 * i));
+    const uint32_t swapped = htonl(value);
+
+    memcpy(to, &swapped, sizeof swapped);
 }
 
-static uint64_t
-get(const char *from, int size)
+static void
+put16(char *to, unsigned value)
 {
-    uint64_t value = 0;
+    const uint16_t swapped = htons((uint16_t)value);
 
-    for (int i = 0; i < size; i++)
-        value = value << 8 | (unsigned char)from[i];
-    return value;
+    memcpy(to, &swapped, sizeof swapped);
 }
 
 /* Room for more bytes at the end, or NULL. */
@@ -209,65 +209,112 @@ pgarray_text_or_null(struct pgparam *param, struct text value)
         pgarray_text(param, value);
 }
 
+/* ms since 1970 as Postgres has it. */
+static int64_t
+pg_time(int64_t at_ms)
+{
+    int64_t us;
+
+    if (at_ms == INT64_MAX)
+        return INT64_MAX;
+    if (__builtin_sub_overflow(at_ms, PG_EPOCH_MS, &us) ||
+        __builtin_mul_overflow(us, INT64_C(1000), &us))
+        return INT64_MAX - 1; /* the server refuses it: out of range */
+    return us;
+}
+
 void
 pgarray_time(struct pgparam *param, int64_t at_ms)
 {
     char *const at = element(param, PG_TIME, 8);
-    int64_t us;
 
-    if (at == NULL)
-        return;
-    if (at_ms == INT64_MAX)
-        us = INT64_MAX;
-    else if (__builtin_sub_overflow(at_ms, PG_EPOCH_MS, &us) ||
-             __builtin_mul_overflow(us, INT64_C(1000), &us))
-        us = INT64_MAX - 1; /* the server refuses it: out of range */
-    put64(at, us);
+    if (at != NULL)
+        put64(at, pg_time(at_ms));
 }
 
 /* Base-10000 digits of a number, most significant first; returns how many. */
 static int
 groups_of(magnitude number, uint16_t out[NUMERIC_GROUPS])
 {
-    uint16_t reversed[NUMERIC_GROUPS];
+    uint16_t reversed[NUMERIC_GROUPS] = {0};
     int count = 0;
 
-    for (; number > 0; number /= NUMERIC_BASE)
+    for (; number > UINT64_MAX; number /= NUMERIC_BASE)
         reversed[count++] = (uint16_t)(number % NUMERIC_BASE);
+    /* Nearly all of them are small, and divisions of 64 bits are several times quicker. */
+    for (uint64_t rest = (uint64_t)number; rest > 0; rest /= NUMERIC_BASE)
+        reversed[count++] = (uint16_t)(rest % NUMERIC_BASE);
     for (int i = 0; i < count; i++)
         out[i] = reversed[count - 1 - i];
     return count;
 }
 
-static void
-put_numeric(struct pgparam *param, bool negative, int whole_groups, const uint16_t *groups,
-            int count, int decimals)
+/* A NUMERIC with its length; returns the bytes written. */
+static size_t
+put_numeric(char *to, bool negative, int whole_groups, const uint16_t *groups, int count,
+            int decimals)
 {
-    char *const at = element(param, PG_NUMERIC, 8 + 2 * (size_t)count);
+    const size_t size = NUMERIC_HEADER + 2 * (size_t)count;
 
-    if (at == NULL)
-        return;
+    put32(to, (uint32_t)size);
+    to += LENGTH_SIZE;
     /* ndigits, weight of the first group, sign, display scale, groups: 2 bytes each. */
-    put32(at, (uint32_t)count << 16 | (uint16_t)(whole_groups - 1));
-    put32(at + 4, (negative ? (uint32_t)NUMERIC_NEGATIVE << 16 : 0) | (uint32_t)decimals);
-    for (int i = 0; i < count; i++) {
-        at[8 + 2 * i] = (char)(unsigned char)(groups[i] >> 8);
-        at[9 + 2 * i] = (char)(unsigned char)groups[i];
+    put16(to, (unsigned)count);
+    put16(to + 2, (unsigned)(whole_groups - 1));
+    put16(to + 4, negative ? NUMERIC_NEGATIVE : 0);
+    put16(to + 6, (unsigned)decimals);
+    for (int i = 0; i < count; i++)
+        put16(to + NUMERIC_HEADER + 2 * (ptrdiff_t)i, groups[i]);
+    return LENGTH_SIZE + size;
+}
+
+static size_t
+put_money(char *to, tally nano)
+{
+    const magnitude size = nano < 0 ? -(magnitude)nano : (magnitude)nano;
+    const uint64_t unit = (uint64_t)MONEY_NANO_PER_UNIT;
+    uint64_t fraction;
+    uint16_t groups[NUMERIC_GROUPS];
+    int whole;
+
+    if (size <= UINT64_MAX) {
+        fraction = (uint64_t)size % unit;
+        whole = groups_of((uint64_t)size / unit, groups);
+    } else {
+        fraction = (uint64_t)(size % unit);
+        whole = groups_of(size / unit, groups);
     }
+    groups[whole] = (uint16_t)(fraction / 100000);
+    groups[whole + 1] = (uint16_t)(fraction / 10 % NUMERIC_BASE);
+    groups[whole + 2] = (uint16_t)(fraction % 10 * 1000);
+    return put_numeric(to, nano < 0, whole, groups, whole + 3, 9);
+}
+
+/* Room for `count` NUMERICs of any size; what is not used is given back by trim. */
+static char *
+numerics(struct pgparam *param, size_t count)
+{
+    assert(param->type == PG_NUMERIC || param->type == PG_ROW);
+    char *const at = extend(param, count * NUMERIC_MOST);
+
+    if (at != NULL)
+        param->count += (int32_t)count;
+    return at;
+}
+
+static void
+trim(struct pgparam *param, const char *end)
+{
+    param->size = (size_t)(end - param->at);
 }
 
 void
 pgarray_money(struct pgparam *param, tally nano)
 {
-    const magnitude size = nano < 0 ? -(magnitude)nano : (magnitude)nano;
-    const uint64_t fraction = (uint64_t)(size % (uint64_t)MONEY_NANO_PER_UNIT);
-    uint16_t groups[NUMERIC_GROUPS];
-    const int whole = groups_of(size / (uint64_t)MONEY_NANO_PER_UNIT, groups);
+    char *const at = numerics(param, 1);
 
-    groups[whole] = (uint16_t)(fraction / 100000);
-    groups[whole + 1] = (uint16_t)(fraction / 10 % NUMERIC_BASE);
-    groups[whole + 2] = (uint16_t)(fraction % 10 * 1000);
-    put_numeric(param, nano < 0, whole, groups, whole + 3, 9);
+    if (at != NULL)
+        trim(param, at + put_money(at, nano));
 }
 
 void
@@ -276,9 +323,87 @@ pgarray_count(struct pgparam *param, tally count)
     const magnitude size = count < 0 ? -(magnitude)count : (magnitude)count;
     uint16_t groups[NUMERIC_GROUPS];
     const int whole = groups_of(size, groups);
+    char *const at = numerics(param, 1);
 
-    put_numeric(param, count < 0, whole, groups, whole, 0);
+    if (at != NULL)
+        trim(param, at + put_numeric(at, count < 0, whole, groups, whole, 0));
 }
+
+/* ---- a column of many rows ----------------------------------------------------------------------- */
+
+static const void *
+member(const void *row, size_t offset)
+{
+    return (const char *)row + offset;
+}
+
+/* Room for `count` elements of together `size` bytes, lengths apart. */
+static char *
+elements(struct pgparam *param, enum pg_type type, size_t count, size_t size)
+{
+    assert(param->type == type);
+    char *const at = extend(param, count * LENGTH_SIZE + size);
+
+    if (at != NULL)
+        param->count += (int32_t)count;
+    return at;
+}
+
+void
+pgarray_text_column(struct pgparam *param, const void *const *rows, size_t count, size_t offset)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += ((const struct text *)member(rows[i], offset))->size;
+    char *at = elements(param, PG_TEXT, count, size);
+
+    for (size_t i = 0; i < count && at != NULL; i++) {
+        const struct text *const text = member(rows[i], offset);
+
+        put32(at, (uint32_t)text->size);
+        at += LENGTH_SIZE;
+        if (text->size > 0)
+            memcpy(at, text->at, text->size);
+        at += text->size;
+    }
+}
+
+void
+pgarray_int8_column(struct pgparam *param, const void *const *rows, size_t count, size_t offset)
+{
+    char *at = elements(param, PG_INT8, count, count * 8);
+
+    for (size_t i = 0; i < count && at != NULL; i++, at += LENGTH_SIZE + 8) {
+        put32(at, 8);
+        put64(at + LENGTH_SIZE, *(const int64_t *)member(rows[i], offset));
+    }
+}
+
+void
+pgarray_time_column(struct pgparam *param, const void *const *rows, size_t count, size_t offset)
+{
+    char *at = elements(param, PG_TIME, count, count * 8);
+
+    for (size_t i = 0; i < count && at != NULL; i++, at += LENGTH_SIZE + 8) {
+        put32(at, 8);
+        put64(at + LENGTH_SIZE, pg_time(*(const int64_t *)member(rows[i], offset)));
+    }
+}
+
+void
+pgarray_money_column(struct pgparam *param, const void *const *rows, size_t count, size_t offset)
+{
+    char *at = numerics(param, count);
+
+    if (at == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        at += put_money(at, *(const tally *)member(rows[i], offset));
+    trim(param, at);
+}
+
+/* ---- COPY ---------------------------------------------------------------------------------------- */
 
 void
 pgcopy_begin(struct pgparam *copy)
@@ -314,76 +439,4 @@ void
 pgcopy_end(struct pgparam *copy)
 {
     put_fields(copy, -1);
-}
-
-bool
-pg_read_bool(const PGresult *result, int row, int column)
-{
-    return !PQgetisnull(result, row, column) && *PQgetvalue(result, row, column) != 0;
-}
-
-int64_t
-pg_read_int(const PGresult *result, int row, int column)
-{
-    if (PQgetisnull(result, row, column))
-        return 0;
-    const char *const at = PQgetvalue(result, row, column);
-
-    switch (PQgetlength(result, row, column)) {
-    case 2:
-        return (int16_t)get(at, 2);
-    case 4:
-        return (int32_t)get(at, 4);
-    default:
-        assert(PQgetlength(result, row, column) == 8);
-        return (int64_t)get(at, 8);
-    }
-}
-
-struct text
-pg_read_text(const PGresult *result, int row, int column)
-{
-    if (PQgetisnull(result, row, column))
-        return (struct text){NULL, 0};
-    return (struct text){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
-}
-
-int64_t
-pg_read_time(const PGresult *result, int row, int column)
-{
-    if (PQgetisnull(result, row, column))
-        return 0;
-    const int64_t us = (int64_t)get(PQgetvalue(result, row, column), 8);
-
-    if (us == INT64_MAX)
-        return INT64_MAX;
-    return us / 1000 - (us % 1000 < 0 ? 1 : 0) + PG_EPOCH_MS;
-}
-
-bool
-pg_read_money(const PGresult *result, int row, int column, tally *nano)
-{
-    const char *const at = PQgetvalue(result, row, column);
-    const int count = (int)get(at, 2);
-    const int weight = (int16_t)get(at + 2, 2);
-    const uint64_t sign = get(at + 4, 2);
-    tally sum = 0;
-
-    if (PQgetisnull(result, row, column) || (sign != 0 && sign != NUMERIC_NEGATIVE))
-        return false;
-    /* Group i weighs 10000^(weight - i); the third behind the point has one digit of ours. */
-    for (int i = 0; i <= weight + 3; i++) {
-        const int64_t group = i < count ? (int64_t)get(at + 8 + 2 * (ptrdiff_t)i, 2) : 0;
-        const bool last = i == weight + 3;
-
-        if (last && group % 1000 != 0)
-            return false;
-        if (__builtin_mul_overflow(sum, (tally)(last ? 10 : NUMERIC_BASE), &sum) ||
-            __builtin_add_overflow(sum, (tally)(last ? group / 1000 : group), &sum))
-            return false;
-    }
-    if (count > weight + 4)
-        return false;
-    *nano = sign == 0 ? sum : -sum;
-    return true;
 }

@@ -69,21 +69,22 @@ void pgarray_time(struct pgparam *param, int64_t at_ms);
 void pgarray_money(struct pgparam *param, tally nano);
 void pgarray_count(struct pgparam *param, tally count);
 
+/* ---- a column of many rows --------------------------------------------------------------------- */
+/* What the functions above do, for the member at `offset` of each of the rows. */
+void pgarray_text_column(struct pgparam *param, const void *const *rows, size_t count,
+                         size_t offset);
+void pgarray_int8_column(struct pgparam *param, const void *const *rows, size_t count,
+                         size_t offset);
+void pgarray_time_column(struct pgparam *param, const void *const *rows, size_t count,
+                         size_t offset);
+void pgarray_money_column(struct pgparam *param, const void *const *rows, size_t count,
+                          size_t offset);
+
 /* ---- COPY ... (FORMAT binary) ------------------------------------------------------------------ */
 /* A buffer of rows: begun, a header a row and its fields by the functions above, ended; what is in
  * `at` (`size` bytes) may be sent and taken out at any time (size = 0). */
 void pgcopy_begin(struct pgparam *copy);
 void pgcopy_row(struct pgparam *copy, int fields);
 void pgcopy_end(struct pgparam *copy);
-
-/* ---- reading binary results ------------------------------------------------------------------- */
-bool pg_read_bool(const PGresult *result, int row, int column);
-int64_t pg_read_int(const PGresult *result, int row, int column); /* int2, int4, int8; NULL is 0 */
-/* Points into the result; absent when NULL. */
-struct text pg_read_text(const PGresult *result, int row, int column);
-/* ms since 1970; NULL is 0, infinity INT64_MAX. */
-int64_t pg_read_time(const PGresult *result, int row, int column);
-/* NUMERIC with at most 9 decimals to nano-units; false when it has more or does not fit. */
-bool pg_read_money(const PGresult *result, int row, int column, tally *nano);
 
 #endif

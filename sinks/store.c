@@ -51,6 +51,7 @@ store_close(struct store *store)
     for (size_t i = 0; i < store->topic_count; i++)
         free(store->topic_names[i]);
     free(store->order);
+    free(store->placed);
     free(store->differing);
     free(store);
 }

@@ -4,11 +4,14 @@
 #ifndef SINKS_STORE_PRIVATE_H
 #define SINKS_STORE_PRIVATE_H
 
+#include "core/placed.h"
 #include "sinks/pg.h"
 #include "sinks/store.h"
 
 /* For one loaded tenant, or the texts that one statement makes: less than what it is made of. */
 #define STORE_ARENA_BYTES ((size_t)512 << 20)
+
+enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS, SUMS_ADJUSTMENTS, SUMS_COUNT };
 
 struct store {
     struct pg pg;
@@ -25,6 +28,9 @@ struct store {
     PGresult *loaded[10]; /* their results; see store_load.c */
     const void **order;   /* rows of a settlement in the order they are sent */
     size_t order_room;
+    struct placed *placed; /* the same of facts and totals; as much again to sort them */
+    size_t placed_room;
+    uint32_t sums_used[SUMS_COUNT]; /* what the prepared statements take; 0: not prepared */
     struct period_total *differing;
     size_t differing_room;
 };
@@ -51,9 +57,11 @@ extern const char sql_quotas[], sql_slots[], sql_hours[], sql_breakers[], sql_mo
 bool store_copy_events(struct store *store, const struct settlement *settlement, PGresult **refused,
                        struct err *why);
 
-/* The statements on facts and totals, made from meter.def; in the arena. */
-enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS, SUMS_ADJUSTMENTS };
-const char *store_sums_sql(enum sums sums, struct arena *arena);
+/* The statements on facts and totals, made from meter.def; in the arena. They take the amounts that
+ * are `used` (bit i: column i), all others are 0. */
+const char *store_sums_sql(enum sums sums, uint32_t used, struct arena *arena);
+/* The amounts of these rows that are not 0 all through; always the events. */
+uint32_t store_sums_used(enum sums sums, const struct list *list);
 bool store_read_amounts(const PGresult *result, int row, int column, struct amounts *out);
 /* Finds the totals that are not as memory expects them. */
 bool store_compare_periods(struct store *store, const struct settlement *settlement,

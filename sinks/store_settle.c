@@ -46,7 +46,7 @@ enum step {
     STEP_COUNT
 };
 static const struct {
-    const char *sql; /* NULL: made by store_sums_sql */
+    const char *sql; /* NULL: see prepare_sums */
     settle_fill *fill;
 } steps[STEP_COUNT] = {
     [STEP_BEGIN] = {sql_begin, fill_begin},
@@ -140,18 +140,6 @@ fill_progress(struct store *store, const struct settle_input *input, size_t *row
 /* ---- once a connection --------------------------------------------------------------------------- */
 
 static const char *
-step_sql(enum step step, struct arena *arena)
-{
-    if (step == STEP_FACTS)
-        return store_sums_sql(SUMS_FACTS, arena);
-    if (step == STEP_KEY_FACTS)
-        return store_sums_sql(SUMS_KEY_FACTS, arena);
-    if (step == STEP_ADJUSTMENTS)
-        return store_sums_sql(SUMS_ADJUSTMENTS, arena);
-    return step == STEP_PERIODS ? store_sums_sql(SUMS_PERIODS, arena) : steps[step].sql;
-}
-
-static const char *
 step_name(enum step step, char out[16])
 {
     (void)snprintf(out, 16, "settle_%d", (int)step);
@@ -159,31 +147,58 @@ step_name(enum step step, char out[16])
 }
 
 static bool
-prepare(struct store *store, struct err *why)
+prepare_step(struct store *store, enum step step, const char *sql, struct err *why)
 {
     char name[16];
+    PGresult *result;
+    bool good = true;
 
-    for (enum step step = 0; step < STEP_COUNT; step++) {
-        const char *const sql = step_sql(step, store->arena);
-
-        if (sql == NULL)
-            return err_set(why, ERR_RETRY, "no memory for a settlement");
-        if (PQsendPrepare(store->pg.conn, step_name(step, name), sql, 0, NULL) == 0)
-            return pg_error(&store->pg, NULL, why);
-        PGresult *result;
-        bool good = true;
-
-        while ((result = pg_next(&store->pg)) != NULL) {
-            if (PQresultStatus(result) != PGRES_COMMAND_OK && good)
-                good = pg_error(&store->pg, result, why);
-            PQclear(result);
-        }
-        if (!good)
-            return false;
-        if (store->pg.broken)
-            return pg_error(&store->pg, NULL, why);
+    if (sql == NULL)
+        return err_set(why, ERR_RETRY, "no memory for a settlement");
+    if (PQsendPrepare(store->pg.conn, step_name(step, name), sql, 0, NULL) == 0)
+        return pg_error(&store->pg, NULL, why);
+    while ((result = pg_next(&store->pg)) != NULL) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK && good)
+            good = pg_error(&store->pg, result, why);
+        PQclear(result);
     }
+    return good && (!store->pg.broken || pg_error(&store->pg, NULL, why));
+}
+
+static bool
+prepare(struct store *store, struct err *why)
+{
+    for (enum step step = 0; step < STEP_COUNT; step++)
+        if (steps[step].sql != NULL && !prepare_step(store, step, steps[step].sql, why))
+            return false;
     store->prepared = true;
+    return true;
+}
+
+/* The statements on sums take the columns that some settlement of this connection needed: most are
+ * never used, and what is not sent costs nobody anything. */
+static bool
+prepare_sums(struct store *store, const struct settlement *settlement, struct err *why)
+{
+    static const enum step of_sums[SUMS_COUNT] = {STEP_FACTS, STEP_KEY_FACTS, STEP_PERIODS,
+                                                  STEP_ADJUSTMENTS};
+    const struct list *const lists[SUMS_COUNT] = {&settlement->facts, &settlement->key_facts,
+                                                  &settlement->periods, &settlement->adjustments};
+
+    for (enum sums sums = 0; sums < SUMS_COUNT; sums++) {
+        const uint32_t before = store->sums_used[sums];
+        const uint32_t used = before | store_sums_used(sums, lists[sums]);
+        char sql[32] = "DEALLOCATE ";
+
+        if (used == before)
+            continue;
+        (void)step_name(of_sums[sums], sql + strlen(sql));
+        store->sums_used[sums] = 0;
+        if ((before != 0 && !pg_run(&store->pg, sql, why)) ||
+            !prepare_step(store, of_sums[sums], store_sums_sql(sums, used, store->arena), why))
+            return false;
+        store->sums_used[sums] = used;
+    }
     return true;
 }
 
@@ -414,7 +429,7 @@ store_settle(struct store *store, const struct config *config, const struct sett
         (void)pg_error(&store->pg, NULL, why);
         return SETTLE_UNKNOWN;
     }
-    if (!store->prepared && !prepare(store, why))
+    if ((!store->prepared && !prepare(store, why)) || !prepare_sums(store, settlement, why))
         return SETTLE_UNKNOWN;
     if (!exchange(store, &input, &answers, result, why)) {
         /* Half a transaction cannot be taken back: the server rolls back with the connection. */

@@ -1,63 +1,95 @@
 /* Facts and totals: rows that add up.  Their columns are those of meter.def. */
 #include "sinks/store_private.h"
 
+#include "core/identity.h"
+
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SQL_SIZE  16384
 #define KEY_LIMIT 8
 
+enum key_type { KEY_TEXT, KEY_TIME };
+
 /* Key columns come first, then the counts, then cost, charge, refunded. */
 static const struct sums_table {
     const char *name;
     struct {
         const char *name;
-        const char *type;
+        enum key_type type;
+        size_t at; /* in the struct of a row */
     } keys[KEY_LIMIT];
     size_t key_count; /* columns before the amounts */
     size_t conflict;  /* how many of them identify the row */
-} tables[] = {
+    size_t delta;     /* where the amounts are */
+} tables[SUMS_COUNT] = {
     [SUMS_FACTS] = {"tenant_fact",
-                    {{"tenant", "text"},
-                     {"project", "text"},
-                     {"feature", "text"},
-                     {"provider", "text"},
-                     {"model", "text"},
-                     {"hour", "timestamptz"},
-                     {"period", "timestamptz"}},
+                    {{"tenant", KEY_TEXT, offsetof(struct fact, tenant)},
+                     {"project", KEY_TEXT, offsetof(struct fact, project)},
+                     {"feature", KEY_TEXT, offsetof(struct fact, feature)},
+                     {"provider", KEY_TEXT, offsetof(struct fact, provider)},
+                     {"model", KEY_TEXT, offsetof(struct fact, model)},
+                     {"hour", KEY_TIME, offsetof(struct fact, hour_ms)},
+                     {"period", KEY_TIME, offsetof(struct fact, period_ms)}},
                     7,
-                    7},
-    [SUMS_KEY_FACTS] =
-        {"key_fact",
-         {{"tenant", "text"}, {"key", "text"}, {"hour", "timestamptz"}, {"period", "timestamptz"}},
-         4,
-         4},
+                    7,
+                    offsetof(struct fact, delta)},
+    [SUMS_KEY_FACTS] = {"key_fact",
+                        {{"tenant", KEY_TEXT, offsetof(struct key_fact, tenant)},
+                         {"key", KEY_TEXT, offsetof(struct key_fact, key)},
+                         {"hour", KEY_TIME, offsetof(struct key_fact, hour_ms)},
+                         {"period", KEY_TIME, offsetof(struct key_fact, period_ms)}},
+                        4,
+                        4,
+                        offsetof(struct key_fact, delta)},
     [SUMS_PERIODS] = {"period_total",
-                      {{"tenant", "text"},
-                       {"project", "text"},
-                       {"period", "timestamptz"},
-                       {"period_end", "timestamptz"}},
+                      {{"tenant", KEY_TEXT, offsetof(struct period_total, tenant)},
+                       {"project", KEY_TEXT, offsetof(struct period_total, project)},
+                       {"period", KEY_TIME, offsetof(struct period_total, start_ms)},
+                       {"period_end", KEY_TIME, offsetof(struct period_total, end_ms)}},
                       4,
-                      3},
+                      3,
+                      offsetof(struct period_total, delta)},
     [SUMS_ADJUSTMENTS] = {"period_adjustment",
-                          {{"tenant", "text"},
-                           {"project", "text"},
-                           {"period", "timestamptz"},
-                           {"service", "timestamptz"},
-                           {"service_end", "timestamptz"}},
+                          {{"tenant", KEY_TEXT, offsetof(struct adjustment, tenant)},
+                           {"project", KEY_TEXT, offsetof(struct adjustment, project)},
+                           {"period", KEY_TIME, offsetof(struct adjustment, period_ms)},
+                           {"service", KEY_TIME, offsetof(struct adjustment, service.start_ms)},
+                           {"service_end", KEY_TIME, offsetof(struct adjustment, service.end_ms)}},
                           5,
-                          4},
+                          4,
+                          offsetof(struct adjustment, delta)},
 };
 
 #define MONEY_COUNT 3
 static const char *const money_names[MONEY_COUNT] = {"cost", "charge", "refunded"};
 enum { AMOUNT_COUNT = COUNT_COUNT + MONEY_COUNT };
+#define ALL_AMOUNTS ((UINT32_C(1) << AMOUNT_COUNT) - 1)
 
 static const char *
 amount_name(size_t i)
 {
     return i < COUNT_COUNT ? count_names[i] : money_names[i - COUNT_COUNT];
+}
+
+/* Where amount i is within struct amounts. */
+static size_t
+amount_at(size_t i)
+{
+    static const size_t money_at[MONEY_COUNT] = {offsetof(struct amounts, cost),
+                                                 offsetof(struct amounts, charge),
+                                                 offsetof(struct amounts, refunded)};
+
+    return i < COUNT_COUNT ? offsetof(struct amounts, count) + i * sizeof(int64_t)
+                           : money_at[i - COUNT_COUNT];
+}
+
+static bool
+is_used(uint32_t used, size_t amount)
+{
+    return (used & UINT32_C(1) << amount) != 0;
 }
 
 /* ---- SQL --------------------------------------------------------------------------------------- */
@@ -84,41 +116,56 @@ add(struct sql *sql, const char *format, ...)
 }
 
 static void
-add_columns(struct sql *sql, const struct sums_table *table)
+add_keys(struct sql *sql, const struct sums_table *table)
 {
     for (size_t i = 0; i < table->key_count; i++)
         add(sql, "%s%s", i == 0 ? "" : ", ", table->keys[i].name);
-    for (size_t i = 0; i < AMOUNT_COUNT; i++)
-        add(sql, ", %s", amount_name(i));
 }
 
+/* The amounts that come as parameters; those that do not are 0, or left out where there is no
+ * `zero`. */
 static void
-add_unnest(struct sql *sql, const struct sums_table *table)
+add_amounts(struct sql *sql, uint32_t used, const char *zero)
+{
+    for (size_t i = 0; i < AMOUNT_COUNT; i++)
+        if (is_used(used, i))
+            add(sql, ", %s", amount_name(i));
+        else if (zero != NULL)
+            add(sql, ", %s", zero);
+}
+
+/* Returns the number of the parameter behind. */
+static size_t
+add_unnest(struct sql *sql, const struct sums_table *table, uint32_t used)
 {
     size_t param = 1;
 
     add(sql, "unnest(");
     for (size_t i = 0; i < table->key_count; i++)
-        add(sql, "%s$%zu::%s[]", i == 0 ? "" : ", ", param++, table->keys[i].type);
+        add(sql, "%s$%zu::%s[]", i == 0 ? "" : ", ", param++,
+            table->keys[i].type == KEY_TEXT ? "text" : "timestamptz");
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
-        add(sql, ", $%zu::%s[]", param++, i < COUNT_COUNT ? "bigint" : "numeric");
+        if (is_used(used, i))
+            add(sql, ", $%zu::%s[]", param++, i < COUNT_COUNT ? "bigint" : "numeric");
     add(sql, ") AS d(");
-    add_columns(sql, table);
+    add_keys(sql, table);
+    add_amounts(sql, used, NULL);
     add(sql, ")");
+    return param;
 }
 
-static void
-add_upsert(struct sql *sql, const struct sums_table *table, const char *from)
+static size_t
+add_upsert(struct sql *sql, const struct sums_table *table, uint32_t used)
 {
     add(sql, "INSERT INTO tripmeter.%s AS t (", table->name);
-    add_columns(sql, table);
+    add_keys(sql, table);
+    add_amounts(sql, ALL_AMOUNTS, NULL);
     add(sql, ") SELECT ");
-    add_columns(sql, table);
+    add_keys(sql, table);
+    add_amounts(sql, used, "0");
     add(sql, " FROM ");
-    if (from == NULL)
-        add_unnest(sql, table);
-    else
-        add(sql, "%s", from);
+    const size_t param = add_unnest(sql, table, used);
+
     add(sql, " ON CONFLICT (");
     for (size_t i = 0; i < table->conflict; i++)
         add(sql, "%s%s", i == 0 ? "" : ", ", table->keys[i].name);
@@ -126,229 +173,245 @@ add_upsert(struct sql *sql, const struct sums_table *table, const char *from)
     for (size_t i = table->conflict; i < table->key_count; i++)
         add(sql, "%s = excluded.%s, ", table->keys[i].name, table->keys[i].name);
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
-        add(sql, "%s%s = t.%s + excluded.%s", i == 0 ? "" : ", ", amount_name(i), amount_name(i),
-            amount_name(i));
+        if (is_used(used, i))
+            add(sql, "%s%s = t.%s + excluded.%s", i == 0 ? "" : ", ", amount_name(i),
+                amount_name(i), amount_name(i));
+    return param;
 }
 
 const char *
-store_sums_sql(enum sums sums, struct arena *arena)
+store_sums_sql(enum sums sums, uint32_t used, struct arena *arena)
 {
     const struct sums_table *const table = &tables[sums];
     struct sql sql = {arena_take(arena, SQL_SIZE), 0};
 
     if (sql.at == NULL)
         return NULL;
-    if (sums == SUMS_PERIODS || sums == SUMS_ADJUSTMENTS) {
-        add_upsert(&sql, table, NULL);
-        add(&sql, " RETURNING ");
-        add_columns(&sql, table);
+    if (sums == SUMS_ADJUSTMENTS) {
+        (void)add_upsert(&sql, table, used);
         return sql.at;
     }
-    add(&sql, "WITH delta AS (SELECT * FROM ");
-    add_unnest(&sql, table);
-    add(&sql, "), written AS (");
-    add_upsert(&sql, table, "delta");
+    if (sums == SUMS_PERIODS) {
+        (void)add_upsert(&sql, table, used);
+        add(&sql, " RETURNING ");
+        add_keys(&sql, table);
+        add_amounts(&sql, ALL_AMOUNTS, NULL);
+        return sql.at;
+    }
+    add(&sql, "WITH written AS (");
+    const size_t counted = add_upsert(&sql, table, used);
+
+    /* Events are the first amount, behind the keys. */
     add(&sql,
         " RETURNING 1) SELECT tripmeter.settle_check('%s', $%zu,"
-        " (SELECT coalesce(sum(events), 0) FROM delta), (SELECT count(*) FROM delta),"
-        " (SELECT count(*) FROM written))",
-        table->name, table->key_count + AMOUNT_COUNT + 1);
+        " (SELECT coalesce(sum(events), 0) FROM unnest($%zu::bigint[]) AS d(events)),"
+        " cardinality($1::text[]), (SELECT count(*) FROM written))",
+        table->name, counted, table->key_count + 1);
     return sql.at;
+}
+
+uint32_t
+store_sums_used(enum sums sums, const struct list *list)
+{
+    struct amounts any = {.cost = 0};
+    uint32_t used = UINT32_C(1) << COUNT_events;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct amounts *const delta =
+            (const void *)((const char *)list_at(list, i) + tables[sums].delta);
+
+        for (size_t c = 0; c < COUNT_COUNT; c++)
+            any.count[c] |= delta->count[c];
+        any.cost |= delta->cost;
+        any.charge |= delta->charge;
+        any.refunded |= delta->refunded;
+    }
+    for (size_t i = 0; i < COUNT_COUNT; i++)
+        used |= (uint32_t)(any.count[i] != 0) << i;
+    return used | (uint32_t)(any.cost != 0) << COUNT_COUNT |
+           (uint32_t)(any.charge != 0) << (COUNT_COUNT + 1) |
+           (uint32_t)(any.refunded != 0) << (COUNT_COUNT + 2);
+}
+
+/* ---- order ------------------------------------------------------------------------------------- */
+
+static const struct text *
+key_text(const struct sums_table *table, size_t key, const void *row)
+{
+    return (const void *)((const char *)row + table->keys[key].at);
+}
+
+static int64_t
+key_time(const struct sums_table *table, size_t key, const void *row)
+{
+    return *(const int64_t *)(const void *)((const char *)row + table->keys[key].at);
+}
+
+static int
+compare_keys(const struct sums_table *table, const void *a, const void *b)
+{
+    int order = 0;
+
+    for (size_t i = 0; i < table->conflict && order == 0; i++)
+        if (table->keys[i].type == KEY_TEXT)
+            order = text_compare(*key_text(table, i, a), *key_text(table, i, b));
+        else
+            order = (key_time(table, i, a) > key_time(table, i, b)) -
+                    (key_time(table, i, a) < key_time(table, i, b));
+    return order;
+}
+
+/* The tenant in the high half, so that its rows lie side by side, as in the index. */
+static uint64_t
+place_of(const struct sums_table *table, const void *row)
+{
+    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15); /* 2^64 / golden ratio: spreads its factor */
+    const uint64_t tenant = identity_stable_text(0, *key_text(table, 0, row));
+    uint64_t rest = 0;
+
+    for (size_t i = 1; i < table->conflict; i++)
+        if (table->keys[i].type == KEY_TEXT)
+            rest = identity_stable_text(rest, *key_text(table, i, row));
+        else
+            rest = (rest ^ (uint64_t)key_time(table, i, row)) * odd;
+    return (tenant & ~(uint64_t)UINT32_MAX) | rest >> 32;
+}
+
+static int
+compare_placed(enum sums sums, const struct placed *a, const struct placed *b)
+{
+    return compare_keys(&tables[sums], a->row, b->row);
+}
+
+static int
+compare_facts(const void *a, const void *b)
+{
+    return compare_placed(SUMS_FACTS, a, b);
+}
+
+static int
+compare_key_facts(const void *a, const void *b)
+{
+    return compare_placed(SUMS_KEY_FACTS, a, b);
+}
+
+static int
+compare_periods(const void *a, const void *b)
+{
+    return compare_placed(SUMS_PERIODS, a, b);
+}
+
+static int
+compare_adjustments(const void *a, const void *b)
+{
+    return compare_placed(SUMS_ADJUSTMENTS, a, b);
+}
+
+/* The rows in the order in which they are written; overwritten by the next call. */
+static const struct placed *
+placed(struct store *store, enum sums sums, const struct list *list)
+{
+    static placed_compare *const compares[SUMS_COUNT] = {compare_facts, compare_key_facts,
+                                                         compare_periods, compare_adjustments};
+
+    if (list->count > store->placed_room || store->placed == NULL) {
+        const size_t room = list->count + list->count / 2 + 16;
+        struct placed *const grown = realloc(store->placed, 2 * room * sizeof *grown);
+
+        if (grown == NULL)
+            return NULL;
+        store->placed = grown;
+        store->placed_room = room;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        const void *const row = list_at(list, i);
+
+        store->placed[i] = (struct placed){place_of(&tables[sums], row), row};
+    }
+    placed_sort(store->placed, store->placed + store->placed_room, list->count, compares[sums]);
+    return store->placed;
 }
 
 /* ---- parameters -------------------------------------------------------------------------------- */
 
+/* Rows that are written in one go, column by column: few enough to stay in the first cache. */
+#define BLOCK 64
+
 static void
-begin_columns(struct pgparams *params, const struct sums_table *table)
+begin_columns(struct pgparams *params, const struct sums_table *table, uint32_t used)
 {
     for (size_t i = 0; i < table->key_count; i++)
-        (void)pgparams_array(params, strcmp(table->keys[i].type, "text") == 0 ? PG_TEXT : PG_TIME);
+        (void)pgparams_array(params, table->keys[i].type == KEY_TEXT ? PG_TEXT : PG_TIME);
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
-        (void)pgparams_array(params, i < COUNT_COUNT ? PG_INT8 : PG_NUMERIC);
+        if (is_used(used, i))
+            (void)pgparams_array(params, i < COUNT_COUNT ? PG_INT8 : PG_NUMERIC);
 }
 
 static void
-add_amounts(struct pgparam *column, const struct amounts *delta)
+add_block(struct pgparam *column, const struct sums_table *table, uint32_t used,
+          const void *const *rows, size_t count)
 {
-    for (size_t i = 0; i < COUNT_COUNT; i++)
-        pgarray_int8(column++, delta->count[i]);
-    pgarray_money(column++, delta->cost);
-    pgarray_money(column++, delta->charge);
-    pgarray_money(column, delta->refunded);
+    for (size_t i = 0; i < table->key_count; i++)
+        if (table->keys[i].type == KEY_TEXT)
+            pgarray_text_column(column++, rows, count, table->keys[i].at);
+        else
+            pgarray_time_column(column++, rows, count, table->keys[i].at);
+    for (size_t i = 0; i < AMOUNT_COUNT; i++)
+        if (is_used(used, i) && i < COUNT_COUNT)
+            pgarray_int8_column(column++, rows, count, table->delta + amount_at(i));
+        else if (is_used(used, i))
+            pgarray_money_column(column++, rows, count, table->delta + amount_at(i));
 }
 
-static int
-compare_time(int64_t a, int64_t b)
+static bool
+fill_sums(struct store *store, enum sums sums, const struct list *list, size_t *rows,
+          struct err *why)
 {
-    return (a > b) - (a < b);
-}
+    const struct placed *const row = placed(store, sums, list);
+    const void *block[BLOCK];
 
-static int
-compare_facts(const void *one, const void *other)
-{
-    const struct fact *const a = *(const struct fact *const *)one;
-    const struct fact *const b = *(const struct fact *const *)other;
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    if (order == 0)
-        order = text_compare(a->feature, b->feature);
-    if (order == 0)
-        order = text_compare(a->provider, b->provider);
-    if (order == 0)
-        order = text_compare(a->model, b->model);
-    if (order == 0)
-        order = compare_time(a->hour_ms, b->hour_ms);
-    return order != 0 ? order : compare_time(a->period_ms, b->period_ms);
-}
-
-static int
-compare_key_facts(const void *one, const void *other)
-{
-    const struct key_fact *const a = *(const struct key_fact *const *)one;
-    const struct key_fact *const b = *(const struct key_fact *const *)other;
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->key, b->key);
-    if (order == 0)
-        order = compare_time(a->hour_ms, b->hour_ms);
-    return order != 0 ? order : compare_time(a->period_ms, b->period_ms);
-}
-
-static int
-compare_periods(const void *one, const void *other)
-{
-    const struct period_total *const a = *(const struct period_total *const *)one;
-    const struct period_total *const b = *(const struct period_total *const *)other;
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    return order != 0 ? order : compare_time(a->start_ms, b->start_ms);
-}
-
-static int
-compare_adjustments(const void *one, const void *other)
-{
-    const struct adjustment *const a = *(const struct adjustment *const *)one;
-    const struct adjustment *const b = *(const struct adjustment *const *)other;
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    if (order == 0)
-        order = compare_time(a->period_ms, b->period_ms);
-    return order != 0 ? order : compare_time(a->service.start_ms, b->service.start_ms);
-}
-
-static const void **
-begin(struct store *store, enum sums sums, const struct list *list, row_compare *compare,
-      struct err *why)
-{
-    const void **const rows = store_sorted(store, list, compare);
-
-    if (rows == NULL)
-        (void)err_set(why, ERR_RETRY, "no memory to settle %zu rows", list->count);
-    else
-        begin_columns(store_params(store), &tables[sums]);
-    return rows;
+    if (row == NULL)
+        return err_set(why, ERR_RETRY, "no memory to settle %zu rows", list->count);
+    begin_columns(store_params(store), &tables[sums], store->sums_used[sums]);
+    for (size_t from = 0, count; from < list->count; from += count) {
+        count = list->count - from < BLOCK ? list->count - from : BLOCK;
+        for (size_t i = 0; i < count; i++)
+            block[i] = row[from + i].row;
+        add_block(store->params.at, &tables[sums], store->sums_used[sums], block, count);
+    }
+    *rows = list->count;
+    return true;
 }
 
 bool
 fill_facts(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    const struct list *const list = &input->settlement->facts;
-    const void **const row = begin(store, SUMS_FACTS, list, compare_facts, why);
-
-    if (row == NULL)
+    if (!fill_sums(store, SUMS_FACTS, &input->settlement->facts, rows, why))
         return false;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct fact *const fact = row[i];
-        struct pgparam *column = store->params.at;
-
-        pgarray_text(column++, fact->tenant);
-        pgarray_text(column++, fact->project);
-        pgarray_text(column++, fact->feature);
-        pgarray_text(column++, fact->provider);
-        pgarray_text(column++, fact->model);
-        pgarray_time(column++, fact->hour_ms);
-        pgarray_time(column++, fact->period_ms);
-        add_amounts(column, &fact->delta);
-    }
     pgarray_int8(pgparams_scalar(&store->params, PG_INT8), input->counted);
-    *rows = list->count;
     return true;
 }
 
 bool
 fill_key_facts(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    const struct list *const list = &input->settlement->key_facts;
-    const void **const row = begin(store, SUMS_KEY_FACTS, list, compare_key_facts, why);
-
-    if (row == NULL)
+    if (!fill_sums(store, SUMS_KEY_FACTS, &input->settlement->key_facts, rows, why))
         return false;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct key_fact *const fact = row[i];
-        struct pgparam *column = store->params.at;
-
-        pgarray_text(column++, fact->tenant);
-        pgarray_text(column++, fact->key);
-        pgarray_time(column++, fact->hour_ms);
-        pgarray_time(column++, fact->period_ms);
-        add_amounts(column, &fact->delta);
-    }
     pgarray_int8(pgparams_scalar(&store->params, PG_INT8), input->keyed);
-    *rows = list->count;
     return true;
 }
 
 bool
 fill_periods(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    const struct list *const list = &input->settlement->periods;
-    const void **const row = begin(store, SUMS_PERIODS, list, compare_periods, why);
-
-    if (row == NULL)
-        return false;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct period_total *const total = row[i];
-        struct pgparam *column = store->params.at;
-
-        pgarray_text(column++, total->tenant);
-        pgarray_text(column++, total->project);
-        pgarray_time(column++, total->start_ms);
-        pgarray_time(column++, total->end_ms);
-        add_amounts(column, &total->delta);
-    }
-    *rows = list->count;
-    return true;
+    return fill_sums(store, SUMS_PERIODS, &input->settlement->periods, rows, why);
 }
 
 bool
 fill_adjustments(struct store *store, const struct settle_input *input, size_t *rows,
                  struct err *why)
 {
-    const struct list *const list = &input->settlement->adjustments;
-    const void **const row = begin(store, SUMS_ADJUSTMENTS, list, compare_adjustments, why);
-
-    if (row == NULL)
-        return false;
-    for (size_t i = 0; i < list->count; i++) {
-        const struct adjustment *const adjustment = row[i];
-        struct pgparam *column = store->params.at;
-
-        pgarray_text(column++, adjustment->tenant);
-        pgarray_text(column++, adjustment->project);
-        pgarray_time(column++, adjustment->period_ms);
-        pgarray_time(column++, adjustment->service.start_ms);
-        pgarray_time(column++, adjustment->service.end_ms);
-        add_amounts(column, &adjustment->delta);
-    }
-    *rows = list->count;
-    return true;
+    return fill_sums(store, SUMS_ADJUSTMENTS, &input->settlement->adjustments, rows, why);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
@@ -385,12 +448,30 @@ add_differing(struct store *store, const struct period_total *total, const struc
     return true;
 }
 
+static int
+compare_places(const void *one, const void *other)
+{
+    const struct placed *const a = one;
+    const struct placed *const b = other;
+
+    return a->place != b->place ? (a->place > b->place) - (a->place < b->place)
+                                : compare_periods(a, b);
+}
+
+static const struct placed *
+find(const struct placed *sorted, size_t count, const struct period_total *total)
+{
+    const struct placed wanted = {.place = place_of(&tables[SUMS_PERIODS], total), .row = total};
+
+    return bsearch(&wanted, sorted, count, sizeof wanted, compare_places);
+}
+
 bool
 store_compare_periods(struct store *store, const struct settlement *settlement,
                       const PGresult *totals, struct settle_result *result, struct err *why)
 {
     const struct list *const list = &settlement->periods;
-    const void **const sorted = store_sorted(store, list, compare_periods);
+    const struct placed *const sorted = placed(store, SUMS_PERIODS, list);
 
     if (sorted == NULL)
         return err_set(why, ERR_RETRY, "no memory to compare totals");
@@ -401,14 +482,13 @@ store_compare_periods(struct store *store, const struct settlement *settlement,
             .project = pg_read_text(totals, row, 1),
             .start_ms = pg_read_time(totals, row, 2),
         };
-        const struct period_total *const wanted = &key;
-        const struct period_total *const *const found =
-            bsearch(&wanted, sorted, list->count, sizeof(const void *), compare_periods);
+        const struct placed *const found = find(sorted, list->count, &key);
+        const struct period_total *const total = found == NULL ? NULL : found->row;
 
-        if (found == NULL || !store_read_amounts(totals, row, 4, &real))
+        if (total == NULL || !store_read_amounts(totals, row, 4, &real))
             return err_set(why, ERR_FATAL, "Postgres answered with a total nobody sent");
-        if ((*found)->expected_known && !amounts_equal(&real, &(*found)->expected) &&
-            !add_differing(store, *found, &real, result))
+        if (total->expected_known && !amounts_equal(&real, &total->expected) &&
+            !add_differing(store, total, &real, result))
             return err_set(why, ERR_RETRY, "no memory to compare totals");
     }
     return true;
