@@ -5,12 +5,33 @@
 
 #define VERSION "0.1.0"
 
-static const struct command_row *const commands[] = {
-    &command_run,           &command_check,      &command_migrate,     &command_status,
-    &command_watch,         &command_tenant_set, &command_tenant_show, &command_tenant_list,
-    &command_tenant_import, &command_allow,      &command_block,       &command_enforce,
-    &command_dead_list,     &command_dead_show,  &command_dead_retry,  &command_dead_resume,
-    &command_decode,        &command_detect,     &command_test,        NULL};
+static const struct command_row *const commands[] = {&command_run,
+                                                     &command_check,
+                                                     &command_migrate,
+                                                     &command_status,
+                                                     &command_watch,
+                                                     &command_tenant_set,
+                                                     &command_tenant_show,
+                                                     &command_tenant_list,
+                                                     &command_tenant_import,
+                                                     &command_allow,
+                                                     &command_block,
+                                                     &command_enforce,
+                                                     &command_breaker_list,
+                                                     &command_breaker_explain,
+                                                     &command_breaker_trip,
+                                                     &command_breaker_allow,
+                                                     &command_breaker_reset,
+                                                     &command_breaker_accept,
+                                                     &command_breaker_shadow,
+                                                     &command_dead_list,
+                                                     &command_dead_show,
+                                                     &command_dead_retry,
+                                                     &command_dead_resume,
+                                                     &command_decode,
+                                                     &command_detect,
+                                                     &command_test,
+                                                     NULL};
 
 static void
 print_commands(FILE *out)

@@ -26,6 +26,13 @@ extern const struct command_row command_allow;
 extern const struct command_row command_block;
 extern const struct command_row command_enforce;
 extern const struct command_row command_watch;
+extern const struct command_row command_breaker_list;
+extern const struct command_row command_breaker_explain;
+extern const struct command_row command_breaker_trip;
+extern const struct command_row command_breaker_allow;
+extern const struct command_row command_breaker_reset;
+extern const struct command_row command_breaker_accept;
+extern const struct command_row command_breaker_shadow;
 
 /* A line on stderr, with the program's name in front. */
 void command_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -66,7 +66,16 @@ ask_engine(const struct config *config)
 
 /* ---- what Postgres says ---------------------------------------------------------------------------- */
 
-enum part { PART_ENFORCEMENT, PART_SHARDS, PART_BLOCKED, PART_ALERTS, PART_DEAD, PART_COUNT };
+enum part {
+    PART_ENFORCEMENT,
+    PART_BREAKERS,
+    PART_UNPROTECTED,
+    PART_SHARDS,
+    PART_BLOCKED,
+    PART_ALERTS,
+    PART_DEAD,
+    PART_COUNT
+};
 
 struct part_row {
     const char *name; /* in JSON */
@@ -80,6 +89,19 @@ static const struct part_row parts[PART_COUNT] = {
                           " " DB_MS(
                               "created_at") " AS since_at, actor AS by, reason"
                                             " FROM tripmeter.enforcement ORDER BY id DESC LIMIT 1"},
+    [PART_BREAKERS] = {"breakers", "no breaker is open",
+                       "SELECT tenant, feature, state, " DB_MS("since_at") " AS since_at, " DB_MS(
+                           "until_at") " AS until_at, round(observed, 2)::text AS observed,"
+                                       " round(baseline, 2)::text AS baseline,"
+                                       " coalesce(actor, '') AS by"
+                                       " FROM tripmeter.v_breaker"
+                                       " WHERE state NOT IN ('learning', 'shadow', 'closed')"
+                                       " ORDER BY since_at DESC LIMIT 1000"},
+    [PART_UNPROTECTED] = {"unprotected", "every feature with a breaker has a baseline",
+                          "SELECT tenant AS learning_tenant, count(*) AS features,"
+                          " string_agg(feature, ', ' ORDER BY feature) AS names"
+                          " FROM tripmeter.feature_breaker WHERE state = 'learning'"
+                          " GROUP BY tenant ORDER BY 2 DESC, 1 LIMIT 100"},
     [PART_SHARDS] = {"shards", "no engine has settled anything yet",
                      "SELECT s.shard, s.owner, " DB_MS(
                          "s.shard_time") " AS shard_at,"

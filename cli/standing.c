@@ -91,8 +91,11 @@ static bool
 load_tenant(struct session *session, const char *name, struct loading *loading, struct err *why)
 {
     const struct text names[] = {text_of(name)};
-    const struct load_query query = {
-        .shard = loading->out->shard, .after_ms = loading->out->now_ms, .names = names, .count = 1};
+    const struct load_query query = {.shard = loading->out->shard,
+                                     .after_ms = loading->out->now_ms,
+                                     .features = loading->policy->has_breakers,
+                                     .names = names,
+                                     .count = 1};
     struct store *store = store_open(session->config, "tripmeter command", why);
     const bool good = store != NULL && store_load_send(store, &query, why);
     const int answer = good ? store_load_poll(store, LOAD_WAIT_MS, on_tenant, loading, why) : -1;

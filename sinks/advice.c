@@ -15,7 +15,7 @@ struct row {
     const char *command;
 };
 
-/* {tenant} and {limit} (an option of `tenant set`) are quoted for a shell, {scope} is
+/* {tenant}, {feature} and {limit} (an option of `tenant set`) are quoted for a shell, {scope} is
  * percent-encoded. */
 static const struct row rows[] = {
     {"quota", WHEN_BLOCKED, "Raise the limit; requests pass again within 2 seconds:",
@@ -26,6 +26,20 @@ static const struct row rows[] = {
     {"quota", WHEN_WARNED, "Look at all limits of the customer:", "tripmeter status {tenant}"},
     {"quota", WHEN_WARNED, "If the use is wanted, raise the limit before it is reached:",
      "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
+    {"breaker/runaway", WHEN_FIRING, "See what is usual, and where that comes from:",
+     "tripmeter breaker explain {tenant} {feature}"},
+    {"breaker/runaway", WHEN_BLOCKED, "Found and put right? Let it pass again at once:",
+     "tripmeter breaker reset {tenant} {feature} --reason 'WHY'"},
+    {"breaker/runaway", WHEN_BLOCKED, "If this is how it will be from now on:",
+     "tripmeter breaker accept {tenant} {feature} --reason 'WHY'"},
+    {"breaker/runaway", WHEN_BLOCKED,
+     "Or do nothing: it is probed and let through step by step, unless it was latched.", ""},
+    {"breaker/runaway", WHEN_WARNED,
+     "If it must stop now:", "tripmeter breaker trip {tenant} {feature} --for 1h --reason 'WHY'"},
+    {"breaker/storm", WHEN_FIRING,
+     "See what trips, and look at prices and duplicates first:", "tripmeter breaker list"},
+    {"breaker/late_spend", WHEN_FIRING,
+     "See the hours:", "tripmeter breaker explain {tenant} {feature}"},
     {"delivery/dead", WHEN_FIRING,
      "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
     {"delivery/dead", WHEN_FIRING,
@@ -113,6 +127,9 @@ expand(const char *template, const struct transition *transition, char out[ADVIC
         if (strncmp(template, "{tenant}", 8) == 0) {
             write_argument(&text, transition->labels[LABEL_TENANT]);
             template += 8;
+        } else if (strncmp(template, "{feature}", 9) == 0) {
+            write_argument(&text, transition->labels[LABEL_FEATURE]);
+            template += 9;
         } else if (strncmp(template, "{scope}", 7) == 0) {
             write_scope(&text, transition);
             template += 7;

@@ -211,6 +211,7 @@ page_write(struct writer *out, const json_t *document)
     writer_string(out, "<main>\n");
     put_problems(out, document);
     put_tiles(out, document);
+    page_breakers(out, document);
     page_restrictions(out, document);
     page_alerts(out, document);
     page_deliveries(out, document);

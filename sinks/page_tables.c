@@ -54,6 +54,85 @@ put_used(struct writer *out, const char *used, const char *limit, const char *un
     }
 }
 
+/* ---- breakers -------------------------------------------------------------------------------------- */
+
+/* Not 0.000. */
+static bool
+is_set(const char *amount)
+{
+    return amount != NULL && amount[strspn(amount, "0.")] != '\0';
+}
+
+static void
+put_breaker(struct writer *out, const json_t *document, const json_t *breaker)
+{
+    const char *state = page_member(breaker, "state");
+    const bool rests = page_is(breaker, "state", "closed") || page_is(breaker, "state", "shadow") ||
+                       page_is(breaker, "state", "learning");
+
+    writer_string(out, "<tr>");
+    page_cell(out, "Feature", "");
+    writer_string(out, "<b>");
+    page_name(out, page_member(breaker, "feature"));
+    writer_string(out, "</b><small>of ");
+    page_name(out, page_member(breaker, "tenant"));
+    writer_string(out, "</small>");
+    page_cell_end(out);
+    page_cell(out, "Breaker", "");
+    page_pill(out, rests ? "warn" : "bad", state == NULL ? "?" : state);
+    page_cell_end(out);
+    page_cell(out, "Last hour", "num");
+    page_amount(out, page_member(breaker, "last_hour"));
+    page_cell_end(out);
+    page_cell(out, "When it tripped", "num");
+    if (is_set(page_member(breaker, "observed")))
+        put_used(out, page_member(breaker, "observed"), page_member(breaker, "baseline"), "usual");
+    page_cell_end(out);
+    page_cell(out, "Since", "");
+    page_time(out, document, page_member(breaker, "since_at"));
+    page_cell_end(out);
+    page_cell(out, "Until", "");
+    if (page_member(breaker, "until_at") == NULL && !rests)
+        writer_string(out, "somebody says so");
+    page_time(out, document, page_member(breaker, "until_at"));
+    page_cell_end(out);
+    page_cell(out, "Said by", "wide");
+    page_name(out, page_member(breaker, "actor"));
+    writer_string(out, "<small>");
+    page_name(out, page_member(breaker, "reason"));
+    writer_string(out, "</small>");
+    page_cell_end(out);
+    writer_string(out, "</tr>\n");
+}
+
+/* Nothing at all where the policy has no breakers. */
+void
+page_breakers(struct writer *out, const json_t *document)
+{
+    static const char *const columns[] = {"Feature", "Breaker", "Last hour", "When it tripped",
+                                          "Since",   "Until",   "Said by"};
+    const json_t *database = json_object_get(document, "database");
+    const json_t *breakers = json_object_get(database, "breakers");
+    const json_t *learning = json_object_get(database, "learning");
+    const size_t count = json_array_size(breakers);
+
+    if (count > 0) {
+        put_section(out, "Features that run away", (int64_t)count, (int64_t)count);
+        page_table(out, columns, sizeof columns / sizeof columns[0]);
+        for (size_t i = 0; i < count; i++)
+            put_breaker(out, document, json_array_get(breakers, i));
+        writer_string(out, "</tbody></table>\n");
+    }
+    if (page_number(learning, "count") > 0) {
+        writer_string(out, "<p class=\"none\">Not protected yet, for nothing is known of what is "
+                           "usual: ");
+        page_count(out, page_number(learning, "count"));
+        writer_string(out, " features, as ");
+        page_name(out, page_member(learning, "names"));
+        writer_string(out, "</p>\n");
+    }
+}
+
 /* ---- what is restricted ------------------------------------------------------------------------ */
 
 static void

@@ -3,7 +3,7 @@
 
 #include "core/baseline.h"
 
-#include <stdlib.h>
+#include <assert.h>
 
 static bool
 no_memory(struct err *why)
@@ -275,9 +275,10 @@ fill_breakers(struct store *store, const struct settle_input *input, size_t *row
 
     for (size_t i = 0; i < list->count; i++) {
         const struct breaker_memory *const one = row[i];
-        const struct breaker_memory *const next = i + 1 < list->count ? row[i + 1] : NULL;
+        const struct breaker_memory *const next = row[i + 1 < list->count ? i + 1 : i];
 
-        if (next != NULL && text_eq(one->tenant, next->tenant) &&
+        assert(one != NULL && next != NULL);
+        if (next != one && text_eq(one->tenant, next->tenant) &&
             text_eq(one->feature, next->feature))
             continue;
         put_breaker(column, one);

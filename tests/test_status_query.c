@@ -20,7 +20,11 @@ static const char tables[] =
     "CREATE TABLE endpoint_state (endpoint text, failures integer, failing_since timestamptz,"
     " disabled_at timestamptz, disabled_why text, last_error text);"
     "CREATE TABLE outbox (endpoint text, state text, created_at timestamptz,"
-    " finished_at timestamptz, last_error text);";
+    " finished_at timestamptz, last_error text);"
+    "CREATE TABLE feature_breaker (tenant text, feature text, state text);"
+    "CREATE TABLE v_breaker (tenant text, feature text, state text, since_at timestamptz,"
+    " until_at timestamptz, usual numeric, last_hour numeric, baseline numeric, observed numeric,"
+    " alarm integer, actor text, reason text);";
 
 static const char rows[] =
     "INSERT INTO enforcement (is_on, actor, reason) VALUES (true, 'a', 'x'), (false, 'mia', 'y');"
@@ -31,6 +35,10 @@ static const char rows[] =
     " ('bb', 1, 'quota/api_calls', 'b', '{\"tenant\": \"b\"}', 'critical', 100, true, now(), now(),"
     "  NULL),"
     " ('cc', 1, 'old', 'c', '{}', 'critical', 100, true, now(), now(), now());"
+    "INSERT INTO feature_breaker VALUES ('acme', 'new', 'learning'), ('acme', 'chat', 'closed');"
+    "INSERT INTO v_breaker VALUES ('acme', 'chat', 'closed', NULL, NULL, 1, 1, 0, 0, 0),"
+    " ('acme', 'warned', 'closed', NULL, NULL, 1, 1, 0, 0, 200),"
+    " ('acme', 'search', 'open', now(), now(), 4, 13, 4, 12.01, 300);"
     "INSERT INTO transition VALUES ('aa', 1, 1, 50, 100, 'USD'),"
     " ('aa', 1, 2, 75.000000001, 100, 'USD');"
     "INSERT INTO endpoint_state VALUES ('fine', 0, NULL, NULL, NULL, 'long ago'),"
@@ -98,6 +106,21 @@ check_alerts(const json_t *answer)
     check_text(json_object_get(second, "labels"), "tenant", "acme");
 }
 
+/* Open ones first, then warnings; what only watches is not shown, what learns is counted. */
+static void
+check_breakers(const json_t *answer)
+{
+    const json_t *breakers = json_object_get(answer, "breakers");
+    const json_t *learning = json_object_get(answer, "learning");
+
+    CHECK_INT("breakers", json_array_size(breakers), 2);
+    check_text(json_array_get(breakers, 0), "feature", "search");
+    check_text(json_array_get(breakers, 0), "observed", "12.01");
+    check_text(json_array_get(breakers, 1), "feature", "warned");
+    CHECK_INT("learning", json_integer_value(json_object_get(learning, "count")), 1);
+    check_text(learning, "names", "acme/new");
+}
+
 static void
 check_deliveries(const json_t *answer)
 {
@@ -147,6 +170,7 @@ test_answer(void)
     check_text(enforcement, "actor", "mia");
     check_text(enforcement, "at", "2026-03-17T14:00:00+00:00");
     check_alerts(answer);
+    check_breakers(answer);
     check_deliveries(answer);
     json_decref(answer);
     run(connection, "DROP SCHEMA \"Status \"\"query\"\" test\" CASCADE");

@@ -1,0 +1,140 @@
+"""A feature runs away on real servers: it alone is cut, and what operators say acts at once."""
+
+import json
+import time
+
+from tests.lib.story import Story
+from tests.lib.wait import wait_until
+
+POLICY = """
+fallback_plan: free
+plans:
+  free: {quotas: {}}
+breakers:
+  features:
+    search: {budget: "4.00"}
+"""
+
+
+class BreakerTest(Story):
+    POLICY = POLICY
+
+    def state(self, tenant, feature):
+        rows = self.job.rows("SELECT state FROM tripmeter.feature_breaker"
+                             " WHERE tenant = %s AND feature = %s", (tenant, feature))
+        return rows[0][0] if rows else None
+
+    def await_state(self, tenant, feature, state):
+        wait_until(lambda: self.state(tenant, feature) == state, 20,
+                   lambda: f"{state}, not {self.state(tenant, feature)}:\n{self.engine.tail()}")
+        return state
+
+    def say(self, word, *options):
+        """An operator's word; how long the command took."""
+        began = time.monotonic()
+        text = self.job.say("breaker", word, "acme", "search", "--actor", "jane", "--reason",
+                            "the story", *options)
+        self.assertIn("applied", text)
+        return time.monotonic() - began
+
+    def run_away(self):
+        self.calls("acme", 25, feature="search", cost="0.50")
+        return self.gateway.await_denied("acme", "feature_suspended", feature="search")
+
+    def test_cut(self):
+        """above three times its budget: 429 for that feature of that tenant, over restarts"""
+        self.begin()
+        self.start()
+        self.calls("acme", 20, feature="chat", cost="0.50")
+        http = self.run_away()
+        self.assertEqual(429, http["status"])
+        error = http["body"]["error"]
+        self.assertEqual(("feature/acme/search", "12.50", "4.00", "USD", True),
+                         tuple(error[name] for name in
+                               ("scope", "observed", "baseline", "currency", "retryable")))
+        self.assertIn("Retry-After", http["headers"])
+        self.assertIsNone(self.gateway.answer("acme", feature="chat"))
+        self.assertIsNone(self.gateway.answer("zenith", feature="search"))
+        record = json.loads(self.gateway.records("feature/acme/search")[-1]["value"])
+        restriction, = record["data"]["restrictions"]
+        self.assertEqual((5, "block", "breaker/runaway"),
+                         tuple(restriction[name] for name in ("rank", "outcome", "rule")))
+        self.assertLessEqual(restriction["retry_after"], 15 * 60)
+
+        alert = wait_until(lambda: [one for one in self.webhooks("engineering")
+                                    if one["labels"].get("feature") == "search"
+                                    and one["step"] == 300], 20,
+                           "engineering is told")[0]
+        self.assertEqual(("critical", "12.50"), (alert["labels"]["severity"], alert["value"]))
+        self.await_page("/status", 200, "Features that run away", "search", "open")
+
+        self.await_state("acme", "search", "open")
+        until = self.job.one("SELECT until_at FROM tripmeter.feature_breaker"
+                             " WHERE feature = 'search'")
+        self.engine.kill()
+        self.start()
+        self.calls("acme", 1, feature="search", cost="0.50")
+        self.job.await_settled()
+        self.assertIsNotNone(self.gateway.answer("acme", feature="search"))
+        self.assertEqual(until, self.job.one("SELECT until_at FROM tripmeter.feature_breaker"
+                                             " WHERE feature = 'search'"))
+        self.assertEqual(1, self.job.one("SELECT count(*) FROM tripmeter.breaker_move"
+                                         " WHERE to_state = 'open'"))
+        text = self.job.say("breaker", "list")
+        self.assertIn("search", text)
+        self.assertIn("open", text)
+        self.assertNotIn("chat", text)
+        text = self.job.say("breaker", "explain", "acme", "chat")
+        self.assertIn("none yet: not protected", text)
+        self.assertIn("0 samples are too few", text)
+        self.assertIn("10.00", text)
+        self.assertIn("learning", self.job.say("breaker", "list", "--all"))
+
+    def test_words(self):
+        """trip, allow, reset, shadow and accept act within two seconds, with an audit row each"""
+        self.begin()
+        self.start()
+        self.calls("acme", 1, feature="chat")
+        self.job.await_settled()
+        took = self.say("trip", "--for", "1h")
+        http = self.gateway.await_denied("acme", "feature_suspended", 2, feature="search")
+        self.assertEqual(429, http["status"])
+        self.assertLess(took, 4)
+        self.assertIsNone(self.gateway.answer("acme", feature="chat"))
+        self.say("allow", "--for", "1h")
+        self.gateway.await_allowed("acme", 2, feature="search")
+        self.calls("acme", 50, feature="search", cost="0.50")
+        self.job.await_settled()
+        self.assertIsNone(self.gateway.answer("acme", feature="search"))
+        self.say("reset")
+        self.assertEqual("closed", self.state("acme", "search"))
+        self.run_away()
+        self.say("shadow", "--for", "ever")
+        self.gateway.await_allowed("acme", 2, feature="search")
+        self.say("accept")
+        self.assertIn("4.00, as configured", self.job.say("breaker", "explain", "acme", "search"))
+        self.assertEqual(
+            [("trip", "jane", None), ("allow", "jane", None), ("reset", "jane", None),
+             ("shadow", "jane", None), ("accept", "jane", None)],
+            self.job.rows("SELECT body->>'word', actor, error FROM tripmeter.command"
+                          " WHERE kind = 'breaker' ORDER BY id"))
+        self.assertIn("why? Say it", self.job.say("breaker", "reset", "acme", "search", status=2))
+        self.assertIn("for how long?", self.job.say("breaker", "trip", "acme", "search",
+                                                    "--reason", "x", status=2))
+
+    def test_switched_on(self):
+        """breakers that are new in the policy protect tenants that are there already"""
+        self.begin()
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\n")
+        self.start()
+        self.calls("acme", 25, feature="search", cost="0.50")
+        self.job.await_settled()
+        self.assertEqual(0, self.job.one("SELECT count(*) FROM tripmeter.feature_slot"))
+        self.job.set_policy(POLICY)
+        self.engine.reload()
+        wait_until(lambda: self.job.one("SELECT count(*) FROM tripmeter.command WHERE kind ="
+                                        " 'policy' AND applied_at IS NULL") == 0
+                   and self.job.one("SELECT max(serial) FROM tripmeter.policy") == 2, 20,
+                   lambda: f"the policy is applied:\n{self.engine.tail()}")
+        self.run_away()
+        self.assertEqual("open", self.await_state("acme", "search", "open"))
