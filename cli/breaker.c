@@ -200,7 +200,7 @@ explain(struct session *session, const struct arguments *arguments, struct err *
     if (good && feature == NULL)
         good = err_set(why, ERR_INPUT, "tenant \"%s\" has no feature \"%s\" with any spending",
                        arguments->words[0], arguments->words[1]);
-    if (good) {
+    if (good && feature != NULL) {
         slots_advance(&feature->slots, load.now_ms);
         feature_turn(feature, load.tenant->zone, load.now_ms, true);
         feature_view(feature, load.now_ms, &view);

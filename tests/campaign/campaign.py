@@ -46,7 +46,7 @@ SHARDS = 3
 LIMIT = 400  # requests a tenant may make in a month
 WINDOW = datetime.timedelta(minutes=15)
 RECORDS = 40
-STEPS_OF_A_SETTLEMENT = 21
+STEPS_OF_A_SETTLEMENT = 22
 AHEAD = 300  # records that wait in a log
 ANSWER_S = 60  # the longest wait for something that must happen
 
