@@ -259,26 +259,31 @@ read_ahead(struct worker *worker, const struct arrival *arrival, struct reading 
 }
 
 static void
-foresee_rows(struct worker *worker, const struct arrival *arrival, const struct reading *reading)
+foresee_more(struct worker *worker, const struct arrival *arrival, const struct reading *reading,
+             bool rows)
 {
     if (reading->record != NULL && reading->found == DECODED_EVENT)
-        shard_foresee_rows(worker_held(worker, arrival->record.partition)->shard, &reading->lookup);
+        shard_foresee_more(worker_held(worker, arrival->record.partition)->shard, &reading->lookup,
+                           rows);
 }
 
-/* At most READ_AHEAD of them. True: a tenant is unknown. */
+/* At most READ_AHEAD of them. True: a tenant is unknown. Each step asks for what the one before led
+ * to, some records later: by then that has come. */
 static bool
 read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
-    enum { LATER = 2 }; /* by then what was asked for first has come */
+    enum { PLACES = 2, ROWS = 4 };
     bool unknown = false;
 
-    for (size_t i = 0; i < count + LATER; i++) {
+    for (size_t i = 0; i < count + ROWS; i++) {
         if (i < count) {
             read_ahead(worker, &arrivals[i], &worker->readings[i]);
             unknown |= worker->readings[i].unknown;
         }
-        if (i >= LATER)
-            foresee_rows(worker, &arrivals[i - LATER], &worker->readings[i - LATER]);
+        if (i >= PLACES && i - PLACES < count)
+            foresee_more(worker, &arrivals[i - PLACES], &worker->readings[i - PLACES], false);
+        if (i >= ROWS)
+            foresee_more(worker, &arrivals[i - ROWS], &worker->readings[i - ROWS], true);
     }
     return unknown;
 }

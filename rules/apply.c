@@ -212,10 +212,12 @@ keep_unpriced(struct shard *shard, const struct record *record, int32_t index,
 static bool
 tripped(const struct totals *totals)
 {
-    for (size_t m = 0; m < METER_COUNT; m++)
-        if (totals->trip_at[m] != TALLY_MAX &&
-            meter_read(&totals->sum, (enum meter)m) >= totals->trip_at[m])
+    for (uint32_t left = totals->watched; left != 0; left &= left - 1) {
+        const enum meter meter = (enum meter)__builtin_ctz(left);
+
+        if (meter_read(&totals->sum, meter) >= totals->trip_at[meter])
             return true;
+    }
     return false;
 }
 
@@ -318,17 +320,19 @@ shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *loo
     if (shard->topics[topic].seen != NULL)
         seen_foresee(shard->topics[topic].seen, lookup->identity);
     if (tenant != NULL)
-        book_foresee(shard->open, tenant, lookup);
+        book_foresee_tenant(tenant);
     return tenant != NULL;
 }
 
 void
-shard_foresee_rows(const struct shard *shard, const struct lookup *lookup)
+shard_foresee_more(const struct shard *shard, const struct lookup *lookup, bool rows)
 {
     const struct tenant *tenant = tenant_at(shard, lookup);
 
-    if (tenant != NULL)
+    if (tenant != NULL && rows)
         book_foresee_rows(shard->open, tenant, lookup);
+    else if (tenant != NULL)
+        book_foresee_places(shard->open, tenant, lookup);
 }
 
 enum applied

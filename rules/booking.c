@@ -182,37 +182,47 @@ fact_key(struct key128 row, struct key128 project, const struct lookup *lookup)
     return identity_join(identity_join(row, project), lookup->model);
 }
 
-void
-book_foresee(const struct book *book, const struct tenant *tenant, const struct lookup *lookup)
+static void
+ask_for(const void *memory, size_t size)
 {
-    table_prefetch(&book->facts, fact_key(tenant->row.key, lookup->project, lookup));
-    table_prefetch(&book->key_facts, identity_join(tenant->row.key, lookup->key));
+    for (size_t i = 0; i < size; i += 64)
+        __builtin_prefetch((const char *)memory + i, 1);
 }
 
-static void
-prefetch_amounts(const struct amounts *amounts)
+void
+book_foresee_tenant(const struct tenant *tenant)
 {
-    for (size_t i = 0; i < sizeof *amounts; i += 64)
-        __builtin_prefetch((const char *)amounts + i, 1);
+    ask_for(tenant, offsetof(struct tenant, memory));
+}
+
+void
+book_foresee_places(const struct book *book, const struct tenant *tenant,
+                    const struct lookup *lookup)
+{
+    const struct totals *totals = tenant->periods[0].totals;
+
+    table_prefetch(&book->facts, fact_key(tenant->row.key, lookup->project, lookup));
+    table_prefetch(&book->key_facts, identity_join(tenant->row.key, lookup->key));
+    ask_for(totals, offsetof(struct totals, trip_at));
 }
 
 void
 book_foresee_rows(const struct book *book, const struct tenant *tenant, const struct lookup *lookup)
 {
     const struct settlement *settlement = book->settlement;
+    const struct totals *totals = tenant->periods[0].totals;
     const uint32_t fact =
         table_find(&book->facts, fact_key(tenant->row.key, lookup->project, lookup));
     const uint32_t key = table_find(&book->key_facts, identity_join(tenant->row.key, lookup->key));
 
     if (fact != TABLE_NONE)
-        prefetch_amounts(&((struct fact *)list_at(&settlement->facts, fact))->delta);
+        ask_for(&((struct fact *)list_at(&settlement->facts, fact))->delta, sizeof(struct amounts));
     if (key != TABLE_NONE)
-        prefetch_amounts(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta);
-    prefetch_amounts(&tenant->periods[0].totals[0].sum);
-    if (tenant->periods[0].totals[0].row_of == book->number)
-        prefetch_amounts(&((struct period_total *)list_at(&settlement->periods,
-                                                          tenant->periods[0].totals[0].row))
-                              ->delta);
+        ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta,
+                sizeof(struct amounts));
+    if (totals->row_of == book->number)
+        ask_for(&((struct period_total *)list_at(&settlement->periods, totals->row))->delta,
+                sizeof(struct amounts));
 }
 
 static struct amounts *

@@ -53,8 +53,9 @@ enum booked { BOOKED, BOOKED_OVERFLOW, BOOKED_NO_MEMORY };
 enum booked book_event(struct book *book, struct tenant *tenant, const struct event *event,
                        const struct lookup *lookup, const struct booking *booking);
 /* Asks for the memory that an event of this tenant will probably need. */
-void book_foresee(const struct book *book, const struct tenant *tenant,
-                  const struct lookup *lookup);
+void book_foresee_tenant(const struct tenant *tenant);
+void book_foresee_places(const struct book *book, const struct tenant *tenant,
+                         const struct lookup *lookup);
 void book_foresee_rows(const struct book *book, const struct tenant *tenant,
                        const struct lookup *lookup);
 

@@ -287,17 +287,17 @@ tenant_set_trips(struct tenant *tenant, int32_t project)
 {
     struct totals *totals = &tenant->periods[0].totals[project + 1];
 
-    for (size_t m = 0; m < METER_COUNT; m++)
-        totals->trip_at[m] = TALLY_MAX;
+    totals->watched = 0;
     for (size_t q = 0; q < tenant->quota_count; q++) {
         const struct quota_state *state = &tenant->quotas[q];
+        const enum meter meter = state->rule->meter;
+        const uint32_t bit = UINT32_C(1) << meter;
+        const tally at = state->project == project ? quota_trip_at(state) : TALLY_MAX;
 
-        if (state->project != project)
+        if (at == TALLY_MAX || ((totals->watched & bit) != 0 && totals->trip_at[meter] <= at))
             continue;
-        const tally at = quota_trip_at(state);
-
-        if (at < totals->trip_at[state->rule->meter])
-            totals->trip_at[state->rule->meter] = at;
+        totals->trip_at[meter] = at;
+        totals->watched |= bit;
     }
 }
 
@@ -311,18 +311,6 @@ bind_limits(struct tenant *tenant)
         bind_limit(tenant, &tenant->quotas[q]);
 }
 
-static struct totals *
-new_totals(struct tenant *tenant)
-{
-    const size_t count = tenant->spec.project_count + 1;
-    struct totals *totals = arena_take(tenant->memory, count * sizeof *totals);
-
-    for (size_t i = 0; totals != NULL && i < count; i++)
-        for (size_t m = 0; m < METER_COUNT; m++)
-            totals[i].trip_at[m] = TALLY_MAX;
-    return totals;
-}
-
 /* The period is not held yet and later than the last one that is. */
 static struct tenant_period *
 add_period(struct tenant *tenant, struct period period)
@@ -333,7 +321,8 @@ add_period(struct tenant *tenant, struct period period)
 
     held->period = period;
     held->begun = false;
-    held->totals = new_totals(tenant);
+    held->totals =
+        arena_take(tenant->memory, (tenant->spec.project_count + 1) * sizeof *held->totals);
     if (held->totals == NULL)
         return NULL;
     tenant->period_count++;

@@ -26,9 +26,10 @@ struct features;
 
 struct totals {
     struct amounts sum;
+    uint64_t row_of;  /* number of the settlement that `row` belongs to; 0: none */
+    uint32_t row;     /* of this total in its list of periods */
+    uint32_t watched; /* bit m: trip_at[m] is a wire */
     tally trip_at[METER_COUNT];
-    uint64_t row_of; /* number of the settlement that `row` belongs to; 0: none */
-    uint32_t row;    /* of this total in its list of periods */
 };
 
 struct tenant_period {
@@ -46,13 +47,26 @@ struct published {
 };
 
 struct tenant {
-    struct arena *memory; /* of everything below */
-    struct text name;
+    /* What every event touches, side by side. */
     struct key128 id;
-    bool known;        /* has a row in Postgres */
-    bool split;        /* its home is another shard: counted here, not judged */
-    int32_t home;      /* of one that is split */
-    int64_t split_day; /* UTC day that was alerted for */
+    struct {
+        struct key128 key; /* of tenant, hour and period: what rows of facts begin with */
+        int64_t hour_ms;
+        int64_t period_ms;
+    } row;              /* of the event before: the next one is nearly always in it */
+    struct period hour; /* of the event before, likewise */
+    uint64_t touched;   /* number of the settlement that last held anything of it */
+    struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
+    size_t period_count;
+    struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
+    bool known;                /* has a row in Postgres */
+    bool split;                /* its home is another shard: counted here, not judged */
+    struct text currency;
+    struct text name;
+    /* The rest. */
+    struct arena *memory; /* of everything here */
+    int32_t home;         /* of one that is split */
+    int64_t split_day;    /* UTC day that was alerted for */
     int64_t version;
     const struct zone *zone;
     struct cycle cycle; /* the contract's, else the policy's */
@@ -61,7 +75,6 @@ struct tenant {
     const struct policy *policy; /* it was made under */
     struct plan_since plans[TENANT_PLAN_LIMIT];
     size_t plan_count;
-    struct text currency;
     struct operator_word *words;
     size_t word_count;
     struct quota_state *quotas;
@@ -69,26 +82,16 @@ struct tenant {
     struct quota_memory
         *others; /* of the present period, of rules that are gone: they may return */
     size_t other_count;
-    struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
-    size_t period_count;
     struct period
         past[TENANT_PAST_LIMIT]; /* of earlier ones that something was booked in, rising */
     size_t past_count;
-    struct period hour; /* of the event before: the next one is nearly always in it */
-    struct {
-        int64_t hour_ms;
-        int64_t period_ms;
-        struct key128 key; /* of tenant, hour and period: what rows of facts begin with */
-    } row;                 /* of the event before, likewise */
     struct published *published;
-    struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
-    uint64_t touched;          /* number of the settlement that last held anything of it */
-    int64_t due_ms;            /* when it must be looked at without any event; INT64_MAX: never */
-    size_t due_place;          /* rules/due.h's: 1 + index in its heap; 0: not in it */
-    int64_t stored_due_ms;     /* what the store knows */
-    bool restricted;           /* a restriction or an open episode */
-    bool stored_restricted;    /* what the store knows */
-    int64_t project_day;       /* UTC day for which an undeclared project was alerted */
+    int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
+    size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
+    int64_t stored_due_ms;  /* what the store knows */
+    bool restricted;        /* a restriction or an open episode */
+    bool stored_restricted; /* what the store knows */
+    int64_t project_day;    /* UTC day for which an undeclared project was alerted */
 };
 
 /* Everything is copied. NULL when memory is short. */

@@ -17,7 +17,8 @@
 #define SHARDS       8
 #define BATCH        1000
 #define AHEAD        8 /* as engine/apply.c */
-#define LATER        2
+#define PLACES       2
+#define ROWS         4
 #define SETTLE_AFTER 25000 /* records of a shard: half a second of catching up */
 
 static struct quota spend = {.name = {"spend", 5},
@@ -75,7 +76,7 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
     struct lookup lookup[AHEAD];
     struct dead dead;
 
-    for (size_t i = 0; i < count + LATER; i++) {
+    for (size_t i = 0; i < count + ROWS; i++) {
         if (i < count) {
             decoder_open(running->decoder[i], &records[i]);
             if (decoder_next(running->decoder[i], &event[i], &dead) != DECODED_EVENT)
@@ -83,8 +84,10 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
             lookup_of(&lookup[i], &event[i]);
             (void)shard_foresee(shard, records[i].topic, &lookup[i]);
         }
-        if (i >= LATER)
-            shard_foresee_rows(shard, &lookup[i - LATER]);
+        if (i >= PLACES && i - PLACES < count)
+            shard_foresee_more(shard, &lookup[i - PLACES], false);
+        if (i >= ROWS)
+            shard_foresee_more(shard, &lookup[i - ROWS], true);
     }
     for (size_t i = 0; i < count; i++) {
         if (!shard_advance(shard, records[i].time_ms))
