@@ -499,11 +499,13 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_USE:
     case VERB_SETTLE:
     case VERB_REFUND:
+    case VERB_CORRECT:
     case VERB_DUPLICATE:
     case VERB_TIME_PASSES:
     case VERB_RESTART:
     case VERB_CRASH:
     case VERB_ENFORCE:
+    case VERB_RECORD:
     case VERB_OPERATOR_ALLOWS:
     case VERB_OPERATOR_BLOCKS:
     case VERB_BREAKER:

@@ -146,17 +146,20 @@ data_of(const struct statement *statement, const char *id)
         set_text(data, names[i].member, statement_text(statement, names[i].field));
     if (attempt != NULL)
         (void)json_object_set_new(data, "attempt", json_integer((json_int_t)attempt->number));
+    /* A correction leaves as it was what it does not say. */
     if (!text_eq(cost, TEXT("none")))
-        set_text(data, "cost", cost.at == NULL ? TEXT("0") : cost);
+        set_text(data, "cost",
+                 cost.at == NULL && statement->row->verb != VERB_CORRECT ? TEXT("0") : cost);
     if (statement->row->verb != VERB_REFUND)
         (void)json_object_set_new(data, "usage", usage_of(statement));
     if (statement->row->verb == VERB_SETTLE)
         (void)json_object_set_new(data, "reservation", json_pack("{s:s}", "id", id));
-    if (statement->row->verb == VERB_REFUND) {
-        json_t *refund_of = json_object();
+    if (statement->row->verb == VERB_REFUND || statement->row->verb == VERB_CORRECT) {
+        json_t *refers = json_object();
 
-        set_text(refund_of, "id", original.at == NULL ? TEXT("original") : original);
-        (void)json_object_set_new(data, "refund_of", refund_of);
+        set_text(refers, "id", original.at == NULL ? TEXT("original") : original);
+        (void)json_object_set_new(
+            data, statement->row->verb == VERB_REFUND ? "refund_of" : "supersedes", refers);
     }
     return data;
 }
@@ -299,10 +302,14 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_USE:
     case VERB_SETTLE:
     case VERB_REFUND:
+    case VERB_CORRECT:
         play_event(player, statement);
         break;
     case VERB_DUPLICATE:
         play_duplicate(player, statement);
+        break;
+    case VERB_RECORD:
+        stage_keep_record(player->stage, text_eq(statement->subjects[0].text, TEXT("on")));
         break;
     case VERB_ENFORCE:
         stage_enforce(player->stage, text_eq(statement->subjects[0].text, TEXT("on")));

@@ -79,6 +79,7 @@ stage_new(const struct policy *policy)
                                         .dedupe_records = DEDUPE_RECORDS,
                                         .settle_memory = SETTLE_MEMORY,
                                         .tenant_limit = TENANTS_HELD,
+                                        .record = true,
                                         .metrics = &stage->metrics};
     stage->shard = shard_new(&stage->setup);
     if (stage->memory == NULL || stage->answers == NULL || stage->spoken == NULL ||
@@ -335,8 +336,10 @@ read_record(struct stage *stage, const struct logged *logged)
         else if (decoded == DECODED_DEAD)
             (void)shard_dead(stage->shard, &record, index, &event, &dead);
         else if (shard_event(stage->shard, &record, index, &event, NULL) == APPLIED_UNKNOWN) {
-            load_tenant(stage, event.tenant);
-            shard_parked(stage->shard, &record, index, &event);
+            do {
+                load_tenant(stage, event.tenant);
+                settled_seek(stage);
+            } while (shard_parked(stage->shard, &record, index, &event) == APPLIED_UNKNOWN);
         }
     }
     shard_fingerprint(stage->shard, 0, record_fingerprint(&record));
@@ -432,6 +435,16 @@ stage_restart(struct stage *stage)
     for (size_t i = (size_t)stage->db.progress.next; i < stage->log.count; i++)
         read_record(stage, list_at(&stage->log, i));
     may_allow(stage);
+}
+
+void
+stage_keep_record(struct stage *stage, bool on)
+{
+    stage_settle(stage);
+    shard_free(stage->shard);
+    stage->setup.record = on;
+    stage->shard = stage_must(shard_new(&stage->setup));
+    stage_restart(stage);
 }
 
 /* ---- what came of it -------------------------------------------------------------------------------- */

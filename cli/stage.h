@@ -60,6 +60,8 @@ void stage_word(struct stage *stage, struct text tenant, const struct operator_w
 /* An operator's word for a breaker; without effect it is refused, which is an effect. */
 void stage_breaker(struct stage *stage, const struct command *command);
 void stage_policy(struct stage *stage, const struct policy *policy);
+/* The record of settled events is kept (as at first), or not: a restart with another configuration. */
+void stage_keep_record(struct stage *stage, bool on);
 void stage_enforce(struct stage *stage, bool on);
 /* What happened is noticed; its settlement is on its way to Postgres. */
 void stage_pause(struct stage *stage);

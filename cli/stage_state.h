@@ -38,6 +38,12 @@ struct past_row {
     struct feature_past past;
 };
 
+/* A settled event with the fact it was booked in. */
+struct recorded {
+    struct settled_event event;
+    struct fact fact; /* without its delta */
+};
+
 /* What is settled. */
 struct settled {
     int64_t epoch;
@@ -55,6 +61,7 @@ struct settled {
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
     struct list tenants;  /* struct tenant_row * */
+    struct list record;   /* struct recorded */
     int64_t commands;     /* the newest one applied */
 };
 
@@ -118,6 +125,8 @@ struct tenant_row *settled_tenant(const struct settled *db, struct text name);
 struct tenant_row *settled_tenant_made(struct stage *stage, struct text name);
 /* A settlement is committed. */
 void settled_apply(struct stage *stage, const struct settlement *settlement);
+/* Answers what the shard wants to know of the record. */
+void settled_seek(struct stage *stage);
 /* What a load answers: everything the home shard needs. Texts live in the stage. */
 void settled_load(struct stage *stage, struct text name, int64_t after_ms,
                   struct tenant_load *load);

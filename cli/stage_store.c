@@ -13,6 +13,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
     list_init(&db->tenants, sizeof(struct tenant_row *), STAGE_ROW_LIMIT);
+    list_init(&db->record, sizeof(struct recorded), (size_t)2 * STAGE_RECORD_LIMIT);
 }
 
 void
@@ -28,6 +29,7 @@ settled_free(struct settled *db)
     list_free(&db->slots);
     list_free(&db->breakers);
     list_free(&db->tenants);
+    list_free(&db->record);
 }
 
 /* ---- tenants ------------------------------------------------------------------------------------ */
@@ -119,6 +121,103 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
             load->quotas[load->quota_count++] = *memory;
     }
     stage_load_features(stage, name, load);
+}
+
+/* ---- the record ----------------------------------------------------------------------------------- */
+
+static bool
+refers_to(const struct recorded *recorded, const struct sought *sought)
+{
+    const struct settled_event *event = &recorded->event;
+
+    return (event->reversal || event->kind == EVENT_REFUND) &&
+           text_eq(event->original_id, sought->id) &&
+           text_eq(event->original_source, sought->source) &&
+           text_eq(recorded->fact.tenant, sought->tenant);
+}
+
+/* As record_find answers in Postgres. */
+static bool
+find_original(const struct settled *db, const struct sought *sought, struct original *original)
+{
+    const struct recorded *found = NULL;
+
+    for (size_t i = 0; i < db->record.count && found == NULL; i++) {
+        const struct recorded *one = list_at(&db->record, i);
+
+        if (!one->event.reversal && text_eq(one->event.id, sought->id) &&
+            text_eq(one->event.source, sought->source) && text_eq(one->fact.tenant, sought->tenant))
+            found = one;
+    }
+    if (found == NULL)
+        return false;
+    *original = (struct original){.kind = found->event.kind,
+                                  .content = found->event.content,
+                                  .attempt = found->event.attempt,
+                                  .hour_ms = found->fact.hour_ms,
+                                  .period_ms = found->fact.period_ms,
+                                  .project = found->fact.project,
+                                  .feature = found->fact.feature,
+                                  .provider = found->fact.provider,
+                                  .model = found->fact.model,
+                                  .key = found->event.key,
+                                  .amounts = found->event.amounts,
+                                  .left_cost = found->event.amounts.cost,
+                                  .left_charge = found->event.amounts.charge};
+    for (size_t i = 0; i < db->totals.count; i++) {
+        const struct period_total *total = list_at(&db->totals, i);
+
+        if (total->start_ms == original->period_ms && text_eq(total->tenant, sought->tenant))
+            original->period_end_ms = total->end_ms;
+    }
+    for (size_t i = 0; i < db->record.count; i++) {
+        const struct recorded *one = list_at(&db->record, i);
+
+        if (!refers_to(one, sought))
+            continue;
+        original->replaced |= one->event.reversal;
+        original->left_cost += one->event.amounts.cost;
+        original->left_charge += one->event.amounts.charge;
+    }
+    return true;
+}
+
+void
+settled_seek(struct stage *stage)
+{
+    const struct sought *sought;
+    const size_t count = shard_sought(stage->shard, &sought);
+
+    shard_asked(stage->shard);
+    for (size_t i = 0; i < count; i++) {
+        struct original original;
+
+        if (find_original(&stage->db, &sought[i], &original))
+            shard_found(stage->shard, i, &original);
+    }
+    (void)shard_answered(stage->shard, count);
+}
+
+static void
+write_event(struct stage *stage, const struct settlement *settlement,
+            const struct settled_event *event)
+{
+    struct recorded *row = stage_must(list_add(&stage->db.record));
+    struct text *const texts[] = {&row->event.source,
+                                  &row->event.id,
+                                  &row->event.key,
+                                  &row->event.request_id,
+                                  &row->event.original_source,
+                                  &row->event.original_id,
+                                  &row->fact.tenant,
+                                  &row->fact.project,
+                                  &row->fact.feature,
+                                  &row->fact.provider,
+                                  &row->fact.model};
+
+    *row = (struct recorded){*event, *(struct fact *)list_at(&settlement->facts, event->fact)};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        *texts[i] = stage_keep(stage, *texts[i]);
 }
 
 /* ---- what is written ------------------------------------------------------------------------------ */
@@ -279,7 +378,7 @@ write_progress(struct stage *stage, const struct settlement *settlement)
     for (size_t i = 0; i < settlement->dead.count; i++) {
         const struct dead_letter *letter = list_at(&settlement->dead, i);
 
-        ((struct logged *)list_at(&stage->log, (size_t)letter->offset))->dead = true;
+        ((struct logged *)list_at(&stage->log, (size_t)letter->offset))->dead = !letter->remembered;
     }
 }
 
@@ -300,6 +399,8 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
 {
     write_progress(stage, settlement);
     write_facts(stage, settlement);
+    for (size_t i = 0; i < settlement->events.count; i++)
+        write_event(stage, settlement, list_at(&settlement->events, i));
     for (size_t i = 0; i < settlement->periods.count; i++)
         write_total(stage, list_at(&settlement->periods, i));
     for (size_t i = 0; i < settlement->adjustments.count; i++)

@@ -147,6 +147,7 @@ struct dead_letter {
     int32_t index; /* of the event in the record's array */
     int64_t time_ms;
     struct dead why;
+    bool remembered;    /* a repeat of it is a duplicate: the record refused it, not its bytes */
     struct text tenant; /* absent when it could not be read */
     struct text source;
     struct text id;

@@ -309,7 +309,7 @@ apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count,
     }
 }
 
-void
+bool
 apply_parked(struct worker *worker, struct held *held, const struct parked *parked)
 {
     struct event event;
@@ -321,9 +321,11 @@ apply_parked(struct worker *worker, struct held *held, const struct parked *park
     while ((found = decoder_next(worker->decoder, &event, &dead)) != DECODED_END) {
         if (index++ != parked->index || found != DECODED_EVENT)
             continue;
-        shard_parked(held->shard, &parked->record, parked->index, &event);
+        if (shard_parked(held->shard, &parked->record, parked->index, &event) == APPLIED_UNKNOWN)
+            return false;
         worker_want(worker, held);
     }
+    return true;
 }
 
 /* ---- commands ------------------------------------------------------------------------------------- */
@@ -383,7 +385,8 @@ retry(struct worker *worker, struct held *held, struct order *order)
             error = NULL;
             break;
         case REVIVED_REFUSED:
-            error = "counted meanwhile with other counts or cost, or a total would leave its range";
+            error = "counted meanwhile with other counts or cost, what it refers to is not in the "
+                    "record, or a total would leave its range";
             break;
         case REVIVED_UNKNOWN:
             order->command.tenant = arena_text(order->memory, event.tenant);

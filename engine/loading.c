@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define LOAD_LIMIT 1000 /* names in one query */
+#define SEEK_LIMIT 5000 /* events looked up in one query */
 
 static bool
 healthy(struct worker *worker)
@@ -16,6 +17,7 @@ healthy(struct worker *worker)
         store_close(worker->loader);
         worker->loader = NULL;
         worker->loading_shard = -1;
+        worker->seeking = 0;
     }
     if (worker->loader == NULL)
         worker->loader = settler_loader(worker->settler);
@@ -61,7 +63,8 @@ collect_events(struct worker *worker, struct table *known, const struct held *he
     for (size_t i = 0; i < worker->parked.count; i++) {
         const struct parked *parked = list_at(&worker->parked, i);
 
-        if (parked->shard == held->number && !add_name(worker, known, parked->tenant))
+        if (parked->shard == held->number && !shard_knows(held->shard, parked->tenant) &&
+            !add_name(worker, known, parked->tenant))
             break;
     }
 }
@@ -101,6 +104,28 @@ collect(struct worker *worker, struct held *held, bool *events)
     table_free(&known);
 }
 
+/* Asks the record for what events of this shard wait for. */
+static bool
+send_seek(struct worker *worker, struct held *held)
+{
+    const struct sought *sought;
+    const size_t all = shard_sought(held->shard, &sought);
+    const size_t count = all < SEEK_LIMIT ? all : SEEK_LIMIT;
+    struct err why;
+
+    if (count == 0)
+        return false;
+    if (!store_seek_send(worker->loader, sought, count, &why)) {
+        log_warning("seek", "text=\"%s\"", why.text);
+        return false;
+    }
+    shard_asked(held->shard);
+    worker->seeking = count;
+    worker->loading_shard = held->number;
+    worker->loading_epoch = shard_epoch(held->shard);
+    return true;
+}
+
 static bool
 send_load(struct worker *worker)
 {
@@ -111,6 +136,8 @@ send_load(struct worker *worker)
 
         if (held->state != HELD_RUNNING && held->state != HELD_LOADING)
             continue;
+        if (held->state == HELD_RUNNING && send_seek(worker, held))
+            return true;
         collect(worker, held, &events);
         if (worker->loading.count == 0) {
             if (held->state == HELD_LOADING)
@@ -196,37 +223,57 @@ on_tenant(void *opaque, const struct tenant_load *load)
 }
 
 static void
+on_original(void *opaque, size_t index, const struct original *original)
+{
+    struct held *held = loading_held(opaque);
+
+    if (held != NULL)
+        shard_found(held->shard, index, original);
+}
+
+static void
 run_errands(struct worker *worker, struct held *held)
 {
+    const size_t count = worker->errands.count;
     size_t kept = 0;
 
-    for (size_t i = 0; i < worker->errands.count; i++) {
-        struct errand *errand = list_at(&worker->errands, i);
+    /* One that must wait for the record adds itself anew, behind those of now. */
+    for (size_t i = 0; i < count; i++) {
+        struct errand errand = *(struct errand *)list_at(&worker->errands, i);
 
-        if (errand->shard != held->number || !shard_knows(held->shard, errand->tenant)) {
-            *(struct errand *)list_at(&worker->errands, kept++) = *errand;
+        if (errand.shard != held->number || !shard_knows(held->shard, errand.tenant)) {
+            *(struct errand *)list_at(&worker->errands, kept++) = errand;
             continue;
         }
-        apply_errand(worker, held, errand);
+        apply_errand(worker, held, &errand);
     }
+    for (size_t i = count; i < worker->errands.count; i++)
+        *(struct errand *)list_at(&worker->errands, kept++) =
+            *(struct errand *)list_at(&worker->errands, i);
     worker->errands.count = kept;
 }
 
-/* What is parked goes on in its order; what still has no tenant stays. */
+/* What is parked goes on in its order; what still has no tenant stays, and what is behind one that
+ * waits for the record. */
 static void
 run_parked(struct worker *worker, struct held *held)
 {
+    bool waits = false;
     size_t kept = 0;
 
     for (size_t i = 0; i < worker->parked.count; i++) {
         struct parked *parked = list_at(&worker->parked, i);
 
-        if (parked->shard != held->number || !shard_knows(held->shard, parked->tenant)) {
+        if (parked->shard != held->number || waits || !shard_knows(held->shard, parked->tenant)) {
             *(struct parked *)list_at(&worker->parked, kept++) = *parked;
             continue;
         }
         held->parked--;
-        apply_parked(worker, held, parked);
+        waits = !apply_parked(worker, held, parked);
+        if (waits) {
+            held->parked++;
+            *(struct parked *)list_at(&worker->parked, kept++) = *parked;
+        }
     }
     worker->parked.count = kept;
     if (kept == 0)
@@ -288,10 +335,15 @@ answered(struct worker *worker)
 {
     struct held *held = loading_held(worker);
 
+    const size_t sought = worker->seeking;
+
     worker->loading_shard = -1;
+    worker->seeking = 0;
     if (held == NULL)
         return;
     forget_ahead(worker, held);
+    if (sought > 0 && !shard_answered(held->shard, sought))
+        return;
     if (held->state == HELD_LOADING) {
         held->due_loaded += worker->loading.count < held->due_count - held->due_loaded
                                 ? worker->loading.count
@@ -313,10 +365,13 @@ loading_turn(struct worker *worker, int timeout_ms)
         return false;
     if (worker->loading_shard < 0 && !send_load(worker))
         return false;
-    answer = store_load_poll(worker->loader, timeout_ms, on_tenant, worker, &why);
+    answer = worker->seeking > 0
+                 ? store_seek_poll(worker->loader, timeout_ms, on_original, worker, &why)
+                 : store_load_poll(worker->loader, timeout_ms, on_tenant, worker, &why);
     if (answer < 0) {
         log_warning("load", "text=\"%s\"", why.text);
         worker->loading_shard = -1;
+        worker->seeking = 0;
         return false;
     }
     if (answer == 0)

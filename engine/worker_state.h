@@ -140,6 +140,7 @@ struct worker {
     struct list loading;   /* struct text: names of the load under way */
     int32_t loading_shard; /* -1: none under way */
     int64_t loading_epoch; /* its claim when the load was sent */
+    size_t seeking; /* what the record is asked for in place of tenants; 0: tenants are loaded */
     struct arena *loading_memory;
     int64_t view_at_ms;
     int64_t tick_at_ms;
@@ -195,8 +196,8 @@ void loading_forget(struct worker *worker, int32_t shard);
 /* ---- engine/apply.c --------------------------------------------------------------------------------- */
 /* A batch, in order; `full`: there is probably more behind it. */
 void apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool full);
-/* One event of a record that was parked. */
-void apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
+/* One event of a record that was parked. False: it still waits. */
+bool apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
 void apply_order(struct worker *worker, struct order *order);
 /* Those that wait for a settlement to themselves, each with its settlement. */
 void apply_alone(struct worker *worker);

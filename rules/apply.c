@@ -226,7 +226,7 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
             const struct booking *booking)
 {
     const struct occasion occasion = {.trigger = event->id, .reason = RESOLVED_CLEARED};
-    const bool back = event->kind == EVENT_REFUND;
+    const bool back = event->kind == EVENT_REFUND || event->kind == EVENT_CORRECT;
 
     if (tenant->split || booking->period_index < 0)
         return;
@@ -242,51 +242,29 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
         judge_project(shard, tenant, -1, &occasion);
 }
 
-/* Books an event that is seen for the first time and judges what it changed. False: a total would
- * leave its range; nothing is booked then. */
-static bool
-count_event(struct shard *shard, const struct record *record, int32_t index,
-            const struct event *event, const struct lookup *lookup, struct tenant *tenant)
+static struct tenant *
+tenant_at(const struct shard *shard, const struct lookup *lookup)
 {
-    /* Without a duplicate window the producers' times say nothing about having been counted. */
-    const bool unverified = shard->topics[record->topic].seen != NULL &&
-                            event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
-    struct progress *progress = progress_of(shard, record);
-    struct booking booking;
+    const uint32_t place = table_find(&shard->index, lookup->tenant);
 
-    if (shard->time_ms >= tenant->periods[0].period.end_ms)
-        judge_turn(shard, tenant);
-    booking_of(&booking, event, tenant, shard->policy, unverified,
-               shard_closed(shard, record->topic));
-    const enum booked booked = book_event(shard->open, tenant, event, lookup, &booking);
+    return place == TABLE_NONE ? NULL : shard->tenants[place];
+}
 
-    if (booked == BOOKED_NO_MEMORY)
-        abort();
-    if (booked == BOOKED_OVERFLOW)
-        return false;
-    if (shard->setup.record)
-        record_event(shard, record, index, event, &booking.amounts);
-    if (booking.unpriced)
-        keep_unpriced(shard, record, index, event, &booking);
-    if (event->body.at != NULL)
-        keep_event(shard, record, index, event);
+static void
+judge_booked(struct shard *shard, const struct place *place, const struct event *event,
+             struct tenant *tenant, const struct booking *booking)
+{
+    if (booking->unpriced)
+        keep_unpriced(shard, place->record, place->index, event, booking);
     if (!tenant->known)
         notice_unknown_tenant(shard);
-    if (booking.project_unknown)
+    if (booking->project_unknown)
         notice_unknown_project(shard, tenant);
-    if (booking.project_unknown)
+    if (booking->project_unknown)
         judge_unknown_project(shard, tenant, event->names[NAME_PROJECT], event->id);
-    judge_event(shard, tenant, event, &booking);
+    judge_event(shard, tenant, event, booking);
     if (tenant->features != NULL)
-        trip_event(shard, tenant, event, &booking);
-    progress->counted++;
-    progress->keyed += event->names[NAME_API_KEY_ID].size > 0;
-    metric_add(shard->setup.metrics, METRIC_COUNTED, 1);
-    if (tenant->split) {
-        metric_add(shard->setup.metrics, METRIC_SPLIT_EVENTS, 1);
-        notice_split(shard, tenant);
-    }
-    return true;
+        trip_event(shard, tenant, event, booking);
 }
 
 static void
@@ -296,20 +274,94 @@ count_duplicate(struct shard *shard, const struct record *record)
     metric_add(shard->setup.metrics, METRIC_DUPLICATES, 1);
 }
 
-static enum applied
-overflow(struct shard *shard, const struct record *record, int32_t index, const struct event *event)
+static bool
+refuse(struct dead *why, enum dead_reason reason, const char *detail)
 {
-    return shard_dead(
-        shard, record, index, event,
-        &(struct dead){.reason = DEAD_overflow, .detail = "a total would leave its range"});
+    *why = (struct dead){.reason = reason};
+    (void)text_copy(why->detail, sizeof why->detail, text_of(detail));
+    return false;
 }
 
-static struct tenant *
-tenant_at(const struct shard *shard, const struct lookup *lookup)
+/* Books an event on another one: a refund, or a correction, whose reversal is judged as well. */
+static enum booked
+book_on(struct shard *shard, const struct place *place, const struct event *event,
+        struct tenant *tenant, struct rebooking *rebooking)
 {
-    const uint32_t place = table_find(&shard->index, lookup->tenant);
+    if (event->kind == EVENT_REFUND)
+        return refund_book(shard, place, event, tenant, rebooking);
+    const enum booked booked = correction_book(shard, place, event, tenant, rebooking);
 
-    return place == TABLE_NONE ? NULL : shard->tenants[place];
+    if (booked == BOOKED)
+        judge_event(shard, tenant, event, &rebooking->reversal);
+    return booked;
+}
+
+/* Books what the event is worth to the tenant and judges what that changed. */
+static enum booked
+book_and_judge(struct shard *shard, const struct place *place, const struct event *event,
+               const struct lookup *lookup, struct tenant *tenant, const struct original *original)
+{
+    struct progress *progress = progress_of(shard, place->record);
+    struct rebooking rebooking = {.original = original};
+    const struct event *as = event;
+    struct booking *booking = &rebooking.booking;
+    enum booked booked;
+
+    if (original == NULL) {
+        booking_of(booking, event, tenant, shard->policy,
+                   record_cannot_tell(shard, place->record, event),
+                   shard_closed(shard, place->record->topic));
+        booked = book_event(shard->open, tenant, event, lookup, booking);
+        if (booked == BOOKED)
+            record_known(shard, record_event(shard, place, shard->open->fact, event,
+                                             event->names[NAME_API_KEY_ID], &booking->amounts));
+    } else {
+        booked = book_on(shard, place, event, tenant, &rebooking);
+        as = &rebooking.as;
+    }
+    if (booked != BOOKED)
+        return booked;
+    progress->counted++;
+    progress->keyed += as->names[NAME_API_KEY_ID].size > 0;
+    judge_booked(shard, place, as, tenant, booking);
+    return BOOKED;
+}
+
+/* Books an event that the duplicate window does not know and judges what it changed; it may turn
+ * out to be in the record. False: it is refused, and nothing is booked. */
+static bool
+count_event(struct shard *shard, const struct place *place, const struct event *event,
+            const struct lookup *lookup, const struct recalled *recalled, struct dead *why)
+{
+    struct tenant *tenant = tenant_at(shard, lookup);
+
+    if (recalled->itself != NULL && !record_same_content(recalled->itself, event))
+        return refuse(why, DEAD_id_conflict, "settled before with other counts or cost");
+    if (recalled->itself != NULL) {
+        count_duplicate(shard, place->record);
+        return true;
+    }
+    if (recalled->unknown)
+        return refuse(why, DEAD_original_unknown, dead_texts[DEAD_original_unknown]);
+    if (recalled->original != NULL && !refund_allowed(recalled->original, why))
+        return false;
+    if (shard->time_ms >= tenant->periods[0].period.end_ms)
+        judge_turn(shard, tenant);
+    const enum booked booked =
+        book_and_judge(shard, place, event, lookup, tenant, recalled->original);
+
+    if (booked == BOOKED_NO_MEMORY)
+        abort();
+    if (booked == BOOKED_OVERFLOW)
+        return refuse(why, DEAD_overflow, "a total would leave its range");
+    if (event->body.at != NULL)
+        keep_event(shard, place->record, place->index, event);
+    metric_add(shard->setup.metrics, METRIC_COUNTED, 1);
+    if (tenant->split) {
+        metric_add(shard->setup.metrics, METRIC_SPLIT_EVENTS, 1);
+        notice_split(shard, tenant);
+    }
+    return true;
 }
 
 bool
@@ -335,18 +387,33 @@ shard_foresee_more(const struct shard *shard, const struct lookup *lookup, bool 
         book_foresee_places(shard->open, tenant, lookup);
 }
 
+/* Refused although nobody has seen it before. Where the record is kept it was asked, some time after
+ * the duplicate window: so that the answer does not depend on when, the event stays remembered in
+ * both cases, and a repeat is a duplicate of what is refused. */
+static void
+refuse_counted(struct shard *shard, const struct place *place, const struct event *event,
+               const struct dead *why)
+{
+    const struct list *dead = &shard->open->settlement->dead;
+
+    (void)shard_dead(shard, place->record, place->index, event, why);
+    ((struct dead_letter *)list_at(dead, dead->count - 1))->remembered = shard->setup.record;
+}
+
 enum applied
 shard_event(struct shard *shard, const struct record *record, int32_t index,
             const struct event *event, const struct lookup *lookup)
 {
     struct topic_state *topic = &shard->topics[record->topic];
+    const struct place place = {record, index};
+    struct recalled recalled;
     struct lookup own;
+    struct dead why;
 
     if (lookup == NULL) {
         lookup_of(&own, event);
         lookup = &own;
     }
-    struct tenant *tenant = tenant_at(shard, lookup);
     const struct occurrence occurrence = occurrence_of(record, lookup, topic->time_ms);
     const enum seen_answer answer =
         topic->seen == NULL ? SEEN_NEW : seen_ask(topic->seen, &occurrence);
@@ -355,29 +422,45 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
         return shard_dead(shard, record, index, event,
                           &(struct dead){.reason = DEAD_id_conflict,
                                          .detail = "seen before with other counts or cost"});
+    /* What the record must be asked waits for the answer, and what comes behind it of its tenant. */
+    const bool waits =
+        answer == SEEN_NEW &&
+        (!record_recall(shard, record, event, lookup, &recalled) ||
+         tenant_at(shard, lookup) == NULL || originals_waits(&shard->originals, lookup->tenant));
+
     if (answer == SEEN_DUPLICATE)
         count_duplicate(shard, record);
-    else if (tenant != NULL && !count_event(shard, record, index, event, lookup, tenant))
-        return overflow(shard, record, index, event);
-    notice_rate(shard, record->topic, record->time_ms, false);
+    else if (waits)
+        originals_wait(&shard->originals, lookup->tenant);
+    else if (!count_event(shard, &place, event, lookup, &recalled, &why)) {
+        refuse_counted(shard, &place, event, &why);
+        if (!shard->setup.record)
+            return APPLIED;
+    } else
+        notice_rate(shard, record->topic, record->time_ms, false);
     /* What will be parked has its place in the log all the same: it is remembered now. */
     if (topic->seen != NULL && !seen_remember(topic->seen, &occurrence))
         abort();
-    return answer == SEEN_NEW && tenant == NULL ? APPLIED_UNKNOWN : APPLIED;
+    return waits ? APPLIED_UNKNOWN : APPLIED;
 }
 
-void
+enum applied
 shard_parked(struct shard *shard, const struct record *record, int32_t index,
              const struct event *event)
 {
+    const struct place place = {record, index};
+    struct recalled recalled;
     struct lookup lookup;
+    struct dead why;
 
     lookup_of(&lookup, event);
-    struct tenant *tenant = tenant_at(shard, &lookup);
-
-    assert(tenant != NULL);
-    if (!count_event(shard, record, index, event, &lookup, tenant))
-        (void)overflow(shard, record, index, event);
+    if (!record_recall(shard, record, event, &lookup, &recalled) ||
+        tenant_at(shard, &lookup) == NULL)
+        return APPLIED_UNKNOWN;
+    originals_wait_over(&shard->originals, lookup.tenant);
+    if (!count_event(shard, &place, event, &lookup, &recalled, &why))
+        refuse_counted(shard, &place, event, &why);
+    return APPLIED;
 }
 
 enum revived
@@ -385,21 +468,26 @@ shard_revive(struct shard *shard, const struct record *record, int32_t index,
              const struct event *event)
 {
     struct seen *seen = shard->topics[record->topic].seen;
+    const struct place place = {record, index};
+    struct recalled recalled;
     struct lookup lookup;
+    struct dead why;
 
     lookup_of(&lookup, event);
-    struct tenant *tenant = tenant_at(shard, &lookup);
     /* At its own place in the log, where a restart finds it: not at the end. */
     const struct occurrence occurrence = occurrence_of(record, &lookup, record->time_ms);
-    const enum seen_answer answer = seen == NULL ? SEEN_NEW : seen_ask(seen, &occurrence);
+    /* The record knows what was counted; the window also what was refused. */
+    const enum seen_answer answer =
+        seen == NULL || shard->setup.record ? SEEN_NEW : seen_ask(seen, &occurrence);
 
-    if (tenant == NULL)
+    if (!record_recall_all(shard, record, event, &lookup, &recalled) ||
+        tenant_at(shard, &lookup) == NULL)
         return REVIVED_UNKNOWN;
     if (answer == SEEN_CONFLICT)
         return REVIVED_REFUSED;
     if (answer == SEEN_DUPLICATE)
         count_duplicate(shard, record);
-    else if (!count_event(shard, record, index, event, &lookup, tenant))
+    else if (!count_event(shard, &place, event, &lookup, &recalled, &why))
         return REVIVED_REFUSED;
     else if (seen != NULL && !seen_remember(seen, &occurrence))
         abort();

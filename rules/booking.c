@@ -112,7 +112,7 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
     count[COUNT_events] = 1;
     count[COUNT_estimated] = (event->flags & EVENT_ESTIMATED) != 0;
     count[COUNT_clamped] = (event->flags & EVENT_CLAMPED) != 0;
-    count[COUNT_unverified] = unverified || event->kind == EVENT_REFUND;
+    count[COUNT_unverified] = unverified;
     if (spends || event->kind == EVENT_REFUND)
         booking->unpriced = !same_currency(event, tenant);
     if (spends)

@@ -43,9 +43,9 @@ struct booking {
     int64_t hour_ms;
 };
 
-/* What the event is worth to this tenant, before anything is added. `unverified`: it is too old to
- * be checked for having been counted before. `closed_ms`: periods that ended at or before this are
- * not booked in any more. */
+/* What the event is worth to this tenant, before anything is added. `unverified`: nobody can tell
+ * whether it was counted before, or what it gives back. `closed_ms`: periods that ended at or before
+ * this are not booked in any more. */
 void booking_of(struct booking *booking, const struct event *event, struct tenant *tenant,
                 const struct policy *policy, bool unverified, int64_t closed_ms);
 

@@ -1,6 +1,9 @@
 #include "core/identity.h"
 #include "rules/shard_state.h"
 
+/* Times of events may lie this far ahead of their records, and a dead letter read again farther. */
+#define AHEAD_MS CLOCK_DAY_MS
+
 /* What a repeat must say again to be a repeat, in every process: kind, cost, counts, and what it
  * refers to. */
 static uint64_t
@@ -15,17 +18,39 @@ content_of(const struct event *event)
         event->body);
 }
 
-void
-record_event(struct shard *shard, const struct record *record, int32_t index,
-             const struct event *event, const struct amounts *amounts)
+bool
+record_same_content(const struct original *original, const struct event *event)
 {
-    struct settled_event *row = shard_must(list_add(&shard->open->settlement->events));
+    return original->kind == event->kind && original->content == content_of(event);
+}
 
-    *row = (struct settled_event){.fact = shard->open->fact,
-                                  .topic = record->topic,
-                                  .index = index,
-                                  .offset = record->offset,
-                                  .time_ms = record->time_ms,
+static bool
+refers(const struct event *event)
+{
+    return event->kind == EVENT_REFUND || event->kind == EVENT_CORRECT;
+}
+
+static struct text
+source_referred_to(const struct event *event)
+{
+    return event->refers.source.size == 0 ? event->source : event->refers.source;
+}
+
+struct settled_event *
+record_event(struct shard *shard, const struct place *place, size_t fact, const struct event *event,
+             struct text key, const struct amounts *amounts)
+{
+    struct settlement *settlement = shard->open->settlement;
+
+    if (!shard->setup.record)
+        return NULL;
+    struct settled_event *row = shard_must(list_add(&settlement->events));
+
+    *row = (struct settled_event){.fact = fact,
+                                  .topic = place->record->topic,
+                                  .index = place->index,
+                                  .offset = place->record->offset,
+                                  .time_ms = place->record->time_ms,
                                   .at_ms = event->at_ms,
                                   .policy = shard->policy->serial,
                                   .content = content_of(event),
@@ -33,12 +58,103 @@ record_event(struct shard *shard, const struct record *record, int32_t index,
                                   .attempt = event->attempt,
                                   .source = shard_keep(shard, event->source),
                                   .id = shard_keep(shard, event->id),
-                                  .key = shard_keep(shard, event->names[NAME_API_KEY_ID]),
+                                  .key = shard_keep(shard, key),
                                   .request_id = shard_keep(shard, event->names[NAME_REQUEST_ID]),
                                   .amounts = *amounts};
-    if (event->refers.id.size == 0)
-        return;
-    row->original_source =
-        shard_keep(shard, event->refers.source.size == 0 ? event->source : event->refers.source);
-    row->original_id = shard_keep(shard, event->refers.id);
+    if (refers(event)) {
+        row->original_source = shard_keep(shard, source_referred_to(event));
+        row->original_id = shard_keep(shard, event->refers.id);
+    }
+    return row;
+}
+
+void
+record_known(struct shard *shard, const struct settled_event *row)
+{
+    if (row != NULL)
+        originals_booked(&shard->originals, shard->open->settlement, row);
+}
+
+/* ---- asking it ------------------------------------------------------------------------------------- */
+
+/* Older than what the duplicate window remembers; without one, nobody looks for duplicates. */
+static bool
+is_late(const struct shard *shard, const struct record *record, const struct event *event)
+{
+    return shard->topics[record->topic].seen != NULL &&
+           event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
+}
+
+bool
+record_cannot_tell(const struct shard *shard, const struct record *record,
+                   const struct event *event)
+{
+    return !shard->setup.record && (is_late(shard, record, event) || event->kind == EVENT_REFUND);
+}
+
+static bool
+recall(struct shard *shard, const struct sought *sought, struct key128 identity,
+       const struct original **answer)
+{
+    bool found;
+    const struct original *original = originals_get(&shard->originals, identity, sought, &found);
+
+    *answer = found ? original : NULL;
+    return original != NULL;
+}
+
+static bool
+recall_itself(struct shard *shard, const struct event *event, const struct lookup *lookup,
+              struct recalled *recalled)
+{
+    const struct sought sought = {.tenant = event->tenant,
+                                  .source = event->source,
+                                  .id = event->id,
+                                  .since_ms = event->at_ms - AHEAD_MS};
+
+    return recall(shard, &sought, lookup->identity, &recalled->itself);
+}
+
+static bool
+recall_original(struct shard *shard, const struct event *event, const struct lookup *lookup,
+                struct recalled *recalled)
+{
+    const struct text who[] = {source_referred_to(event), event->refers.id};
+    const struct sought sought = {
+        .tenant = event->tenant,
+        .source = who[0],
+        .id = who[1],
+        .since_ms = event->refers.at_ms < 0 ? INT64_MIN : event->refers.at_ms - AHEAD_MS};
+    const bool known =
+        recall(shard, &sought, identity_texts(lookup->tenant, who, 2), &recalled->original);
+
+    recalled->unknown = recalled->original == NULL;
+    return known;
+}
+
+bool
+record_recall(struct shard *shard, const struct record *record, const struct event *event,
+              const struct lookup *lookup, struct recalled *recalled)
+{
+    bool known = true;
+
+    *recalled = (struct recalled){.unknown = false};
+    if (!shard->setup.record)
+        return true;
+    if (is_late(shard, record, event))
+        known = recall_itself(shard, event, lookup, recalled);
+    if (refers(event))
+        known = recall_original(shard, event, lookup, recalled) && known;
+    return known;
+}
+
+bool
+record_recall_all(struct shard *shard, const struct record *record, const struct event *event,
+                  const struct lookup *lookup, struct recalled *recalled)
+{
+    const bool known = record_recall(shard, record, event, lookup, recalled);
+
+    if (!shard->setup.record || shard->topics[record->topic].seen == NULL)
+        return known;
+    return recall_itself(shard, event, lookup, recalled) && known;
 }

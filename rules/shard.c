@@ -45,6 +45,7 @@ shard_new(const struct shard_setup *setup)
     bool good = shard->topics != NULL && shard->wanted_memory != NULL && shard->scratch != NULL &&
                 table_init(&shard->index, 1024, TABLE_NONE - 1) &&
                 table_init(&shard->unpriced_models, 16, UNPRICED_MODELS) &&
+                originals_init(&shard->originals) &&
                 book_init(&shard->books[0], setup->topic_count, setup->settle_memory) &&
                 book_init(&shard->books[1], setup->topic_count, setup->settle_memory);
 
@@ -83,6 +84,7 @@ shard_free(struct shard *shard)
     due_free(&shard->due);
     table_free(&shard->index);
     table_free(&shard->unpriced_models);
+    originals_free(&shard->originals);
     book_free(&shard->books[0]);
     book_free(&shard->books[1]);
     list_free(&shard->wanted);
@@ -117,6 +119,7 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     shard->unpriced_day = shard->unknown_day = 0;
     shard->wanted.count = 0;
     arena_clear(shard->wanted_memory);
+    originals_clear(&shard->originals);
     shard->frozen = NULL;
     shard->open = &shard->books[0];
     book_open(shard->open, ++shard->number, start->progress);
@@ -513,6 +516,7 @@ shard_freeze(struct shard *shard)
     settlement->policy = shard->policy->serial;
     settlement->closed_ms = shard->closed_ms = closed_to_all(shard);
     expect_totals(shard, settlement);
+    originals_trim(&shard->originals);
     shard->time_moved = false;
     shard->frozen = shard->open;
     shard->open = shard->open == &shard->books[0] ? &shard->books[1] : &shard->books[0];
@@ -568,8 +572,37 @@ shard_settled(struct shard *shard, const struct period_total *differing, size_t 
             judge_now(shard, tenant, RESOLVED_CLEARED);
     }
     shard->frozen = NULL;
+    shard->originals.settled++;
     evict(shard);
     metric_set_to(shard->setup.metrics, METRIC_TENANTS, (int64_t)shard->tenant_count);
+}
+
+/* ---- the record --------------------------------------------------------------------------------------------- */
+
+size_t
+shard_sought(const struct shard *shard, const struct sought **sought)
+{
+    *sought = shard->originals.sought.at;
+    return shard->originals.sought.count;
+}
+
+void
+shard_asked(struct shard *shard)
+{
+    originals_ask(&shard->originals);
+}
+
+void
+shard_found(struct shard *shard, size_t index, const struct original *original)
+{
+    originals_found(&shard->originals, index, original);
+}
+
+bool
+shard_answered(struct shard *shard, size_t count)
+{
+    return originals_answered(&shard->originals, count, shard->open->settlement,
+                              shard->frozen == NULL ? NULL : shard->frozen->settlement);
 }
 
 size_t

@@ -14,6 +14,7 @@
 #define RULES_SHARD_H
 
 #include "core/metric.h"
+#include "core/original.h"
 #include "core/record.h"
 #include "core/seen.h"
 #include "core/settlement.h"
@@ -66,8 +67,10 @@ bool shard_load(struct shard *shard, const struct tenant_load *load);
 
 /* ---- records ------------------------------------------------------------------------------------ */
 enum applied {
-    APPLIED,         /* counted, duplicate, ignored or dead: accounted for */
-    APPLIED_UNKNOWN, /* new, but its tenant is not held: park it, load the tenant, shard_parked */
+    APPLIED, /* counted, duplicate, ignored or dead: accounted for */
+    /* Its tenant is not held, or the record must be asked (shard_sought): park it, and when both are
+     * there, shard_parked, in order. */
+    APPLIED_UNKNOWN,
 };
 /* The events of a record, one by one, in order, between shard_record and shard_record_end. Ask
  * shard_full before a record: within one there is always room. NULL: the lookup is made here. */
@@ -82,10 +85,17 @@ void shard_foresee_more(const struct shard *shard, const struct lookup *lookup, 
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
                         const struct event *event, const struct dead *dead);
 void shard_ignored(struct shard *shard, const struct record *record);
-/* What was parked, now that its tenant is held: after later records, but before the next freeze.
- * Whether it is a duplicate was answered when its record was read. */
-void shard_parked(struct shard *shard, const struct record *record, int32_t index,
-                  const struct event *event);
+/* What was parked: after later records, but before the next freeze. APPLIED_UNKNOWN: it still waits,
+ * and what is behind it must wait, too. */
+enum applied shard_parked(struct shard *shard, const struct record *record, int32_t index,
+                          const struct event *event);
+/* What the record of settled events is to be asked, oldest first, until shard_answered. */
+size_t shard_sought(const struct shard *shard, const struct sought **sought);
+/* The store is being asked now; then it has the i-th of those sought; then it has no more of the
+ * first `count`. False: a settlement came back meanwhile, ask again. */
+void shard_asked(struct shard *shard);
+void shard_found(struct shard *shard, size_t index, const struct original *original);
+bool shard_answered(struct shard *shard, size_t count);
 /* The record is processed: progress moves behind it. */
 void shard_record_end(struct shard *shard, const struct record *record);
 /* What the last record of a batch is recognised by after a restart. */

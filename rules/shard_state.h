@@ -4,6 +4,7 @@
 
 #include "rules/booking.h"
 #include "rules/due.h"
+#include "rules/originals.h"
 #include "rules/shard.h"
 
 #define DEAD_MINUTES 5
@@ -52,6 +53,7 @@ struct shard {
     struct arena *scratch;
     int64_t unpriced_day; /* UTC day the models below were alerted for */
     struct table unpriced_models;
+    struct originals originals;
     int64_t unknown_day; /* UTC day an unknown tenant was alerted for */
 };
 
@@ -66,9 +68,51 @@ int64_t shard_closed(const struct shard *shard, int32_t topic);
 struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
 
 /* ---- rules/record.c: the record of settled events ------------------------------------------------- */
-/* The event as it was booked just now: the open book's last fact is its own. */
-void record_event(struct shard *shard, const struct record *record, int32_t index,
-                  const struct event *event, const struct amounts *amounts);
+/* Where an event stands in the log. */
+struct place {
+    const struct record *record;
+    int32_t index;
+};
+/* The event as it was booked just now, in the row `fact` of the open book and that of `key`; NULL
+ * when the record is off. */
+struct settled_event *record_event(struct shard *shard, const struct place *place, size_t fact,
+                                   const struct event *event, struct text key,
+                                   const struct amounts *amounts);
+/* The row is complete (NULL: there is none): who refers to it finds it. */
+void record_known(struct shard *shard, const struct settled_event *row);
+/* What the record says of an event that it is asked about; all NULL where it is not. */
+struct recalled {
+    const struct original *itself;   /* it was counted before */
+    const struct original *original; /* what it refers to */
+    bool unknown;                    /* it refers to what the record does not have */
+};
+/* False: the store must be asked first. */
+bool record_recall(struct shard *shard, const struct record *record, const struct event *event,
+                   const struct lookup *lookup, struct recalled *recalled);
+/* The same of an event that is read again, when the duplicate window says nothing any more. */
+bool record_recall_all(struct shard *shard, const struct record *record, const struct event *event,
+                       const struct lookup *lookup, struct recalled *recalled);
+/* It cannot be known whether the event was counted before. */
+bool record_cannot_tell(const struct shard *shard, const struct record *record,
+                        const struct event *event);
+bool record_same_content(const struct original *original, const struct event *event);
+
+/* ---- rules/refund.c: refunds and corrections of what is in the record ------------------------------ */
+struct rebooking {
+    const struct original *original;
+    struct event as;         /* the event as it was booked, with what the original names */
+    struct booking booking;  /* its own: the refund, or the replacement */
+    struct booking reversal; /* of a correction */
+};
+/* What this event may be booked on; false when it is nothing that can be refunded or corrected. */
+bool refund_allowed(const struct original *original, struct dead *why);
+/* Where the original was booked while its period takes more, at most what is left of it. */
+enum booked refund_book(struct shard *shard, const struct place *place, const struct event *event,
+                        struct tenant *tenant, struct rebooking *rebooking);
+/* Takes back what stands of the original and books the replacement, or neither. */
+enum booked correction_book(struct shard *shard, const struct place *place,
+                            const struct event *event, struct tenant *tenant,
+                            struct rebooking *rebooking);
 
 /* ---- rules/judge.c ------------------------------------------------------------------------------- */
 /* Why quotas are looked at: what ends an episode is told with this reason. */

@@ -10,6 +10,7 @@
 #define SINKS_STORE_H
 
 #include "config/config.h"
+#include "core/original.h"
 #include "core/settlement.h"
 #include "core/tenant.h"
 
@@ -87,6 +88,13 @@ bool store_load_send(struct store *store, const struct load_query *query, struct
  * memory lives until on_tenant returns); 0: not yet; -1: failed: send again. */
 int store_load_poll(struct store *store, int timeout_ms, store_on_tenant *on_tenant, void *context,
                     struct err *why);
+/* The same for what the record of settled events is asked; `sought` must live until the answer. One
+ * call a finding, with its place among those sought; the texts live until it returns. */
+typedef void store_on_original(void *context, size_t index, const struct original *original);
+bool store_seek_send(struct store *store, const struct sought *sought, size_t count,
+                     struct err *why);
+int store_seek_poll(struct store *store, int timeout_ms, store_on_original *on_original,
+                    void *context, struct err *why);
 /* Names of the tenants of the shard with anything due at until_ms or earlier; with
  * `restricted` (on claim) also those with a restriction or an open episode. In byte order. */
 struct due_query {

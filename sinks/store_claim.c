@@ -96,7 +96,7 @@ read_dead(struct store *store, struct claim *claim, size_t topic, struct arena *
         store_query(store,
                     "SELECT record_offset, event_index FROM tripmeter.dead_letter"
                     " WHERE topic = $1 AND partition = $2 AND record_offset >= $3"
-                    " AND resolved_at IS NULL ORDER BY 1, 2",
+                    " AND resolved_at IS NULL AND NOT remembered ORDER BY 1, 2",
                     why);
 
     if (rows == NULL)

@@ -33,13 +33,13 @@ end_columns(struct store *store, const struct settle_input *input)
 /* A letter that was read again and is refused again stays one row. */
 const char sql_dead[] =
     "INSERT INTO tripmeter.dead_letter AS l (topic, partition, record_offset, event_index, at,"
-    " reason, detail, retryable, tenant, source, id, hash, fingerprint, payload)"
-    " SELECT d.topic, $14, d.record_offset, d.event_index, d.at, d.reason, d.detail, d.retryable,"
-    " d.tenant, d.source, d.id, d.hash, d.fingerprint, d.payload"
+    " reason, detail, retryable, tenant, source, id, hash, fingerprint, payload, remembered)"
+    " SELECT d.topic, $15, d.record_offset, d.event_index, d.at, d.reason, d.detail, d.retryable,"
+    " d.tenant, d.source, d.id, d.hash, d.fingerprint, d.payload, d.remembered"
     " FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[], $5::text[],"
     " $6::text[], $7::boolean[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[],"
-    " $13::bytea[]) AS d(topic, record_offset, event_index, at, reason, detail, retryable, tenant,"
-    " source, id, hash, fingerprint, payload)"
+    " $13::bytea[], $14::boolean[]) AS d(topic, record_offset, event_index, at, reason, detail,"
+    " retryable, tenant, source, id, hash, fingerprint, payload, remembered)"
     " ON CONFLICT (topic, partition, record_offset, event_index) DO UPDATE"
     " SET reason = excluded.reason, detail = excluded.detail, retryable = excluded.retryable,"
     " retries = l.retries + 1";
@@ -49,7 +49,7 @@ fill_dead(struct store *store, const struct settle_input *input, size_t *rows, s
 {
     static const enum pg_type types[] = {PG_TEXT, PG_INT8, PG_INT4, PG_TIME, PG_TEXT,
                                          PG_TEXT, PG_BOOL, PG_TEXT, PG_TEXT, PG_TEXT,
-                                         PG_TEXT, PG_INT8, PG_BYTEA};
+                                         PG_TEXT, PG_INT8, PG_BYTEA, PG_BOOL};
     const struct list *const list = &input->settlement->dead;
 
     (void)why;
@@ -67,7 +67,8 @@ fill_dead(struct store *store, const struct settle_input *input, size_t *rows, s
         pgarray_text_or_null(column++, dead->id);
         pgarray_text(column++, text_of(dead->hash));
         pgarray_int8(column++, (int64_t)dead->fingerprint);
-        pgarray_text_or_null(column, dead->value);
+        pgarray_text_or_null(column++, dead->value);
+        pgarray_bool(column, dead->remembered);
     }
     end_columns(store, input);
     *rows = list->count;

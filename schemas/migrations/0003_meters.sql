@@ -202,6 +202,7 @@ CREATE TABLE tripmeter.dead_letter (
     hash text NOT NULL,
     fingerprint bigint NOT NULL,
     payload bytea,
+    remembered boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     published_at timestamptz,
     retry_command bigint REFERENCES tripmeter.command,
@@ -224,6 +225,7 @@ COMMENT ON COLUMN tripmeter.dead_letter.id IS 'Id, when it could be read';
 COMMENT ON COLUMN tripmeter.dead_letter.hash IS 'SHA-256 of the record''s value, hexadecimal';
 COMMENT ON COLUMN tripmeter.dead_letter.fingerprint IS 'XXH3 of time, key and value of the record (as a signed number)';
 COMMENT ON COLUMN tripmeter.dead_letter.payload IS 'The record''s value; NULL unless the configuration keeps it';
+COMMENT ON COLUMN tripmeter.dead_letter.remembered IS 'The record of settled events refused it: a repeat within the duplicate window is a duplicate, not refused again';
 COMMENT ON COLUMN tripmeter.dead_letter.created_at IS 'When it was settled';
 COMMENT ON COLUMN tripmeter.dead_letter.published_at IS 'When it was written to the dead-letter topic; NULL: not yet';
 COMMENT ON COLUMN tripmeter.dead_letter.retry_command IS 'Command that reads it again now; NULL: none under way';
@@ -252,7 +254,7 @@ CREATE TABLE tripmeter.kept_event (
     body jsonb,
     PRIMARY KEY (topic, partition, record_offset, event_index)
 );
-COMMENT ON TABLE tripmeter.kept_event IS 'Reservations, releases and corrections, kept whole until they are booked';
+COMMENT ON TABLE tripmeter.kept_event IS 'Reservations, releases and corrections, kept whole';
 COMMENT ON COLUMN tripmeter.kept_event.topic IS 'Usage topic';
 COMMENT ON COLUMN tripmeter.kept_event.partition IS 'Partition';
 COMMENT ON COLUMN tripmeter.kept_event.record_offset IS 'Offset of the record';

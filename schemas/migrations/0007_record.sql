@@ -109,6 +109,49 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION tripmeter.settled_events_of IS 'The settled events of a tenant, found by the index; add WHERE recorded_at >= ... to look at fewer days';
 
+-- ---- asked by the engine -------------------------------------------------------------------------
+CREATE FUNCTION tripmeter.record_find(
+    tenants text[], sources text[], ids text[], identities bigint[], since timestamptz[]
+) RETURNS TABLE (ord bigint, kind text, content bigint, attempt integer, hour timestamptz,
+                 period timestamptz, period_end timestamptz, replaced boolean,
+                 project text, feature text, provider text, model text, key text,
+                 events bigint, requests bigint, attempts bigint, failed bigint,
+                 input_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
+                 output_tokens bigint, reasoning_tokens bigint, images bigint, audio_ms bigint,
+                 bytes bigint, unpriced bigint, unverified bigint, estimated bigint, clamped bigint,
+                 cost numeric, charge numeric, refunded numeric, left_cost numeric,
+                 left_charge numeric)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT w.ord, e.kind, e.content, e.attempt, e.hour, e.period, p.period_end,
+           coalesce(r.replaced, false), e.project, e.feature, e.provider, e.model, e.key,
+           1::bigint, e.requests, e.attempts, e.failed, e.input_tokens, e.cache_read_tokens,
+           e.cache_write_tokens, e.output_tokens, e.reasoning_tokens, e.images, e.audio_ms,
+           e.bytes, e.unpriced, e.unverified, e.estimated, e.clamped, e.cost, e.charge, e.refunded,
+           e.cost + coalesce(r.cost, 0), e.charge + coalesce(r.charge, 0)
+    FROM unnest(tenants, sources, ids, identities, since)
+             WITH ORDINALITY AS w(tenant, source, id, identity, since, ord)
+         CROSS JOIN LATERAL (
+             SELECT * FROM tripmeter.settled_event s
+             WHERE s.identity = w.identity AND s.recorded_at >= w.since AND s.tenant = w.tenant
+               AND s.source = w.source AND s.id = w.id AND NOT s.reversal
+             ORDER BY s.partition, s.topic, s.record_offset, s.event_index LIMIT 1) e
+         LEFT JOIN LATERAL (
+             SELECT sum(s.cost) AS cost, sum(s.charge) AS charge, bool_or(s.reversal) AS replaced
+             FROM tripmeter.settled_event s
+             WHERE s.original = w.identity AND s.recorded_at >= e.recorded_at - interval '1 day'
+               AND s.tenant = w.tenant AND s.original_source = w.source
+               AND s.original_id = w.id AND (s.reversal OR s.kind = 'refund')) r ON true
+         LEFT JOIN tripmeter.period_total p
+             ON p.tenant = w.tenant AND p.project = '' AND p.period = e.period
+    ORDER BY w.ord;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.record_find IS 'Of identities those that the record has: as booked, what refunds left of it, and whether a correction replaced it; looks only at days since then';
+
 -- ---- days ---------------------------------------------------------------------------------------
 CREATE FUNCTION tripmeter.record_day(day date) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT 'settled_event_' || to_char(day, 'YYYY_MM_DD')

@@ -40,10 +40,15 @@ class Log:
         at = self.at - datetime.timedelta(hours=late, seconds=self.random.randrange(60))
         kind = self.random.choices(("record", "refund"), (30, 1))[0]
         nano = self.random.randrange(10**10)
-        more = {"refund_of": {"id": "record-1"}, "usage": None} if kind == "refund" else {
-            "usage": {"requests": self.random.randrange(1, 30),
-                      "input_tokens": self.random.randrange(5000)}}
-        return event(f"{self.shard}-{self.number}", self.tenant(), at, kind,
+        tenant = self.tenant()
+        more = {"usage": {"requests": self.random.randrange(1, 30),
+                          "input_tokens": self.random.randrange(5000)}}
+        if kind == "refund":
+            # Of anything that was sent, near or far: some were refused, some are refunds themselves.
+            of = pick(self.sent[-self.random.choice((3, 40, 4000)):] or [{}])
+            more = {"refund_of": {"id": of.get("id", "record-1")}, "usage": None}
+            tenant = of.get("subject", tenant)
+        return event(f"{self.shard}-{self.number}", tenant, at, kind,
                      feature=pick(("chat", "search", None)), project=pick(("web", "app", None)),
                      api_key_id=pick(("k1", "k2", None)),
                      cost=f"{'-' if kind == 'refund' else ''}{nano // 10**9}.{nano % 10**9:09}",
@@ -88,6 +93,8 @@ class Model(Recount):
         self.records = records
         self.ignored = 0
         self.occurrences = {}
+        self.settled = {}
+        self.record_time = None
         self.offset = -1
         self.shard_time = None
         self.used = collections.Counter()
@@ -97,6 +104,7 @@ class Model(Recount):
         at = datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(
             milliseconds=time_ms)
         self.offset += 1
+        self.record_time = at
         self.now = max(self.now, at)
         if value == "":
             self.ignored += 1
@@ -124,8 +132,16 @@ class Model(Recount):
                 self.duplicates += 1
                 return
         self.occurrences[identity] = (self.now, self.offset, content)
+        if self.dedupe and instant(one["time"]) < self.record_time - self.window and (
+                identity in self.settled):
+            self.duplicates += self.settled[identity] == content
+            self.dead += self.settled[identity] != content
+            return
+        counted = self.counted
         self.add(one)
-        self.judge(one)
+        if self.counted > counted:
+            self.settled.setdefault(identity, content)
+            self.judge(one)
 
     def is_duplicate(self, event, at):
         return False  # answered above

@@ -109,6 +109,31 @@ load(struct owner *owner, struct loading *loading)
     }
 }
 
+static void
+on_original(void *context, size_t index, const struct original *original)
+{
+    shard_found(context, index, original);
+}
+
+/* What events wait for of the record of settled events. */
+static void
+seek(struct owner *owner)
+{
+    struct campaign *const campaign = owner->campaign;
+    const struct sought *sought;
+    const size_t count = shard_sought(owner->shard, &sought);
+    struct err why;
+
+    while (count > 0 && connected(campaign)) {
+        shard_asked(owner->shard);
+        if (store_seek_send(campaign->store, sought, count, &why) &&
+            store_seek_poll(campaign->store, LOAD_MS, on_original, owner->shard, &why) == 1 &&
+            shard_answered(owner->shard, count))
+            return;
+        stumble(campaign, "seek");
+    }
+}
+
 /* ---- claims -------------------------------------------------------------------------------------- */
 
 struct due_names {
@@ -276,7 +301,9 @@ apply_parked(struct owner *owner, const struct parked *parked)
     decoder_open(owner->campaign->decoder, &parked->record);
     while ((found = decoder_next(owner->campaign->decoder, &event, &dead)) != DECODED_END)
         if (index++ == parked->index && found == DECODED_EVENT)
-            shard_parked(owner->shard, &parked->record, parked->index, &event);
+            while (shard_parked(owner->shard, &parked->record, parked->index, &event) ==
+                   APPLIED_UNKNOWN)
+                seek(owner);
 }
 
 static void

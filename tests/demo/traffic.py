@@ -112,7 +112,9 @@ class Day:
 
     def refund(self):
         """A provider takes back half of what a recent call cost."""
-        _, original = self.random.choice(self.recent)
+        chosen = self.random.choice(self.recent)
+        self.recent.remove(chosen)  # twice the half may be more than the whole
+        _, original = chosen
         tenant = next(tenant for tenant in REGULARS if tenant.name == original["subject"])
         half = max(NANO, (Decimal(original["data"]["cost"]) / 2).quantize(NANO))
         data = {name: original["data"][name] for name in

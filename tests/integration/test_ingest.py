@@ -71,7 +71,7 @@ class KindsTest(IngestStory):
     """The ten kinds: each is counted, and does or keeps what it is for."""
 
     def test_kinds(self):
-        """record, settle and refund are booked; the seven others are stored for what they are for"""
+        """record, settle, refund and correct are booked; the others are stored for what they are for"""
         self.begin(partitions=1)
         self.job.tenant("acme", plan="open")
         self.start()
@@ -84,22 +84,22 @@ class KindsTest(IngestStory):
             event(4, "acme", at, "release", reservation={"id": "r2", "reason": "cancelled"},
                   **NO_COUNTS),
             event(5, "acme", at, "refund", refund_of={"id": "record-1"}, cost="-0.25", usage=None),
-            event(6, "acme", at, "correct", supersedes={"id": "record-1"}, cost="0.90"),
+            event(6, "acme", at, "correct", supersedes={"id": "settle-3"}, cost="0.30"),
             event(7, "acme", at, "decision", decision={"outcome": "block", "reason": "budget",
                                                        "estimated_cost": "0.03"}, **NO_COUNTS),
             event(8, "acme", at, "topup", topup={"amount": "50.00", "ref": "invoice-1"}, **common),
             event(9, "acme", at, "gauge", gauges={"team_members": 7, "projects": 3}, **common),
             event(10, "acme", at, "value", value={"name": "first_export"}, **NO_COUNTS)])
         self.assertEqual({"counted": 10, "duplicates": 0, "dead": 0, "ignored": 0}, self.settled())
-        self.assertEqual([(10, 2, Decimal("1.15"), Decimal("-0.25"))], self.job.rows(
+        self.assertEqual([(10, 2, Decimal("1.05"), Decimal("-0.25"))], self.job.rows(
             "SELECT sum(events)::int, sum(requests)::int, sum(cost), sum(refunded)"
             " FROM tripmeter.tenant_fact"))
         self.assertEqual([("correct", "correct-6"), ("release", "release-4"),
                           ("reserve", "reserve-2")], self.job.rows(
             "SELECT kind, id FROM tripmeter.kept_event ORDER BY kind"))
         body, = self.job.rows("SELECT body FROM tripmeter.kept_event WHERE kind = 'correct'")[0]
-        self.assertIn("record-1", json.dumps(body))
-        self.assertIn("0.90", json.dumps(body))
+        self.assertIn("settle-3", json.dumps(body))
+        self.assertIn("0.30", json.dumps(body))
         self.assertEqual([("block", "budget", Decimal("0.03"))], self.job.rows(
             "SELECT outcome, reason, estimated_cost FROM tripmeter.gateway_decision"))
         self.assertEqual([("invoice-1", Decimal("50"))], self.job.rows(
@@ -108,7 +108,6 @@ class KindsTest(IngestStory):
             "SELECT name, value FROM tripmeter.gauge ORDER BY name"))
         self.assertEqual([("first_export",)],
                          self.job.rows("SELECT name FROM tripmeter.customer_value"))
-        # Refund and correction cannot be checked against their originals yet.
         self.assertEqual(self.job.one("SELECT sum(events) FROM tripmeter.tenant_fact"),
                          self.job.one("SELECT sum(counted) FROM tripmeter.progress"))
 
@@ -162,7 +161,7 @@ class KindsTest(IngestStory):
 
 class DuplicatesTest(IngestStory):
     def test_window(self):
-        """Inside the window a repeat is nothing, outside it is counted and flagged unverified"""
+        """A repeat is nothing, inside the window and, by the record of settled events, outside it"""
         self.begin(partitions=1, time="trust_producers", dedupe_window="10m")
         self.start()
         start = now().replace(microsecond=0) - timedelta(hours=5)
@@ -177,8 +176,20 @@ class DuplicatesTest(IngestStory):
         sent(first, 18)   # a repeat of the repeat
         sent(event(2, "acme", start + timedelta(minutes=40)), 40)
         self.assertEqual((2, 2), (self.settled()["counted"], self.settled()["duplicates"]))
-        sent(first, 41)   # too late to be recognised
-        self.assertEqual((3, 2), (self.settled()["counted"], self.settled()["duplicates"]))
+        sent(first, 41)   # too late for the window, but in the record of settled events
+        self.assertEqual((2, 3), (self.settled()["counted"], self.settled()["duplicates"]))
+
+    def test_window_alone(self):
+        """Without the record of settled events a late repeat is counted and flagged unverified"""
+        self.begin(partitions=1, time="trust_producers", dedupe_window="10m", record_enabled=False)
+        self.start()
+        start = now().replace(microsecond=0) - timedelta(hours=5)
+        first = event(1, "acme", start)
+        for minutes in (0, 40):
+            at = int((start + timedelta(minutes=minutes)).timestamp() * 1000)
+            self.send(first, timestamp_ms=at)
+        self.assertEqual((2, 0), (self.settled()["counted"], self.settled()["duplicates"]))
+        self.assertEqual(0, self.job.one("SELECT count(*) FROM tripmeter.settled_event"))
         self.assertEqual(1, self.job.one("SELECT sum(unverified)::int FROM tripmeter.tenant_fact"))
 
     def test_restart(self):

@@ -72,8 +72,11 @@ class Generator:
                             "output_tokens": self.random.randrange(2000)}, cost=cost)
 
     def refund(self):
-        return event(self.number, self.tenant(), self.at, "refund",
-                     refund_of={"id": f"record-{max(1, self.number - 50)}"},
+        """Of a recent event, whatever that is: some are of none that was counted, some too large."""
+        original = {} if self.random.random() < 0.1 or not self.recent else (
+            self.random.choice(self.recent))
+        return event(self.number, original.get("subject", "t-000"), self.at, "refund",
+                     refund_of={"id": original.get("id", "record-0")},
                      cost=f"-{self.random.randrange(1, 10**6)}e-9", usage=None)
 
     def bad(self):

@@ -71,11 +71,13 @@ class Recount:
     """zones: tenant -> name of its zone; projects: tenant -> names it declares (none: all go)."""
 
     def __init__(self, zones=None, projects=None, window=datetime.timedelta(minutes=15),
-                 dedupe=True):
+                 dedupe=True, record=True):
         self.zones = zones or {}
         self.projects = projects or {}
         self.window = window
         self.dedupe = dedupe
+        self.record = record
+        self.originals = {}  # identity -> where it was booked, and what is left to refund
         self.seen = {}
         self.now = datetime.datetime.min.replace(tzinfo=UTC)
         self.facts = collections.defaultdict(Row)
@@ -98,8 +100,11 @@ class Recount:
         if self.dedupe and self.is_duplicate(event, at):
             self.duplicates += 1
             return
-        self.counted += 1
         tenant = event["subject"]
+        if kind == "refund" and self.record:
+            self.refund(tenant, event)
+            return
+        self.counted += 1
         zone = zoneinfo.ZoneInfo(self.zones.get(tenant, "UTC"))
         project = data.get("project", "unassigned")
         if tenant in self.projects and project not in self.projects[tenant]:
@@ -110,6 +115,8 @@ class Recount:
         rows = [self.facts[(tenant, project, data.get("feature", "")) + when]]
         if "api_key_id" in data:
             rows.append(self.keys[(tenant, data["api_key_id"]) + when])
+        if kind in ("record", "settle"):
+            self.originals.setdefault((tenant, event["source"], event["id"]), [rows, when, cost])
         for row in rows:
             row.events += 1
             row.requests += requests
@@ -118,6 +125,22 @@ class Recount:
                 usage = data.get("usage", {})
                 row.input_tokens += usage.get("input_tokens", 0)
                 row.output_tokens += usage.get("output_tokens", 0)
+
+    def refund(self, tenant, event):
+        """Goes where its original is, and gives back no more than is left of it."""
+        refers = event["data"]["refund_of"]
+        original = self.originals.get((tenant, refers.get("source", event["source"]), refers["id"]))
+        if original is None:
+            self.dead += 1
+            return
+        rows, when, left = original
+        cost = max(money(event["data"]["cost"]), -left)
+        original[2] += cost
+        self.counted += 1
+        self.periods[tenant, when[1]].add(0, cost)
+        for row in rows:
+            row.events += 1
+            row.cost += cost
 
     @staticmethod
     def requests_and_cost(kind, data):

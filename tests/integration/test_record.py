@@ -1,0 +1,146 @@
+"""The record of settled events: what it is asked, on real servers, with a crash at every place."""
+
+import os
+import unittest
+from datetime import timedelta
+from decimal import Decimal
+
+import psycopg2
+
+from tests.integration.test_ingest import IngestStory
+from tests.lib.audit import check_record, check_sums
+from tests.lib.generate import event, now
+from tests.lib.wait import wait_until
+
+PLACES = ("settle_begin", "settle_record", "settle_rows", "settle_commit", "settle_commit_sent",
+          "settle_commit_answered")
+
+
+def refund(number, tenant, at, original, cost):
+    return event(number, tenant, at, "refund", refund_of={"id": original}, cost=cost, usage=None)
+
+
+class RecordTest(IngestStory):
+    def total(self):
+        return self.job.one("SELECT sum(cost) FROM tripmeter.tenant_fact")
+
+    def begin_old(self):
+        """Record times are the events' own, so that anything can be late."""
+        self.begin(partitions=1, time="trust_producers", dedupe_window="10m")
+        self.job.tenant("acme", plan="open")
+
+    def send_at(self, made, at):
+        for i in range(0, len(made), 100):
+            self.send(made[i:i + 100], timestamp_ms=int(at.timestamp() * 1000))
+        self.job.await_settled()
+
+    def die_at(self, place):
+        os.environ["TRIPMETER_FAILPOINTS"] = f"{place}=kill@4" if place == "settle_rows" else (
+            f"{place}=kill@1")
+        try:
+            self.start()
+        finally:
+            os.environ.pop("TRIPMETER_FAILPOINTS")
+        wait_until(lambda: not self.engine.running(), 30, lambda: f"it dies at {place}")
+        self.start()
+
+    def test_refunds_once_whatever_dies(self):
+        """Refunds never give back more than was paid, killed at each place of a settlement"""
+        self.begin(partitions=1)
+        self.job.tenant("acme", plan="open")
+        at = now()
+        self.start()
+        self.job.produce([event(0, "acme", at, cost="100.00")])
+        self.job.await_settled()
+        for number, place in enumerate(PLACES, 1):
+            self.assertEqual(0, self.engine.stop())
+            self.job.produce([refund(f"{number}{half}", "acme", at, "record-0", "-12.50")
+                              for half in "ab"])
+            self.die_at(place)
+            self.job.await_settled()
+            self.assertEqual(max(Decimal(0), 100 - 25 * number), self.total(), place)
+        self.assertEqual(2 * len(PLACES) - 8, self.job.one("SELECT sum(clamped) FROM tripmeter.tenant_fact"))
+        check_sums(self, self.job)
+
+    def test_late_repeat_after_a_restart(self):
+        """A repeat after the window is a duplicate, one with another cost a dead letter"""
+        self.begin_old()
+        self.start()
+        start = now().replace(microsecond=0) - timedelta(days=20)
+        first = event(1, "acme", start, cost="1.00")
+        self.send_at([first], start)
+        self.restart()
+        self.send_at([first], start + timedelta(days=8))
+        self.send_at([event(1, "acme", start, cost="2.00")], start + timedelta(days=9))
+        self.send_at([event(2, "acme", start, cost="4.00")], start + timedelta(days=10))
+        self.assertEqual({"counted": 2, "duplicates": 1, "dead": 1, "ignored": 0}, self.settled())
+        self.assertEqual([("id_conflict",)], self.job.rows("SELECT reason FROM tripmeter.dead_letter"))
+        self.assertEqual((Decimal(5), 0), self.job.rows(
+            "SELECT sum(cost), sum(unverified)::int FROM tripmeter.tenant_fact")[0])
+        check_record(self, self.job)
+
+    def test_many_late_at_once(self):
+        """A gateway that was cut off for a day sends everything again: nothing is counted twice"""
+        self.begin_old()
+        self.start()
+        start = now().replace(microsecond=0) - timedelta(days=3)
+        made = [event(i, f"t-{i % 7}", start + timedelta(seconds=i), cost="0.01")
+                for i in range(3000)]
+        for at in (start + timedelta(hours=1), start + timedelta(days=1)):
+            self.send_at(made, at)
+        self.assertEqual({"counted": 3000, "duplicates": 3000, "dead": 0, "ignored": 0},
+                         self.settled())
+        check_record(self, self.job)
+
+    def test_refund_before_its_original(self):
+        """It is refused, and read again with success once the original has come"""
+        self.begin(partitions=1)
+        self.job.tenant("acme", plan="open")
+        self.start()
+        at = now()
+        self.job.produce([refund("r", "acme", at, "record-1", "-0.40")])
+        self.job.await_settled()
+        self.assertEqual([("original_unknown",)],
+                         self.job.rows("SELECT reason FROM tripmeter.dead_letter"))
+        self.job.produce([event(1, "acme", at, cost="1.00"),
+                          refund("r", "acme", at, "record-1", "-0.40")])  # a repeat of what is refused
+        self.job.await_settled()
+        self.assertEqual(Decimal(1), self.total())
+        self.restart()  # what is refused stays remembered
+        self.job.run("dead", "retry", "-c", self.job.config_path, "--reason", "original_unknown")
+        wait_until(lambda: self.total() == Decimal("0.60"), 20, lambda: f"{self.total()}")
+        check_record(self, self.job)
+
+    def test_explain_charge(self):
+        """From the total of a period down to its events, which sum to it, or it says that they do not"""
+        self.begin(partitions=1)
+        self.job.tenant("acme", plan="open")
+        self.start()
+        at = now()
+        self.job.produce([event(1, "acme", at, cost="1.25", feature="chat"),
+                          event(2, "acme", at, cost="0.000000001", feature="search"),
+                          refund("r", "acme", at, "record-1", "-0.25")])
+        self.job.await_settled()
+        words = ("explain", "charge", "acme", "--period",
+                 at.strftime("%Y-%m"))
+        text = self.job.say(*words)
+        for line in ("not final yet", "charge 1.000000001, cost 1.000000001 (-0.250000000 of it refunded)",
+                     "facts      sum to 1.000000001 in 3 events: the total, to the nano",
+                     "record     3 events: each line above is their sum, to the nano",
+                     "record-2", "-0.250000000"):
+            self.assertIn(line, text)
+        text = self.job.say(*words, "--feature", "search")
+        self.assertIn("facts      of search sum to 0.000000001 in 1 events", text)
+        self.assertNotIn("record-1", text)
+        self.assertIn("2 more: --all shows every one", self.job.say(*words, "--events", "1"))
+        self.assertIn("nothing is booked for acme", self.job.say(
+            *words[:-1], "2024-01", status=1))
+        admin = psycopg2.connect(self.job.database)
+        with admin, admin.cursor() as cursor:
+            cursor.execute("DELETE FROM tripmeter.settled_event WHERE id = 'record-2'")
+        admin.close()
+        self.assertIn("record     has 2 of 3 events", self.job.say(*words, status=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
