@@ -12,7 +12,7 @@ PYTHON ?= /usr/bin/python3
 CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
 OUT    := build/$(notdir $(CC))-$(MODE)
 
-LIBS := rdkafka libpq yaml-0.1 libcurl jansson libmicrohttpd libcrypto libxxhash simdjson
+LIBS := rdkafka libpq yaml-0.1 libcurl jansson libmicrohttpd libcrypto libxxhash
 PKG  := pkg-config
 
 STD  := -std=c11 -D_POSIX_C_SOURCE=200809L -I.
@@ -41,14 +41,17 @@ LINK := -pie -Wl,-z,relro,-z,now
 # installation of the packages work before they are there.
 lib_cflags = $(shell $(PKG) --cflags $(LIBS) | sed 's/-I/-isystem /g')
 lib_ldlibs = $(shell $(PKG) --libs $(LIBS)) -lm -lpthread
+# The tests' judge over our JSON, in C++.
+dom_cflags = $(shell $(PKG) --cflags simdjson | sed 's/-I/-isystem /g')
+dom_ldlibs = $(shell $(PKG) --libs simdjson)
 ALL_CFLAGS   = $(STD) -ffp-contract=off $(WARN) $(FLAGS.$(MODE)) $(lib_cflags) $(CFLAGS)
 ALL_CXXFLAGS = -std=c++17 -D_POSIX_C_SOURCE=200809L -I. -Wall -Wextra -Wshadow -fno-rtti -DNDEBUG \
-               $(FLAGS.$(MODE)) $(if $(filter release,$(MODE)),-O3) $(lib_cflags) $(CXXFLAGS)
+               $(FLAGS.$(MODE)) $(dom_cflags) $(CXXFLAGS)
 
 SRC  := $(wildcard core/*.c rules/*.c config/*.c ingest/*.c sinks/*.c engine/*.c cli/*.c)
-CXXSRC := $(wildcard ingest/*.cc)
 ASM  := $(wildcard schemas/*.S)
 TEST := $(wildcard tests/*.c)
+TESTCXX := $(wildcard tests/*.cc)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h tests/campaign/*.h)
 # What lint reads: all C that is ours.
 C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c tests/campaign/*.c)
@@ -178,8 +181,8 @@ strict-%: deps-lint
 	  $(addprefix build/strict-$*/,$(PROGRAMS) run_all)
 
 lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc and clang, clang-tidy, cppcheck, layering
-	@echo 'clang-format: $(words $(C_FILES) $(CXXSRC) $(HDR)) files'
-	@clang-format --dry-run -Werror $(C_FILES) $(CXXSRC) $(HDR)
+	@echo 'clang-format: $(words $(C_FILES) $(TESTCXX) $(HDR)) files'
+	@clang-format --dry-run -Werror $(C_FILES) $(TESTCXX) $(HDR)
 	@echo 'cppcheck: $(words $(C_FILES)) files'
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --error-exitcode=1 -I. --suppress=missingIncludeSystem $(C_FILES)
@@ -211,30 +214,30 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # An archive, so that each program takes of it what it needs.
-$(OUT)/libtripmeter.a: $(call obj,$(SRC) $(CXXSRC) $(ASM))
+$(OUT)/libtripmeter.a: $(call obj,$(SRC) $(ASM))
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
 $(OUT)/tripmeter: $(call obj,main.c) $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
-$(OUT)/run_all: $(call obj,$(TEST)) $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -lcunit -o $@
+$(OUT)/run_all: $(call obj,$(TEST) $(TESTCXX)) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) $(dom_ldlibs) -lcunit -o $@
 
-$(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.fuzz) -fsanitize=fuzzer $(LINK) $^ $(lib_ldlibs) -o $@
+$(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(call obj,$(TESTCXX)) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.fuzz) -fsanitize=fuzzer $(LINK) $^ $(lib_ldlibs) $(dom_ldlibs) -o $@
 
 $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/bench_tool: $(call obj,$(wildcard tests/bench/*.c)) $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/campaign_worker: $(call obj,$(wildcard tests/campaign/*.c)) $(OUT)/libtripmeter.a
-	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/follower: $(call obj,tests/gateway/follower.c)
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "core/digits.h"
+
 __extension__ typedef unsigned __int128 magnitude;
 
 enum {
@@ -147,6 +149,16 @@ round_decimal(const struct decimal *decimal, uint64_t *nano)
 static const char *
 read_whole(const char *at, const char *end, int limit, uint64_t *value)
 {
+    if (limit >= 8 && end - at >= 8) {
+        const uint64_t digits = digits_load(at);
+        const unsigned count = digits_count(digits);
+
+        *value = count == 0 ? 0 : digits_value(digits, count);
+        if (count < 8)
+            return at + count;
+        at += 8;
+        limit -= 8;
+    }
     for (; at < end && limit > 0 && is_digit(*at); at++, limit--)
         *value = *value * 10 + (uint64_t)(*at - '0');
     return at;

@@ -13,32 +13,46 @@ text_compare(struct text a, struct text b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
-/* The size of the UTF-8 sequence at `at` (RFC 3629, table 3-7 of the Unicode standard), 0 when it
- * is malformed, overlong, a surrogate, above U+10FFFF or a C1 control character. */
-static size_t
-sequence_size(const unsigned char *at, size_t room)
+size_t
+text_sequence(const char *at, size_t room)
 {
-    const unsigned lead = at[0];
+    const unsigned char *bytes = (const unsigned char *)at;
+    const unsigned lead = bytes[0];
     const size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
     unsigned low = 0x80;
     unsigned high = 0xbf;
 
+    if (lead < 0x80)
+        return 1;
     if (lead < 0xc2 || lead > 0xf4 || size > room)
         return 0;
-    if (lead == 0xc2 || lead == 0xe0)
-        low = 0xa0; /* U+0080..U+009F are controls; overlong below */
+    if (lead == 0xe0)
+        low = 0xa0; /* overlong below */
     else if (lead == 0xed)
         high = 0x9f; /* surrogates above */
     else if (lead == 0xf0)
         low = 0x90; /* overlong below */
     else if (lead == 0xf4)
         high = 0x8f; /* beyond U+10FFFF above */
-    if (at[1] < low || at[1] > high)
+    if (bytes[1] < low || bytes[1] > high)
         return 0;
     for (size_t i = 2; i < size; i++)
-        if ((at[i] & 0xc0) != 0x80)
+        if ((bytes[i] & 0xc0) != 0x80)
             return 0;
     return size;
+}
+
+bool
+text_is_utf8(struct text text)
+{
+    for (size_t i = 0; i < text.size;) {
+        const size_t size = text_sequence(text.at + i, text.size - i);
+
+        if (size == 0)
+            return false;
+        i += size;
+    }
+    return true;
 }
 
 bool
@@ -47,13 +61,10 @@ text_is_clean(struct text text)
     const unsigned char *at = (const unsigned char *)text.at;
 
     for (size_t i = 0; i < text.size;) {
-        if (at[i] >= 0x20 && at[i] < 0x7f) {
-            i++;
-            continue;
-        }
-        const size_t size = sequence_size(at + i, text.size - i);
+        const size_t size = text_sequence(text.at + i, text.size - i);
 
-        if (size == 0)
+        /* U+0080..U+009F are control characters, too. */
+        if (size == 0 || at[i] < 0x20 || at[i] == 0x7f || (at[i] == 0xc2 && at[i + 1] < 0xa0))
             return false;
         i += size;
     }

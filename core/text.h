@@ -44,6 +44,11 @@ int text_compare(struct text a, struct text b);
  * (C0, DEL, C1). */
 bool text_is_clean(struct text text);
 
+/* The size of the UTF-8 sequence at `at`, 0 when it is malformed (RFC 3629, table 3-7 of the Unicode
+ * standard: overlong, a surrogate, above U+10FFFF, cut). room: bytes there are, at least 1. */
+size_t text_sequence(const char *at, size_t room);
+bool text_is_utf8(struct text text);
+
 /* Copies at most room-1 bytes and a NUL; returns the number of bytes copied. */
 size_t text_copy(char *to, size_t room, struct text from);
 

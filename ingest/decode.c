@@ -6,11 +6,9 @@
 
 #include "core/clock.h"
 #include "ingest/member.h"
-#include "ingest/span.h"
 #include "ingest/usage_data.h"
 
 #define HEADER_COPY_LIMIT 512 /* bytes kept of a header; all valid ones are shorter */
-#define MINIFY_ROOM       64
 
 /* Attributes of the envelope; in binary mode, headers with "ce_" in front. */
 enum {
@@ -47,9 +45,10 @@ enum stage {
 
 /* What all decoders look names up in; made once. */
 static struct words {
-    struct vocabulary envelope;
-    struct vocabulary kinds;
+    struct vocabulary names;
+    struct members envelope;
     struct usage_words usage;
+    struct vocabulary kinds;
 } words;
 static pthread_once_t words_made = PTHREAD_ONCE_INIT;
 
@@ -62,25 +61,22 @@ struct decoder {
 
     struct object envelope; /* of the event being decoded */
     bool envelope_good;
-    bool binary;
 
-    struct json_walk walk; /* STAGE_BATCH */
-    uint32_t index;        /* of the event being decoded */
-    struct text unscanned; /* source behind the last event that was scanned */
-    uint32_t scanned;      /* events before `unscanned` */
-    struct text element;   /* the last one scanned */
+    const struct json_value *root;
+    const struct json_value *element; /* STAGE_BATCH: the event being decoded, or the next one */
 
     char *bodies; /* minified `data` of this record's events, one behind the other */
     size_t bodies_size;
     char headers[CE_COUNT][HEADER_COPY_LIMIT];
+    struct json_value header_values[CE_COUNT];
 };
 
 static void
 make_words(void)
 {
-    vocabulary_init(&words.envelope, "", envelope_names, CE_COUNT);
-    vocabulary_init(&words.kinds, "", event_kind_names, EVENT_KIND_COUNT);
-    usage_words_init(&words.usage);
+    members_init(&words.envelope, "", envelope_names, CE_COUNT, &words.names);
+    usage_words_init(&words.usage, &words.names);
+    vocabulary_add(&words.kinds, event_kind_names, EVENT_KIND_COUNT);
 }
 
 struct decoder *
@@ -95,8 +91,8 @@ decoder_new(void)
     /* The shortest member is `"":0,` - five bytes; the rest of these pages is never touched. */
     decoder->reading.name_limit = DECODE_VALUE_LIMIT / 5 + 1;
     decoder->reading.names = malloc(decoder->reading.name_limit * sizeof *decoder->reading.names);
-    decoder->bodies = malloc(DECODE_VALUE_LIMIT + MINIFY_ROOM);
-    decoder->json = json_new(DECODE_VALUE_LIMIT, DECODE_DEPTH_LIMIT);
+    decoder->bodies = malloc(DECODE_VALUE_LIMIT);
+    decoder->json = json_new(DECODE_VALUE_LIMIT, DECODE_DEPTH_LIMIT, &words.names);
     if (decoder->reading.names == NULL || decoder->bodies == NULL || decoder->json == NULL) {
         decoder_free(decoder);
         return NULL;
@@ -150,7 +146,7 @@ take_header(struct decoder *decoder, const struct header *header)
     if (header->name.size <= prefix.size || memcmp(header->name.at, prefix.at, prefix.size) != 0)
         return true;
     const struct text name = {header->name.at + prefix.size, header->name.size - prefix.size};
-    const int slot = vocabulary_find(&words.envelope, name);
+    const int slot = words.envelope.slot_of[vocabulary_find(&words.names, name)] - 1;
 
     if (slot < 0 || slot == CE_DATA || header->value.size == 0)
         return true;
@@ -163,14 +159,15 @@ take_header(struct decoder *decoder, const struct header *header)
     if (copy.size > HEADER_COPY_LIMIT)
         copy.size = HEADER_COPY_LIMIT; /* longer than any limit: refused all the same */
     memcpy(decoder->headers[slot], header->value.at, copy.size);
+    decoder->header_values[slot] = (struct json_value){.type = JSON_TEXT, .is.text = copy};
     envelope->given |= UINT64_C(1) << slot;
-    envelope->members.found[slot] = (struct json_value){JSON_TEXT, {.text = copy}};
+    envelope->value[slot] = &decoder->header_values[slot];
     return true;
 }
 
-/* Binary mode: attributes in headers, `root` is the data. */
+/* Binary mode: attributes in headers, the value is the data. */
 static void
-read_headers(struct decoder *decoder, const struct record *record, const struct json_value *root)
+read_headers(struct decoder *decoder, const struct record *record)
 {
     struct header headers[RECORD_HEADER_LIMIT];
     struct object *envelope = &decoder->envelope;
@@ -186,75 +183,57 @@ read_headers(struct decoder *decoder, const struct record *record, const struct 
         binary = binary || text_eq(headers[i].name, TEXT("ce_specversion"));
     if (!binary)
         return;
-    decoder->binary = true;
     envelope->given = UINT64_C(1) << CE_DATA;
-    envelope->members.found[CE_DATA] = *root;
+    envelope->value[CE_DATA] = decoder->root;
     for (size_t i = 0; i < count && decoder->envelope_good; i++)
         decoder->envelope_good = take_header(decoder, &headers[i]);
 }
 
 /* Any value but an array. */
 static void
-open_single(struct decoder *decoder, const struct record *record, const struct json_value *root)
+open_single(struct decoder *decoder, const struct record *record)
 {
     struct object *envelope = &decoder->envelope;
 
     decoder->stage = STAGE_SINGLE;
-    decoder->binary = false;
     decoder->envelope_good = true;
-    envelope->vocabulary = &words.envelope;
+    envelope->known = &words.envelope;
     envelope->dead = &decoder->dead;
     envelope->given = 0;
-    if (root->type == JSON_OBJECT)
-        decoder->envelope_good =
-            object_read(envelope, &words.envelope, root, &decoder->reading, &decoder->dead);
+    if (decoder->root->type == JSON_OBJECT)
+        decoder->envelope_good = object_read(envelope, &words.envelope, decoder->root,
+                                             &decoder->reading, &decoder->dead);
     if (!object_has(envelope, CE_SPECVERSION))
-        read_headers(decoder, record, root);
+        read_headers(decoder, record);
 }
 
 void
 decoder_open(struct decoder *decoder, const struct record *record)
 {
-    struct json_value root;
-
     decoder->time_ms = record->time_ms;
     decoder->bodies_size = 0;
-    decoder->index = 0;
     if (record->value.at == NULL) {
         decoder->stage = STAGE_IGNORED;
         return;
     }
-    if (!refuse_fault(&decoder->dead, json_parse(decoder->json, record->value, &root))) {
+    if (!refuse_fault(&decoder->dead, json_parse(decoder->json, record->value, &decoder->root))) {
         decoder->stage = STAGE_REFUSED;
         return;
     }
-    if (root.type != JSON_ARRAY) {
-        open_single(decoder, record, &root);
+    if (decoder->root->type != JSON_ARRAY) {
+        open_single(decoder, record);
         return;
     }
-    struct json_value first;
-
-    json_walk_start(&decoder->walk, &root);
-    decoder->stage = json_next_element(&decoder->walk, &first) ? STAGE_BATCH : STAGE_IGNORED;
-    json_walk_start(&decoder->walk, &root);
-    decoder->unscanned = json_source(decoder->json);
-    decoder->scanned = 0;
+    decoder->element = json_first(decoder->root);
+    decoder->stage = decoder->element == json_end(decoder->root) ? STAGE_IGNORED : STAGE_BATCH;
 }
 
 /* The text of the event being decoded, as it was written. */
 static struct text
-event_source(struct decoder *decoder)
+event_source(const struct decoder *decoder)
 {
-    if (decoder->stage == STAGE_SINGLE)
-        return json_source(decoder->json);
-    while (decoder->scanned <= decoder->index) {
-        const bool more = span_next(&decoder->unscanned, &decoder->element);
-
-        assert(more);
-        (void)more;
-        decoder->scanned++;
-    }
-    return decoder->element;
+    return decoder->stage == STAGE_SINGLE ? json_source(decoder->json)
+                                          : json_source_of(decoder->json, decoder->element);
 }
 
 /* Only a value above the limit can hold an event above it. */
@@ -271,44 +250,35 @@ check_size(struct decoder *decoder)
 
 /* Postgres cannot keep U+0000, in whatever member. */
 static bool
+has_nul(struct text text)
+{
+    return text.size > 0 && memchr(text.at, '\0', text.size) != NULL;
+}
+
+static bool
 check_storable(struct decoder *decoder, const struct json_value *value)
 {
-    struct json_walk walk;
-    struct json_value inner;
-    struct text name = {NULL, 0};
-    struct text text = value->type == JSON_TEXT ? value->is.text : name;
-
-    if (text.size > 0 && memchr(text.at, '\0', text.size) != NULL)
+    if (has_nul(value->name) || (value->type == JSON_TEXT && has_nul(value->is.text)))
         return refuse(&decoder->dead, DEAD_control_character, "data: U+0000 in a text");
-    if (value->type != JSON_OBJECT && value->type != JSON_ARRAY)
+    if (value->type < JSON_ARRAY)
         return true;
-    json_walk_start(&walk, value);
-    while (value->type == JSON_OBJECT ? json_next_member(&walk, &name, &inner)
-                                      : json_next_element(&walk, &inner)) {
-        const struct json_value named = {JSON_TEXT, {.text = name}};
-
-        if (!check_storable(decoder, &named) || !check_storable(decoder, &inner))
+    for (const struct json_value *inner = json_first(value); inner != json_end(value);
+         inner = json_after(inner))
+        if (!check_storable(decoder, inner))
             return false;
-    }
     return true;
 }
 
-/* event->body, for the kinds that are kept whole. */
+/* event->body, for the kinds that are kept whole; their data is an object. */
 static bool
 keep_body(struct decoder *decoder, struct event *event)
 {
-    struct text data = event_source(decoder);
+    const struct json_value *data = decoder->envelope.value[CE_DATA];
 
-    if (!check_storable(decoder, &decoder->envelope.members.found[CE_DATA]))
+    if (!check_storable(decoder, data))
         return false;
-    if (!decoder->binary) {
-        struct text rest = data;
-
-        for (uint32_t i = 0; i <= decoder->envelope.members.order[CE_DATA]; i++)
-            (void)span_next(&rest, &data);
-    }
-    event->body.at = decoder->bodies + decoder->bodies_size;
-    event->body.size = json_minify(data, decoder->bodies + decoder->bodies_size);
+    event->body = json_minify(decoder->json, json_source_of(decoder->json, data),
+                              decoder->bodies + decoder->bodies_size);
     decoder->bodies_size += event->body.size;
     return true;
 }
@@ -371,16 +341,16 @@ read_kind(struct text type)
     if (name < type.at + mark.size || memcmp(end, version.at, version.size) != 0 ||
         memcmp(name - mark.size, mark.at, mark.size) != 0)
         return -1;
-    return vocabulary_find(&words.kinds, (struct text){name, (size_t)(end - name)});
+    return (int)vocabulary_find(&words.kinds, (struct text){name, (size_t)(end - name)}) - 1;
 }
 
 static bool
 is_cloud_event(const struct object *envelope)
 {
-    const struct json_value *version = &envelope->members.found[CE_SPECVERSION];
-
     if (!object_has(envelope, CE_SPECVERSION))
         return refuse(envelope->dead, DEAD_not_an_event, "specversion is missing");
+    const struct json_value *version = envelope->value[CE_SPECVERSION];
+
     if (version->type != JSON_TEXT || !text_eq(version->is.text, TEXT("1.0")))
         return refuse(envelope->dead, DEAD_not_an_event, "specversion is not \"1.0\"");
     return true;
@@ -413,11 +383,10 @@ read_time(const struct decoder *decoder, struct event *event)
 static bool
 read_sequence(const struct object *envelope, struct event *event)
 {
-    const struct json_value *value = &envelope->members.found[CE_SEQUENCE];
-
-    event->sequence = -1;
     if (!object_has(envelope, CE_SEQUENCE))
         return true;
+    const struct json_value *value = envelope->value[CE_SEQUENCE];
+
     if (value->type != JSON_TEXT)
         return object_count(envelope, CE_SEQUENCE, &event->sequence);
     (void)text_to_int(value->is.text, 0, COUNT_LIMIT, &event->sequence);
@@ -431,7 +400,7 @@ read_event(struct decoder *decoder, struct event *event)
 
     if (!check_size(decoder) || !read_time(decoder, event) || !read_sequence(envelope, event) ||
         !object_needs(envelope, UINT64_C(1) << CE_DATA) ||
-        !usage_data_read(&words.usage, &envelope->members.found[CE_DATA], &decoder->reading, event,
+        !usage_data_read(&words.usage, envelope->value[CE_DATA], &decoder->reading, event,
                          &decoder->dead))
         return false;
     return !event_kind_is_kept(event->kind) || keep_body(decoder, event);
@@ -467,24 +436,20 @@ decode_envelope(struct decoder *decoder, struct event *event)
     return read_event(decoder, event) ? DECODED_EVENT : DECODED_DEAD;
 }
 
-/* The next event of an array; false at its end. */
-static bool
-next_of_batch(struct decoder *decoder)
+/* The envelope of the next event of an array. */
+static void
+open_element(struct decoder *decoder)
 {
+    const struct json_value *value = decoder->element;
     struct object *envelope = &decoder->envelope;
-    struct json_value value;
 
-    if (!json_next_element(&decoder->walk, &value))
-        return false;
-    decoder->binary = false;
-    envelope->vocabulary = &words.envelope;
+    envelope->known = &words.envelope;
     envelope->dead = &decoder->dead;
     envelope->given = 0;
     decoder->envelope_good =
-        value.type == JSON_OBJECT
-            ? object_read(envelope, &words.envelope, &value, &decoder->reading, &decoder->dead)
+        value->type == JSON_OBJECT
+            ? object_read(envelope, &words.envelope, value, &decoder->reading, &decoder->dead)
             : refuse(&decoder->dead, DEAD_not_an_event, "an element of the array is no object");
-    return true;
 }
 
 enum decoded
@@ -510,12 +475,11 @@ decoder_next(struct decoder *decoder, struct event *event, struct dead *dead)
         decoder->stage = STAGE_END;
         break;
     case STAGE_BATCH:
-        if (!next_of_batch(decoder)) {
-            decoder->stage = STAGE_END;
-            return DECODED_END;
-        }
+        open_element(decoder);
         decoded = decode_envelope(decoder, event);
-        decoder->index++;
+        decoder->element = json_after(decoder->element);
+        if (decoder->element == json_end(decoder->root))
+            decoder->stage = STAGE_END;
         break;
     }
     if (decoded == DECODED_DEAD)

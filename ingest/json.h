@@ -1,10 +1,16 @@
 /*
- * JSON for the hot path: a strict parser (simdjson's DOM) seen through a few C functions.
+ * JSON for the hot path: strict (RFC 8259, UTF-8), in one pass over the bytes, into one array.
  *
- * The whole value is validated before anything is handed out: grammar, UTF-8, numbers, depth.
- * Objects and arrays are walked once, front to back.  A `struct json` owns all memory it will ever
- * need from its creation on; texts and walks live until its next json_parse.  This is the only
- * header that the one C++ file of the program sees.
+ * The whole value is validated before anything is handed out: grammar, UTF-8, numbers, escapes,
+ * depth; nothing is corrected or left for later.  What the array holds are the values in the order
+ * in which they are written, each object and array in front of what is inside; a text without
+ * escapes is not copied again but points into the copy of the bytes.  Members are named in the same
+ * order by whoever writes many values, so what followed a name the last time is looked for first,
+ * by comparing instead of searching.  A `struct json` owns all
+ * memory it will ever need from its creation on, most of which only a large value ever touches;
+ * what it hands out lives until its next json_parse.
+ *
+ * The tests compare it with simdjson's DOM, value by value (tests/test_json.c, tests/fuzz).
  */
 #ifndef INGEST_JSON_H
 #define INGEST_JSON_H
@@ -27,14 +33,21 @@ enum json_type {
 };
 
 struct json_value {
+    struct text name; /* of a member; absent otherwise */
     enum json_type type;
+    uint8_t word; /* the name in the vocabulary; 0: not known */
+    bool plain;   /* the text is printable ASCII and was written without escapes */
     union {
         bool yes;
         int64_t integer;
         uint64_t natural;
         double number;
         struct text text;
-        const void *inside[2]; /* the parser's; see json_walk_start */
+        struct {
+            const struct json_value *end; /* behind the last value inside */
+            uint32_t at;                  /* where its source begins, and how long that is */
+            uint32_t size;
+        } inside;
     } is;
 };
 
@@ -49,42 +62,45 @@ enum json_fault {
 };
 
 struct json;
-/* size_limit: bytes of one value. depth_limit: objects and arrays around one scalar (empty
- * ones do not count). NULL when memory is short. */
-struct json *json_new(size_t size_limit, size_t depth_limit);
+/* size_limit: bytes of one value, below 2^32. depth_limit: objects and arrays around one scalar
+ * (empty ones do not count). The vocabulary, of member names, outlives the json. NULL when memory
+ * is short. */
+struct json *json_new(size_t size_limit, unsigned depth_limit, const struct vocabulary *words);
 void json_free(struct json *json);
 
-/* Copies the bytes and parses them. */
-enum json_fault json_parse(struct json *json, struct text bytes, struct json_value *root);
+/* Copies the bytes and parses them. *root is the outermost value. */
+enum json_fault json_parse(struct json *json, struct text bytes, const struct json_value **root);
 /* The copy: the value as it was written, until the next parse. */
 struct text json_source(const struct json *json);
+/* An object or array as it was written. */
+struct text json_source_of(const struct json *json, const struct json_value *container);
 
-/* A position in an object or an array. */
-struct json_walk {
-    const void *at[4]; /* the parser's */
-};
-/* container is of type JSON_OBJECT or JSON_ARRAY; then use the function of that type. */
-void json_walk_start(struct json_walk *walk, const struct json_value *container);
-bool json_next_member(struct json_walk *walk, struct text *name, struct json_value *value);
-bool json_next_element(struct json_walk *walk, struct json_value *value);
+/*
+ * Front to back through an object or array:
+ *
+ *   for (v = json_first(container); v != json_end(container); v = json_after(v))
+ */
+static inline const struct json_value *
+json_first(const struct json_value *container)
+{
+    return container + 1;
+}
 
-/* The members of an object, sorted by a vocabulary in one pass. */
-struct json_members {
-    uint64_t given;      /* bit i: found[i] is neither null nor the empty text */
-    uint64_t seen;       /* bit i: the member of name i is there, in found[i] */
-    int twice;           /* a name that is there twice, the first one in found[]; -1: none */
-    uint32_t unknown;    /* members of other names */
-    bool unknown_nested; /* one of those is an object or an array */
-    uint32_t order[VOCABULARY_LIMIT]; /* found[i] is the how many-th member, from 0 */
-    struct json_value found[VOCABULARY_LIMIT];
-};
-void json_sort_members(struct json_members *members, const struct json_value *object,
-                       const struct vocabulary *vocabulary);
+static inline const struct json_value *
+json_end(const struct json_value *container)
+{
+    return container->is.inside.end;
+}
 
-/* Without blanks between the tokens; `valid` must be JSON. out has room for valid.size + 64 bytes.
- * Returns the size. */
-size_t json_minify(struct text valid, char *out);
-bool json_is_utf8(struct text text);
+static inline const struct json_value *
+json_after(const struct json_value *value)
+{
+    return value->type >= JSON_ARRAY ? value->is.inside.end : value + 1;
+}
+
+/* The source of a value of this json without blanks between the tokens: as it stands where it has
+ * none, otherwise in `out`, which has room for source.size bytes. */
+struct text json_minify(const struct json *json, struct text source, char *out);
 
 #ifdef __cplusplus
 }

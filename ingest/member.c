@@ -10,6 +10,17 @@
 
 #define NUMBER_COST_LIMIT INT64_C(1000000) /* units; a JSON number beyond is no amount */
 
+void
+members_init(struct members *members, const char *object, const char *const *names, size_t count,
+             struct vocabulary *words)
+{
+    assert(count <= MEMBER_LIMIT);
+    vocabulary_add(words, names, count);
+    *members = (struct members){.object = object, .names = names};
+    for (size_t i = 0; i < count; i++)
+        members->slot_of[vocabulary_find(words, text_of(names[i]))] = (uint8_t)(i + 1);
+}
+
 const char *
 text_quoted(struct text text, char out[QUOTED_SIZE])
 {
@@ -50,8 +61,8 @@ refuse(struct dead *dead, enum dead_reason reason, const char *format, ...)
 bool
 object_refuse(const struct object *object, int slot, enum dead_reason reason, const char *what)
 {
-    return refuse(object->dead, reason, "%s%s: %s", object->vocabulary->object,
-                  object->vocabulary->names[slot].at, what);
+    return refuse(object->dead, reason, "%s%s: %s", object->known->object,
+                  object->known->names[slot], what);
 }
 
 static bool
@@ -101,14 +112,12 @@ repeats_sorted(struct text *names, size_t count, struct text *twice)
 static bool
 names_repeat(const struct json_value *object, const struct reading *reading, struct text *twice)
 {
-    struct json_walk walk;
-    struct json_value value;
-    struct text name;
     size_t count = 0;
     uint64_t marks = 0;
 
-    json_walk_start(&walk, object);
-    while (json_next_member(&walk, &name, &value)) {
+    for (const struct json_value *value = json_first(object); value != json_end(object);
+         value = json_after(value)) {
+        const struct text name = value->name;
         const uint64_t mark = UINT64_C(1) << name_mark(name);
 
         for (size_t i = 0; (marks & mark) != 0 && count <= FEW_NAMES && i < count; i++)
@@ -126,59 +135,76 @@ names_repeat(const struct json_value *object, const struct reading *reading, str
 bool
 value_is_unique(const struct json_value *value, const struct reading *reading, struct dead *dead)
 {
-    struct json_walk walk;
-    struct json_value inner;
     struct text name;
 
-    if (value->type == JSON_ARRAY) {
-        json_walk_start(&walk, value);
-        while (json_next_element(&walk, &inner))
-            if (!value_is_unique(&inner, reading, dead))
-                return false;
-    }
-    if (value->type != JSON_OBJECT)
+    if (value->type < JSON_ARRAY)
         return true;
-    if (names_repeat(value, reading, &name))
+    if (value->type == JSON_OBJECT && names_repeat(value, reading, &name))
         return refuse_double(dead, name);
-    json_walk_start(&walk, value);
-    while (json_next_member(&walk, &name, &inner))
-        if (!value_is_unique(&inner, reading, dead))
+    for (const struct json_value *inner = json_first(value); inner != json_end(value);
+         inner = json_after(inner))
+        if (!value_is_unique(inner, reading, dead))
             return false;
     return true;
 }
 
 /* What the vocabulary does not name may still not be there twice, here or further inside. */
 static bool
-check_unknown(const struct vocabulary *vocabulary, const struct json_value *object,
+check_unknown(const struct members *known, const struct json_value *object,
               const struct reading *reading, struct dead *dead)
 {
-    struct json_walk walk;
-    struct json_value value;
     struct text name;
 
     if (names_repeat(object, reading, &name))
         return refuse_double(dead, name);
-    json_walk_start(&walk, object);
-    while (json_next_member(&walk, &name, &value))
-        if (vocabulary_find(vocabulary, name) < 0 && !value_is_unique(&value, reading, dead))
+    for (const struct json_value *value = json_first(object); value != json_end(object);
+         value = json_after(value))
+        if (known->slot_of[value->word] == 0 && !value_is_unique(value, reading, dead))
             return false;
     return true;
 }
 
-bool
-object_read(struct object *object, const struct vocabulary *vocabulary,
-            const struct json_value *value, const struct reading *reading, struct dead *dead)
+static bool
+is_absent(const struct json_value *value)
 {
-    struct json_members *members = &object->members;
+    return value->type == JSON_NULL || (value->type == JSON_TEXT && value->is.text.size == 0);
+}
 
-    object->vocabulary = vocabulary;
+bool
+object_read(struct object *object, const struct members *known, const struct json_value *value,
+            const struct reading *reading, struct dead *dead)
+{
+    const struct json_value *twice = NULL;
+    uint64_t seen = 0;
+    uint64_t given = 0;
+    unsigned unknown = 0;
+    bool unknown_nested = false;
+
+    object->known = known;
     object->dead = dead;
-    json_sort_members(members, value, vocabulary);
-    object->given = members->given;
-    if (members->twice >= 0)
-        return refuse_double(dead, vocabulary->names[members->twice]);
-    return (members->unknown <= 1 && !members->unknown_nested) ||
-           check_unknown(vocabulary, value, reading, dead);
+    for (const struct json_value *member = json_first(value); member != json_end(value);
+         member = json_after(member)) {
+        const int slot = known->slot_of[member->word] - 1;
+
+        if (slot < 0) {
+            unknown++;
+            unknown_nested |= member->type >= JSON_ARRAY;
+            continue;
+        }
+        const uint64_t bit = UINT64_C(1) << slot;
+
+        if ((seen & bit) != 0) {
+            twice = member;
+            continue;
+        }
+        seen |= bit;
+        given |= is_absent(member) ? 0 : bit;
+        object->value[slot] = member;
+    }
+    object->given = given;
+    if (twice != NULL)
+        return refuse_double(dead, twice->name);
+    return (unknown <= 1 && !unknown_nested) || check_unknown(known, value, reading, dead);
 }
 
 bool
@@ -191,51 +217,14 @@ object_needs(const struct object *object, uint64_t needed)
 }
 
 bool
-object_inner(const struct object *object, int slot, const struct vocabulary *vocabulary,
+object_inner(const struct object *object, int slot, const struct members *known,
              const struct reading *reading, struct object *inner)
 {
     if (!object_needs(object, UINT64_C(1) << slot))
         return false;
-    if (object->members.found[slot].type != JSON_OBJECT)
+    if (object->value[slot]->type != JSON_OBJECT)
         return object_refuse(object, slot, DEAD_bad_member, "is no object");
-    return object_read(inner, vocabulary, &object->members.found[slot], reading, object->dead);
-}
-
-static uint64_t
-load8(const char *at)
-{
-    uint64_t word;
-
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-/* A high bit for every byte that is no printable ASCII (and perhaps for some above such a byte). */
-static uint64_t
-odd_bytes(uint64_t word)
-{
-    const uint64_t high = UINT64_C(0x8080808080808080);
-    const uint64_t blank = UINT64_C(0x2020202020202020);
-    const uint64_t one = UINT64_C(0x0101010101010101);
-
-    /* At least 0x80, or 0x7f, or less than 0x20: only such bytes carry or borrow. */
-    return (word | (word + one) | (word - blank)) & high;
-}
-
-/* Nothing but printable ASCII, in words that may overlap. False: it takes a closer look. */
-static bool
-is_plain(struct text text)
-{
-    uint64_t odd = 0;
-
-    if (text.size < 8) {
-        for (size_t i = 0; i < text.size; i++)
-            odd |= odd_bytes(UINT64_C(0x2020202020202000) | (unsigned char)text.at[i]);
-        return odd == 0;
-    }
-    for (size_t i = 0; i + 8 < text.size; i += 8)
-        odd |= odd_bytes(load8(text.at + i));
-    return (odd | odd_bytes(load8(text.at + text.size - 8))) == 0;
+    return object_read(inner, known, object->value[slot], reading, object->dead);
 }
 
 bool
@@ -246,9 +235,9 @@ text_is_usable(struct text text, size_t limit, enum dead_reason *reason, const c
         *what = "is too long";
         return false;
     }
-    if (is_plain(text) || text_is_clean(text))
+    if (text_is_clean(text))
         return true;
-    const bool utf8 = json_is_utf8(text);
+    const bool utf8 = text_is_utf8(text);
 
     *reason = utf8 ? DEAD_control_character : DEAD_not_utf8;
     *what = utf8 ? "has a control character in it" : "is not valid UTF-8";
@@ -258,15 +247,16 @@ text_is_usable(struct text text, size_t limit, enum dead_reason *reason, const c
 bool
 object_text(const struct object *object, int slot, size_t limit, struct text *out)
 {
-    const struct json_value *value = &object->members.found[slot];
     enum dead_reason reason;
     const char *what;
 
     if (!object_has(object, slot))
         return true;
+    const struct json_value *value = object->value[slot];
+
     if (value->type != JSON_TEXT)
         return object_refuse(object, slot, DEAD_bad_member, "is no text");
-    if (!text_is_usable(value->is.text, limit, &reason, &what))
+    if (!text_is_plain(value, limit) && !text_is_usable(value->is.text, limit, &reason, &what))
         return object_refuse(object, slot, reason, what);
     *out = value->is.text;
     return true;
@@ -319,7 +309,7 @@ object_count(const struct object *object, int slot, int64_t *out)
 
     if (!object_has(object, slot))
         return true;
-    return count_of(&object->members.found[slot], out, &reason, &what) ||
+    return count_of(object->value[slot], out, &reason, &what) ||
            object_refuse(object, slot, reason, what);
 }
 
@@ -344,10 +334,10 @@ object_small(const struct object *object, int slot, int32_t low, int32_t high, i
 bool
 object_flag(const struct object *object, int slot, unsigned flag, unsigned *flags)
 {
-    const struct json_value *value = &object->members.found[slot];
-
     if (!object_has(object, slot))
         return true;
+    const struct json_value *value = object->value[slot];
+
     if (value->type != JSON_BOOL)
         return object_refuse(object, slot, DEAD_bad_member, "is neither true nor false");
     *flags = value->is.yes ? *flags | flag : *flags & ~flag;
@@ -369,11 +359,12 @@ amount_fault(struct text text)
 bool
 object_money(const struct object *object, int slot, struct money *out)
 {
-    const struct json_value *value = &object->members.found[slot];
     struct err why;
 
     if (!object_has(object, slot))
         return true;
+    const struct json_value *value = object->value[slot];
+
     switch (value->type) {
     case JSON_TEXT:
         return money_parse(value->is.text, out, &why) ||
@@ -404,10 +395,10 @@ object_money(const struct object *object, int slot, struct money *out)
 bool
 object_time(const struct object *object, int slot, int64_t *out)
 {
-    const struct json_value *value = &object->members.found[slot];
-
     if (!object_has(object, slot))
         return true;
+    const struct json_value *value = object->value[slot];
+
     if (value->type == JSON_TEXT && clock_parse(value->is.text, out))
         return true;
     return object_refuse(object, slot, DEAD_bad_time, "is no RFC 3339 date-time");

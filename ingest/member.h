@@ -1,7 +1,7 @@
 /*
  * The members of a JSON object that the engine knows, found in one pass over it.
  *
- * object_read sorts an object's values into the slots of a vocabulary and refuses a member that
+ * object_read sorts an object's values into the slots of the known members and refuses a member that
  * is named twice, known or not, here or in anything below that the engine does not look into.
  * null and the empty text are absent: it is what gateways write for what they do not have.
  *
@@ -22,11 +22,23 @@ struct reading {
     size_t name_limit;  /* at least the members that a value of the greatest size may have */
 };
 
+#define MEMBER_LIMIT 40
+
+/* The members that the engine knows of one kind of object; its slots are their indices. */
+struct members {
+    const char *object; /* what stands before a member's name in messages: "data.usage." */
+    const char *const *names;
+    uint8_t slot_of[1 + VOCABULARY_LIMIT]; /* by word: its slot + 1; 0: not known here */
+};
+/* Adds the names to the vocabulary. */
+void members_init(struct members *members, const char *object, const char *const *names,
+                  size_t count, struct vocabulary *words);
+
 struct object {
-    const struct vocabulary *vocabulary;
+    const struct members *known;
     struct dead *dead;
-    uint64_t given; /* bit i: members.found[i] is there and not null or empty */
-    struct json_members members;
+    uint64_t given;                               /* bit i: value[i] is set */
+    const struct json_value *value[MEMBER_LIMIT]; /* neither null nor the empty text */
 };
 
 static inline bool
@@ -43,8 +55,8 @@ bool object_refuse(const struct object *object, int slot, enum dead_reason reaso
                    const char *what);
 
 /* value is of type JSON_OBJECT. */
-bool object_read(struct object *object, const struct vocabulary *vocabulary,
-                 const struct json_value *value, const struct reading *reading, struct dead *dead);
+bool object_read(struct object *object, const struct members *known, const struct json_value *value,
+                 const struct reading *reading, struct dead *dead);
 /* No object in it, at any depth, names a member twice. */
 bool value_is_unique(const struct json_value *value, const struct reading *reading,
                      struct dead *dead);
@@ -52,10 +64,16 @@ bool value_is_unique(const struct json_value *value, const struct reading *readi
 /* missing_member for the first of `needed` (bits) that is absent. */
 bool object_needs(const struct object *object, uint64_t needed);
 /* One JSON object inside the other; it must be there. */
-bool object_inner(const struct object *object, int slot, const struct vocabulary *vocabulary,
+bool object_inner(const struct object *object, int slot, const struct members *known,
                   const struct reading *reading, struct object *inner);
 
 bool object_text(const struct object *object, int slot, size_t limit, struct text *out);
+/* A usable text on sight; others may be usable, too. */
+static inline bool
+text_is_plain(const struct json_value *value, size_t limit)
+{
+    return value->type == JSON_TEXT && value->plain && value->is.text.size <= limit;
+}
 /* The rule for a text that is used, also apart from any object. */
 bool text_is_usable(struct text text, size_t limit, enum dead_reason *reason, const char **what);
 bool object_count(const struct object *object, int slot, int64_t *out);

@@ -21,7 +21,7 @@ enum {
     AT_COUNT
 };
 
-static const char *const data_names[AT_COUNT - NAME_COUNT] = {
+static const char *const other_names[AT_COUNT - NAME_COUNT] = {
     [AT_ATTEMPT - NAME_COUNT] = "attempt",
     [AT_STATUS - NAME_COUNT] = "status",
     [AT_HTTP_STATUS - NAME_COUNT] = "http_status",
@@ -104,24 +104,22 @@ struct reader {
 };
 
 void
-usage_words_init(struct usage_words *words)
+usage_words_init(struct usage_words *words, struct vocabulary *names)
 {
-    const char *names[AT_COUNT];
-
-    for (int i = 0; i < NAME_COUNT; i++)
-        names[i] = event_name_members[i];
-    for (int i = NAME_COUNT; i < AT_COUNT; i++)
-        names[i] = data_names[i - NAME_COUNT];
-    vocabulary_init(&words->data, "data.", names, AT_COUNT);
-    vocabulary_init(&words->usage, "data.usage.", usage_names, USAGE_COUNT);
-    vocabulary_init(&words->reservation, "data.reservation.", reservation_names,
-                    COUNT_OF(reservation_names));
-    vocabulary_init(&words->refund_of, "data.refund_of.", refers_names, COUNT_OF(refers_names));
-    vocabulary_init(&words->supersedes, "data.supersedes.", refers_names, COUNT_OF(refers_names));
-    vocabulary_init(&words->decision, "data.decision.", decision_names, COUNT_OF(decision_names));
-    vocabulary_init(&words->topup, "data.topup.", topup_names, COUNT_OF(topup_names));
-    vocabulary_init(&words->value, "data.value.", value_names, COUNT_OF(value_names));
-    vocabulary_init(&words->statuses, "", event_status_names, STATUS_COUNT);
+    for (int i = 0; i < AT_COUNT; i++)
+        words->data_names[i] = i < NAME_COUNT ? event_name_members[i] : other_names[i - NAME_COUNT];
+    members_init(&words->data, "data.", words->data_names, AT_COUNT, names);
+    members_init(&words->usage, "data.usage.", usage_names, USAGE_COUNT, names);
+    members_init(&words->reservation, "data.reservation.", reservation_names,
+                 COUNT_OF(reservation_names), names);
+    members_init(&words->refund_of, "data.refund_of.", refers_names, COUNT_OF(refers_names), names);
+    members_init(&words->supersedes, "data.supersedes.", refers_names, COUNT_OF(refers_names),
+                 names);
+    members_init(&words->decision, "data.decision.", decision_names, COUNT_OF(decision_names),
+                 names);
+    members_init(&words->topup, "data.topup.", topup_names, COUNT_OF(topup_names), names);
+    members_init(&words->value, "data.value.", value_names, COUNT_OF(value_names), names);
+    vocabulary_add(&words->statuses, event_status_names, STATUS_COUNT);
 }
 
 bool
@@ -138,10 +136,10 @@ read_status(struct reader *reader)
 
     if (!object_text(reader->data, AT_STATUS, EVENT_ID_LIMIT, &word))
         return false;
-    const int status = vocabulary_find(&reader->words->statuses, word);
+    const unsigned known = vocabulary_find(&reader->words->statuses, word);
 
-    if (status >= 0)
-        reader->event->status = (enum event_status)status;
+    if (known != 0)
+        reader->event->status = (enum event_status)(known - 1);
     return true;
 }
 
@@ -149,10 +147,12 @@ read_status(struct reader *reader)
 static bool
 read_latency(struct reader *reader)
 {
-    const struct json_value *value = &reader->data->members.found[AT_LATENCY_MS];
+    if (!object_has(reader->data, AT_LATENCY_MS))
+        return true;
+    const struct json_value *value = reader->data->value[AT_LATENCY_MS];
 
-    if (object_has(reader->data, AT_LATENCY_MS) && value->type == JSON_DOUBLE &&
-        value->is.number >= 0 && value->is.number <= (double)COUNT_LIMIT) {
+    if (value->type == JSON_DOUBLE && value->is.number >= 0 &&
+        value->is.number <= (double)COUNT_LIMIT) {
         reader->event->latency_ms = (int64_t)value->is.number;
         return true;
     }
@@ -168,7 +168,9 @@ read_common(struct reader *reader)
     for (uint64_t left = data->given & NAMES; left != 0; left &= left - 1) {
         const int i = __builtin_ctzll(left);
 
-        if (!object_text(data, i, EVENT_ID_LIMIT, &event->names[i]))
+        if (text_is_plain(data->value[i], EVENT_ID_LIMIT))
+            event->names[i] = data->value[i]->is.text;
+        else if (!object_text(data, i, EVENT_ID_LIMIT, &event->names[i]))
             return false;
     }
     return object_small(data, AT_ATTEMPT, 1, 255, &event->attempt) && read_status(reader) &&
@@ -227,12 +229,12 @@ read_cost(struct reader *reader)
 }
 
 static bool
-read_refers(struct reader *reader, int slot, const struct vocabulary *vocabulary)
+read_refers(struct reader *reader, int slot, const struct members *known)
 {
     struct event *event = reader->event;
     struct object refers;
 
-    return object_inner(reader->data, slot, vocabulary, reader->reading, &refers) &&
+    return object_inner(reader->data, slot, known, reader->reading, &refers) &&
            object_needs(&refers, BIT(REFERS_ID)) &&
            object_text(&refers, REFERS_ID, EVENT_ID_LIMIT, &event->refers.id) &&
            object_text(&refers, REFERS_SOURCE, EVENT_SOURCE_LIMIT, &event->refers.source) &&
@@ -340,18 +342,15 @@ read_gauge(struct reader *reader, struct text name, const struct json_value *val
 static bool
 read_gauges(struct reader *reader)
 {
-    const struct json_value *gauges = &reader->data->members.found[AT_GAUGES];
-    struct json_walk walk;
-    struct json_value value;
-    struct text name;
+    const struct json_value *gauges = reader->data->value[AT_GAUGES];
 
     if (gauges->type != JSON_OBJECT)
         return object_refuse(reader->data, AT_GAUGES, DEAD_bad_member, "is no object");
     if (!value_is_unique(gauges, reader->reading, reader->dead))
         return false;
-    json_walk_start(&walk, gauges);
-    while (json_next_member(&walk, &name, &value))
-        if (value.type != JSON_NULL && !read_gauge(reader, name, &value))
+    for (const struct json_value *value = json_first(gauges); value != json_end(gauges);
+         value = json_after(value))
+        if (value->type != JSON_NULL && !read_gauge(reader, value->name, value))
             return false;
     if (reader->event->gauge_count == 0)
         return object_refuse(reader->data, AT_GAUGES, DEAD_missing_member, "names no gauge");
@@ -363,7 +362,7 @@ static bool
 check_ignored(const struct reader *reader, uint64_t used)
 {
     for (uint64_t left = reader->data->given & ~used; left != 0; left &= left - 1)
-        if (!value_is_unique(&reader->data->members.found[__builtin_ctzll(left)], reader->reading,
+        if (!value_is_unique(reader->data->value[__builtin_ctzll(left)], reader->reading,
                              reader->dead))
             return false;
     return true;

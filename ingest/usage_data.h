@@ -8,18 +8,20 @@
 
 /* The names of all members that are looked for in `data` and below it, and of some values. */
 struct usage_words {
-    struct vocabulary data;
-    struct vocabulary usage;
-    struct vocabulary reservation;
-    struct vocabulary refund_of;
-    struct vocabulary supersedes;
-    struct vocabulary decision;
-    struct vocabulary topup;
-    struct vocabulary value;
+    const char *data_names[MEMBER_LIMIT];
+    struct members data;
+    struct members usage;
+    struct members reservation;
+    struct members refund_of;
+    struct members supersedes;
+    struct members decision;
+    struct members topup;
+    struct members value;
     struct vocabulary statuses;
 };
 
-void usage_words_init(struct usage_words *words);
+/* Adds the names of members to the vocabulary. */
+void usage_words_init(struct usage_words *words, struct vocabulary *names);
 
 /* Fills the event from `data` (of any type). event->kind is known, the rest of it is zero. */
 bool usage_data_read(const struct usage_words *words, const struct json_value *data,

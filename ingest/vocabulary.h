@@ -1,39 +1,47 @@
 /*
- * A list of member names with a perfect hash over it: which of the known names is this?
+ * A list of names with a perfect hash over it: which of the known names is this?
  *
  * A name is known by its size and by words of its bytes that overlap where it is short, which say
  * all of it up to VOCABULARY_NAME_LIMIT bytes.  A lookup is one multiplication, two loads and a
- * comparison.  In a header because it is the hot path of decoding.
+ * comparison.  Whether a certain name stands in JSON as a member's name is a masked comparison of
+ * 24 bytes, without any search for where it ends.  In a header because both are the hot path of
+ * decoding.
  */
 #ifndef INGEST_VOCABULARY_H
 #define INGEST_VOCABULARY_H
 
 #include "core/text.h"
 
-#define VOCABULARY_LIMIT      40 /* names */
-#define VOCABULARY_NAME_LIMIT 24 /* bytes of a name */
-#define VOCABULARY_SLOT_BITS  7
+#define VOCABULARY_LIMIT      80 /* names */
+#define VOCABULARY_NAME_LIMIT 21 /* bytes of a name */
+#define VOCABULARY_SLOT_BITS  9
 
 struct vocabulary_key {
     uint64_t first;
     uint64_t last;
-    uint64_t middle; /* of names above 16 bytes */
+    uint64_t middle; /* of names above 16 bytes, and below 4 */
     uint64_t size;   /* 0: of no name */
 };
 
-struct vocabulary {
-    const char *object; /* what stands before a member's name in messages: "data.usage." */
-    size_t count;
-    uint64_t multiplier; /* with which no two names share a slot */
-    struct text names[VOCABULARY_LIMIT];
-    struct vocabulary_key known[1 + VOCABULARY_LIMIT]; /* names[i] is known[i + 1] */
-    uint8_t slots[1 << VOCABULARY_SLOT_BITS];          /* index into known; 0: free */
+/* `"name":` */
+struct vocabulary_token {
+    uint64_t bytes[3];
+    uint64_t mask[3]; /* which of them count; of no name: one that no masked word can be */
 };
 
-/* names: `count` strings of 1 to VOCABULARY_NAME_LIMIT bytes that outlive the vocabulary, all
- * different. */
-void vocabulary_init(struct vocabulary *vocabulary, const char *object, const char *const *names,
-                     size_t count);
+/* Names are counted from 1; 0 is every name that is not known. */
+struct vocabulary {
+    unsigned count;
+    uint64_t multiplier; /* with which no two names share a slot */
+    struct text names[1 + VOCABULARY_LIMIT];
+    struct vocabulary_key keys[1 + VOCABULARY_LIMIT];
+    struct vocabulary_token tokens[1 + VOCABULARY_LIMIT];
+    uint8_t slots[1 << VOCABULARY_SLOT_BITS]; /* a name or 0 */
+};
+
+/* Adds what is not there yet; the strings, of 1 to VOCABULARY_NAME_LIMIT bytes, outlive the
+ * vocabulary, which is all zeros at first. */
+void vocabulary_add(struct vocabulary *vocabulary, const char *const *names, size_t count);
 
 static inline uint64_t
 vocabulary_word(const char *at, size_t size)
@@ -75,20 +83,31 @@ vocabulary_slot(const struct vocabulary *vocabulary, const struct vocabulary_key
     return (size_t)((mixed * vocabulary->multiplier) >> (64 - VOCABULARY_SLOT_BITS));
 }
 
-/* The name's index, or -1. */
-static inline int
+/* Which name it is; 0: none of them. */
+static inline unsigned
 vocabulary_find(const struct vocabulary *vocabulary, struct text name)
 {
     if (name.size == 0 || name.size > VOCABULARY_NAME_LIMIT)
-        return -1;
+        return 0;
     const struct vocabulary_key asked = vocabulary_key_of(name);
-    const unsigned index = vocabulary->slots[vocabulary_slot(vocabulary, &asked)];
-    const struct vocabulary_key *known = &vocabulary->known[index];
+    const unsigned found = vocabulary->slots[vocabulary_slot(vocabulary, &asked)];
+    const struct vocabulary_key *key = &vocabulary->keys[found];
 
-    if (((known->first ^ asked.first) | (known->last ^ asked.last) |
-         (known->middle ^ asked.middle) | (known->size ^ asked.size)) != 0)
-        return -1;
-    return (int)index - 1;
+    return ((key->first ^ asked.first) | (key->last ^ asked.last) | (key->middle ^ asked.middle) |
+            (key->size ^ asked.size)) == 0
+               ? found
+               : 0;
+}
+
+/* Whether `"name":` stands at `at`, from where 24 bytes can be read. False for name 0. */
+static inline bool
+vocabulary_stands(const struct vocabulary *vocabulary, unsigned name, const char *at)
+{
+    const struct vocabulary_token *token = &vocabulary->tokens[name];
+
+    return (((vocabulary_word(at, 8) & token->mask[0]) ^ token->bytes[0]) |
+            ((vocabulary_word(at + 8, 8) & token->mask[1]) ^ token->bytes[1]) |
+            ((vocabulary_word(at + 16, 8) & token->mask[2]) ^ token->bytes[2])) == 0;
 }
 
 #endif

@@ -267,6 +267,20 @@ arrays(void)
     CHECK_INT("arrays in arrays", decode_row(decoder, "[[]]").dead.reason, DEAD_not_an_event);
 }
 
+/* A dead letter names whom it is about, whatever else is wrong in front of that. */
+static void
+known_of_the_dead(void)
+{
+    const struct one one = decode_row(
+        decoder, "{'specversion':'1.0','type':'x.usage.record.v1','type':'y','x':{'a':1,'a':2},"
+                 "'id':'e1','source':'//gw','subject':'acme'}");
+
+    CHECK_INT("twice", one.dead.reason, DEAD_duplicate_member);
+    check_text("id", one.event.id, "e1");
+    check_text("source", one.event.source, "//gw");
+    check_text("tenant", one.event.tenant, "acme");
+}
+
 /* A batch above 64 KiB: each event is measured alone. */
 static void
 large_arrays(void)
@@ -501,6 +515,7 @@ static CU_TestInfo tests[] = {
     {"subsets larger than their whole are clamped and flagged", clamps},
     {"kinds that are kept whole carry their data minified", kept_whole},
     {"an array's events stand and fall alone", arrays},
+    {"a dead letter says whose it is", known_of_the_dead},
     {"the limit of 64 KiB holds for each event of an array", large_arrays},
     {"binary mode: attributes in headers", binary},
     {"any time a record may carry", record_times},

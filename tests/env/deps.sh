@@ -5,7 +5,7 @@
 #
 #   build  compiler and libraries
 #   demo   + Postgres, Python (inbox, generator, recount)
-#   check  + CUnit, Python's jsonschema
+#   check  + CUnit, Python's jsonschema, a second JSON parser to compare ours with
 #   test   + Java, Maven, and Apache Kafka's jars in build/kafka-lib
 #   lint   + clang, clang-format, clang-tidy, cppcheck
 #
@@ -14,12 +14,12 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-build="gcc g++ make pkg-config librdkafka-dev libpq-dev libyaml-dev libcurl4-openssl-dev
-    libjansson-dev libmicrohttpd-dev libssl-dev libxxhash-dev libsimdjson-dev tzdata"
+build="gcc make pkg-config librdkafka-dev libpq-dev libyaml-dev libcurl4-openssl-dev
+    libjansson-dev libmicrohttpd-dev libssl-dev libxxhash-dev tzdata"
 demo="$build postgresql-15 openssl python3 python3-aiosmtpd python3-psycopg2"
-check="$demo libcunit1-dev python3-jsonschema"
+check="$demo g++ libsimdjson-dev libcunit1-dev python3-jsonschema"
 test="$check default-jre-headless maven zstd python3-confluent-kafka"
-lint="$build libcunit1-dev clang clang-format clang-tidy cppcheck"
+lint="$build g++ libsimdjson-dev libcunit1-dev clang clang-format clang-tidy cppcheck"
 
 say() {
     printf 'deps: %s\n' "$*" >&2

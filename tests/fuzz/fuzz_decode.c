@@ -99,7 +99,7 @@ check_kind(const struct event *event)
     PROMISE((event->body.at == NULL) == (spends || event->kind == EVENT_REFUND));
     if (event->body.at != NULL)
         PROMISE(event->body.size >= 2 && event->body.at[0] == '{' &&
-                event->body.at[event->body.size - 1] == '}' && json_is_utf8(event->body));
+                event->body.at[event->body.size - 1] == '}' && text_is_utf8(event->body));
 }
 
 static void
