@@ -170,9 +170,10 @@ detector-vectors: deps-lint ## prove the detector bit for bit: gcc and clang, -O
 	  build/detector/$$build $$build || exit 1; \
 	done
 
-evaluate: deps-test ## the detector on real traffic with planted faults (needs the traces' archive)
-	@$(BUILD) $(OUT)/tripmeter
+evaluate: deps-test ## detector and breaker on real traffic with planted faults (needs the traces' archive)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter breaker_evaluate)
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter $(PYTHON) tests/evaluate/evaluate.py
+	@BREAKER_EVALUATE=$(CURDIR)/$(OUT)/breaker_evaluate $(PYTHON) tests/evaluate/breaker.py
 
 # Both compilers, in folders of their own: what is up to date in the usual ones may have been built
 # without -Werror.
@@ -232,6 +233,9 @@ $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 
 $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/breaker_evaluate: $(call obj,tests/tools/breaker_evaluate.c) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/bench_tool: $(call obj,$(wildcard tests/bench/*.c)) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@

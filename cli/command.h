@@ -27,6 +27,7 @@ extern const struct command_row command_allow;
 extern const struct command_row command_block;
 extern const struct command_row command_enforce;
 extern const struct command_row command_watch;
+extern const struct command_row command_learn;
 extern const struct command_row command_breaker_list;
 extern const struct command_row command_breaker_explain;
 extern const struct command_row command_breaker_trip;

@@ -181,6 +181,20 @@ features_new(const struct tenant_load *load, const struct zone *zone, const stru
     return features;
 }
 
+void
+features_learn(struct features *features, const struct tenant_load *load, const struct zone *zone,
+               const struct policy *policy)
+{
+    for (size_t i = 0; i < load->hour_count; i++) {
+        const struct feature_past *past = &load->hours[i];
+        struct feature *feature = feature_made(features, past->feature, policy);
+
+        if (feature != NULL &&
+            history_find(&feature->history, baseline_hour(zone, past->at_ms).start_ms) == NULL)
+            recall_past(feature, past, zone);
+    }
+}
+
 /* ---- hours and wires -------------------------------------------------------------------------------- */
 
 static tally
@@ -229,13 +243,8 @@ lesser(tally a, tally b)
     return a < b ? a : b;
 }
 
-/* A warning at twice the baseline; where it is learned, at three times the typical hour already. */
-static tally
-warning_at(const struct baseline *baseline)
-{
-    return baseline->configured ? baseline->value * 2
-                                : lesser(baseline->value * 2, baseline->typical * 3);
-}
+/* A warning is due at twice the baseline. */
+#define WARN_RATIO 2
 
 void
 feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view *out)
@@ -260,7 +269,7 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
                                  .window_warn = absolute};
     if (absolute != TALLY_MAX) {
         out->baseline = absolute / BASELINE_RATIO;
-        out->hour_warn = out->window_warn = out->baseline * 2;
+        out->hour_warn = out->window_warn = out->baseline * WARN_RATIO;
     } else {
         /* Multiplied by a hundred for the points of a warning. */
         out->hour_warn = out->window_warn = TALLY_MAX / 200;
@@ -269,9 +278,8 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
         return;
     out->hour_limit = lesser(absolute, baseline->value * BASELINE_RATIO);
     out->window_limit = lesser(absolute, both * BASELINE_RATIO);
-    out->hour_warn = lesser(out->hour_warn, warning_at(baseline));
-    out->window_warn = lesser(
-        out->window_warn, baseline->configured ? both * 2 : lesser(both * 2, warning_at(baseline)));
+    out->hour_warn = lesser(out->hour_warn, baseline->value * WARN_RATIO);
+    out->window_warn = lesser(out->window_warn, both * WARN_RATIO);
     out->baseline = out->baseline == 0 ? baseline->value : lesser(out->baseline, baseline->value);
 }
 

@@ -57,6 +57,9 @@ struct features {
 struct features *features_new(const struct tenant_load *load, const struct zone *zone,
                               const struct policy *policy);
 void features_free(struct features *features);
+/* Hours that were learned from elsewhere meanwhile; what is known of an hour stays. */
+void features_learn(struct features *features, const struct tenant_load *load,
+                    const struct zone *zone, const struct policy *policy);
 /* The rules of another policy. */
 void features_bind(struct features *features, const struct policy *policy);
 

@@ -259,8 +259,11 @@ move_features(struct shard *shard, struct tenant *old, struct tenant *next,
     }
     next->features = old->features;
     old->features = NULL;
-    if (next->features != NULL)
-        features_bind(next->features, shard->policy);
+    if (next->features == NULL)
+        return;
+    features_bind(next->features, shard->policy);
+    if (change != NULL && change->has_features)
+        features_learn(next->features, change, next->zone, shard->policy);
 }
 
 /* The tenant is made anew from its own export under another contract or policy. */

@@ -353,6 +353,8 @@ BEGIN
             USING ERRCODE = '22023';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('tripmeter.maintain'));
+    DELETE FROM tripmeter.feature_slot s WHERE s.start_at < at - interval '2 days';
+    DELETE FROM tripmeter.feature_hour h WHERE h.hour < at - interval '60 days';
     FOREACH of_table IN ARRAY ARRAY['tenant_fact', 'key_fact'] LOOP
         FOR month IN EXECUTE format(
             'SELECT generate_series($1, $1 + make_interval(months => $2), ''1 month'')

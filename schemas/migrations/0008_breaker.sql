@@ -175,6 +175,41 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.breaker_say IS 'trip, allow, reset, accept or shadow for the breaker of a feature, until a moment (NULL: until another word); acts within two seconds of the commit';
 
+CREATE FUNCTION tripmeter.breaker_learn(
+    tenant_ text, feature_ text, times bigint[], costs numeric[], zone_ text, actor_ text,
+    reason_ text
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    own_zone text := coalesce((SELECT v.zone FROM tripmeter.tenant_version v
+                               WHERE v.tenant = tenant_ ORDER BY v.version DESC LIMIT 1), zone_);
+    hours bigint;
+BEGIN
+    WITH spent AS (
+        SELECT date_trunc('hour', to_timestamp(u.at / 1000) AT TIME ZONE own_zone)
+                   AT TIME ZONE own_zone AS hour, sum(u.cost) AS cost
+        FROM unnest(times, costs) AS u(at, cost) GROUP BY 1
+    ), learned AS (
+        INSERT INTO tripmeter.feature_hour AS h (tenant, feature, hour, flags, baseline, learned)
+        SELECT tenant_, feature_, s.hour, 0, 0, s.cost FROM spent s
+        WHERE NOT EXISTS (SELECT FROM tripmeter.tenant_fact f
+                          WHERE f.tenant = tenant_ AND f.feature = feature_
+                            AND f.hour >= s.hour AND f.hour < s.hour + interval '1 hour')
+        ORDER BY s.hour
+        ON CONFLICT (tenant, feature, hour) DO UPDATE SET learned = excluded.learned
+            WHERE h.learned = 0
+        RETURNING 1
+    )
+    SELECT count(*) INTO hours FROM learned;
+    IF hours > 0 THEN
+        PERFORM tripmeter.command_tenant(
+            tenant_, 'word', jsonb_build_object('learned', feature_, 'hours', hours), actor_,
+            reason_);
+    END IF;
+    RETURN hours;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.breaker_learn IS 'What a feature spent, before there were facts, in hours of the tenant''s zone (zone_ where it has none); each hour is learned once. Returns how many were new; the tenant''s home takes them over at once';
+
 -- ---- views ---------------------------------------------------------------------------------------
 CREATE VIEW tripmeter.v_breaker AS
 SELECT b.tenant, b.feature, b.state, b.since_at, nullif(b.until_at, 'infinity') AS until_at,

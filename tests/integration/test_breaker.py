@@ -1,8 +1,11 @@
 """A feature runs away on real servers: it alone is cut, and what operators say acts at once."""
 
+import datetime
 import json
+import os
 import time
 
+from tests.lib.generate import event, now
 from tests.lib.story import Story
 from tests.lib.wait import wait_until
 
@@ -138,3 +141,33 @@ class BreakerTest(Story):
                    lambda: f"the policy is applied:\n{self.engine.tail()}")
         self.run_away()
         self.assertEqual("open", self.await_state("acme", "search", "open"))
+
+    def test_learn(self):
+        """what a gateway's log says of the days before makes a baseline at once"""
+        self.begin()
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\n"
+                            "breakers: {mode: enforce}\n")
+        self.job.tenant("acme", zone="Asia/Kathmandu")
+        self.start()
+        self.calls("acme", 1, feature="search", cost="0.10")
+        self.job.await_settled()
+        path = os.path.join(self.job.directory, "gateway.log")
+        hours = [now() - datetime.timedelta(hours=ago) for ago in range(2, 40)]
+        with open(path, "w", encoding="utf-8") as out:
+            for number, at in enumerate(hours * 2):  # each hour twice: two calls
+                out.write(json.dumps(event(f"old-{number}", "acme", at, feature="search",
+                                           cost="1.00")) + "\n")
+            out.write(json.dumps(event("old-0", "acme", hours[0], feature="search",
+                                       cost="1.00")) + "\n")
+        text = self.job.say("learn", path, "--actor", "jane")
+        self.assertIn("acme, search: 38 hours", text)
+        self.assertIn("77 events: 1 sent again, 0 without feature or cost, 0 refused", text)
+        self.assertIn("applied", text)
+        text = self.job.say("breaker", "explain", "acme", "search")
+        self.assertIn("baseline  2.00", text)
+        self.assertIn("7 days: 2.00 of 38 samples", text)
+        self.calls("acme", 25, feature="search", cost="0.50")
+        http = self.gateway.await_denied("acme", "feature_suspended", feature="search")
+        self.assertEqual("2.00", http["body"]["error"]["baseline"])
+        self.assertIn("acme, search: 0 hours", self.job.say("learn", path))
+        self.assertIn("no such file", self.job.say("learn", "/nowhere", status=1))
