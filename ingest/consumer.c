@@ -2,61 +2,16 @@
 
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "ingest/consumer_state.h"
 
-#include <assert.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define TAKE_LIMIT       1000
-#define SHARD_LIMIT      10000
-#define QUERY_TIMEOUT_MS 1000
-#define WATCH_TIMEOUT_MS 1000
-#define STOP_MS          500
+#define SHARD_LIMIT 10000
+#define STOP_MS     500
 
-/* One topic partition of an assigned shard. */
-struct part {
-    int32_t topic;
-    int32_t shard;
-    int64_t expected; /* offset of the next record; -1: not read */
-    int64_t end; /* where the client last reached the end; behind `expected` only markers lie */
-    int64_t suspicion; /* expected offset at which a gap was asked about again; -1: none */
-    rd_kafka_queue_t *queue;
-    _Atomic int64_t low;
-    _Atomic int64_t high;
-    _Atomic int64_t asked_ms; /* 0: never answered */
-};
-
-struct consumer {
-    const struct config *config;
-    rd_kafka_t *client;
-    rd_kafka_queue_t *queue;    /* all partition queues are forwarded to it */
-    enum membership membership; /* what the callbacks found since the last poll */
-    bool revoking;
-    bool reassign;         /* a gap is to be asked about again */
-    bool fetching;         /* partitions are assigned with offsets */
-    int64_t stopped_by_ms; /* until then the library may be stopping what was fetched before */
-    int32_t *shards;
-    size_t shard_count;
-    struct part *parts; /* shard by shard, topic by topic */
-    size_t part_count;
-    rd_kafka_message_t *messages[TAKE_LIMIT];
-    size_t message_count;
-    struct arrival *arrivals;
-    int64_t repeated;
-    atomic_bool up;
-    struct err fatal;
-    bool slow_fetcher;          /* before 2.2.0: it must be woken while there is lag */
-    pthread_mutex_t watch_lock; /* parts may not change while the watcher asks about one */
-    pthread_t watcher;
-    bool watching;
-    atomic_bool stopping;
-};
-
-static int64_t
-wall_ms(void)
+int64_t
+consumer_wall_ms(void)
 {
     struct timespec now;
 
@@ -81,14 +36,14 @@ steady_ms(void)
  * the second answer (librdkafka issue 5573; seen with 2.0.2).  Nothing tells when it has stopped, so
  * time does: it is a matter of the thread's turn, milliseconds.
  */
-static bool
-may_replace(const struct consumer *consumer)
+bool
+consumer_may_replace(const struct consumer *consumer)
 {
     return !consumer->fetching || steady_ms() >= consumer->stopped_by_ms;
 }
 
-static rd_kafka_resp_err_t
-replace(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
+rd_kafka_resp_err_t
+consumer_replace(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
     if (consumer->fetching)
         consumer->stopped_by_ms = steady_ms() + STOP_MS;
@@ -101,9 +56,9 @@ unassign(struct consumer *consumer)
 {
     const struct timespec pause = {.tv_nsec = 5000000};
 
-    while (!may_replace(consumer))
+    while (!consumer_may_replace(consumer))
         (void)nanosleep(&pause, NULL);
-    (void)replace(consumer, NULL);
+    (void)consumer_replace(consumer, NULL);
 }
 
 static int
@@ -115,8 +70,22 @@ by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void
-drop_parts(struct consumer *consumer)
+struct part *
+consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard)
+{
+    const int32_t *at = consumer->shard_count == 0
+                            ? NULL
+                            : bsearch(&shard, consumer->shards, consumer->shard_count,
+                                      sizeof *consumer->shards, by_number);
+
+    if (at == NULL)
+        return NULL;
+    return &consumer->parts[(size_t)(at - consumer->shards) * consumer->config->kafka.topic_count +
+                            (size_t)topic];
+}
+
+void
+consumer_drop_parts(struct consumer *consumer)
 {
     (void)pthread_mutex_lock(&consumer->watch_lock);
     for (size_t i = 0; i < consumer->part_count; i++)
@@ -136,7 +105,7 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
     const size_t topics = consumer->config->kafka.topic_count;
     size_t count = 0;
 
-    drop_parts(consumer);
+    consumer_drop_parts(consumer);
     free(consumer->shards);
     consumer->shards = calloc((size_t)list->cnt + 1, sizeof *consumer->shards);
     struct part *parts = calloc((size_t)list->cnt + 1, sizeof *parts);
@@ -184,7 +153,7 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
     }
     if (rd_kafka_assignment_lost(client)) {
         unassign(consumer);
-        drop_parts(consumer);
+        consumer_drop_parts(consumer);
         consumer->membership = MEMBERSHIP_LOST;
         return;
     }
@@ -253,7 +222,7 @@ consumer_let_go(struct consumer *consumer)
         return;
     consumer->revoking = false;
     unassign(consumer);
-    drop_parts(consumer);
+    consumer_drop_parts(consumer);
 }
 
 size_t
@@ -261,397 +230,6 @@ consumer_shards(const struct consumer *consumer, const int32_t **shards)
 {
     *shards = consumer->shards;
     return consumer->shard_count;
-}
-
-/* ---- where to read ------------------------------------------------------------------------------- */
-
-static struct part *
-part_of(const struct consumer *consumer, int32_t topic, int32_t shard)
-{
-    const int32_t *at = consumer->shard_count == 0
-                            ? NULL
-                            : bsearch(&shard, consumer->shards, consumer->shard_count,
-                                      sizeof *consumer->shards, by_number);
-
-    if (at == NULL)
-        return NULL;
-    return &consumer->parts[(size_t)(at - consumer->shards) * consumer->config->kafka.topic_count +
-                            (size_t)topic];
-}
-
-void
-consumer_start(struct consumer *consumer, int32_t shard, const int64_t *offsets)
-{
-    for (size_t t = 0; t < consumer->config->kafka.topic_count; t++) {
-        struct part *part = part_of(consumer, (int32_t)t, shard);
-
-        if (part == NULL)
-            return;
-        part->expected = offsets[t];
-        part->end = -1;
-        part->suspicion = -1;
-    }
-}
-
-void
-consumer_stop(struct consumer *consumer, int32_t shard, int32_t topic)
-{
-    struct part *part = part_of(consumer, topic, shard);
-
-    if (part != NULL && part->expected >= 0) {
-        part->expected = -1;
-        consumer->reassign = true;
-    }
-}
-
-bool
-consumer_assign(struct consumer *consumer, struct err *why)
-{
-    rd_kafka_topic_partition_list_t *list;
-    rd_kafka_resp_err_t code;
-
-    if (!may_replace(consumer))
-        return err_set(why, ERR_RETRY, "kafka: the assignment before this one is still ending");
-    list = rd_kafka_topic_partition_list_new((int)consumer->part_count);
-    for (size_t i = 0; i < consumer->part_count; i++) {
-        struct part *part = &consumer->parts[i];
-        const char *topic = consumer->config->kafka.topics[part->topic];
-
-        if (part->expected < 0)
-            continue;
-        if (part->queue == NULL) {
-            part->queue = rd_kafka_queue_get_partition(consumer->client, topic, part->shard);
-            rd_kafka_queue_forward(part->queue, consumer->queue);
-        }
-        rd_kafka_topic_partition_list_add(list, topic, part->shard)->offset = part->expected;
-    }
-    consumer->reassign = false;
-    code = replace(consumer, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set(why, ERR_RETRY, "kafka: assign: %s", rd_kafka_err2str(code));
-}
-
-/* ---- records -------------------------------------------------------------------------------------- */
-
-static size_t
-headers_of(const void *origin, struct header *out, size_t room)
-{
-    /* The library parses headers into the message when they are first asked for: it is not const. */
-    rd_kafka_message_t *message;
-    rd_kafka_headers_t *headers = NULL;
-    size_t count = 0;
-
-    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is copied */
-    memcpy(&message, &origin, sizeof message);
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    for (;;) {
-        const char *name;
-        const void *value;
-        size_t size;
-
-        if (rd_kafka_header_get_all(headers, count, &name, &value, &size) !=
-            RD_KAFKA_RESP_ERR_NO_ERROR)
-            return count;
-        if (count < room)
-            out[count] = (struct header){text_of(name), {value, size}};
-        count++;
-    }
-}
-
-static struct part *
-part_of_message(const struct consumer *consumer, const rd_kafka_message_t *message)
-{
-    /* Topics are few: the one of the message before is usually meant. */
-    const char *name = rd_kafka_topic_name(message->rkt);
-
-    for (size_t t = 0; t < consumer->config->kafka.topic_count; t++)
-        if (strcmp(name, consumer->config->kafka.topics[t]) == 0)
-            return part_of(consumer, (int32_t)t, message->partition);
-    return NULL;
-}
-
-static bool
-take_error(struct part *part, const rd_kafka_message_t *message, struct arrival *arrival)
-{
-    const char *text = rd_kafka_message_errstr(message);
-
-    switch (message->err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        /* Unless something before it is being asked for again. */
-        if (part->suspicion < 0)
-            part->end = message->offset;
-        return false;
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-        return false;
-    default:
-        break;
-    }
-    *arrival =
-        (struct arrival){.taken = TAKEN_HALT, .gap = {.topic = part->topic, .shard = part->shard}};
-    (void)err_set(&arrival->why, ERR_FATAL, "at offset %" PRId64 ": %s", part->expected, text);
-    part->expected = -1;
-    return true;
-}
-
-/* False: nothing to hand over (a repeat, or something that is asked for again). */
-static bool
-take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arrival *arrival,
-             bool *gap_first)
-{
-    struct part *part = part_of_message(consumer, message);
-    rd_kafka_timestamp_type_t kind;
-
-    *gap_first = false;
-    if (part == NULL || part->expected < 0)
-        return false; /* of an assignment that is over */
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return take_error(part, message, arrival);
-    atomic_store_explicit(&consumer->up, true, memory_order_relaxed);
-    if (message->offset < part->expected) {
-        consumer->repeated++;
-        return false;
-    }
-    if (message->offset > part->expected) {
-        if (part->suspicion != part->expected) {
-            part->suspicion = part->expected;
-            consumer->reassign = true;
-            return false;
-        }
-        if (consumer->reassign)
-            return false; /* still of the assignment that is being replaced */
-        *arrival = (struct arrival){.taken = TAKEN_GAP,
-                                    .gap = {.topic = part->topic,
-                                            .shard = part->shard,
-                                            .from = part->expected,
-                                            .to = message->offset}};
-        part->suspicion = -1;
-        if (message->offset - part->expected > consumer->config->kafka.gap_max) {
-            arrival->taken = TAKEN_HALT;
-            (void)err_set(&arrival->why, ERR_FATAL,
-                          "offsets %" PRId64 " to %" PRId64
-                          " hold no record: more than kafka.gap_max, was the log truncated?",
-                          part->expected, message->offset - 1);
-            part->expected = -1;
-            return true;
-        }
-        *gap_first = true;
-        arrival++;
-    }
-    *arrival = (struct arrival){.taken = TAKEN_RECORD,
-                                .record = {.topic = part->topic,
-                                           .partition = part->shard,
-                                           .offset = message->offset,
-                                           .time_ms = rd_kafka_message_timestamp(message, &kind),
-                                           .key = {message->key, message->key_len},
-                                           .value = {message->payload, message->len},
-                                           .headers = headers_of,
-                                           .origin = message}};
-    arrival->record.append_time = kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
-    part->expected = message->offset + 1;
-    return true;
-}
-
-/*
- * A partition that is assigned again is stopped and started by the library's own thread, which takes
- * the forwarding of its queue away some time after rd_kafka_assign has returned (seen with 2.0.2: a
- * shard claimed after another one silenced the first for good).  Nothing tells when, so it is given
- * back each time; what lay in the partition's queue comes along, in order.
- */
-static void
-forward_parts(struct consumer *consumer)
-{
-    for (size_t i = 0; i < consumer->part_count; i++)
-        if (consumer->parts[i].queue != NULL)
-            rd_kafka_queue_forward(consumer->parts[i].queue, consumer->queue);
-}
-
-size_t
-consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arrival **arrivals)
-{
-    ssize_t got;
-    size_t count = 0;
-    struct err why;
-
-    assert(consumer->message_count == 0);
-    *arrivals = consumer->arrivals;
-    if (consumer->reassign && may_replace(consumer) && !consumer_assign(consumer, &why))
-        log_warning("assign", "text=\"%s\"", why.text);
-    forward_parts(consumer);
-    if (room > TAKE_LIMIT)
-        room = TAKE_LIMIT;
-    /* A batch call would wait until it is full: first take what is there, then wait for one. */
-    got = rd_kafka_consume_batch_queue(consumer->queue, 0, consumer->messages, room);
-    if (got <= 0 && timeout_ms > 0) {
-        consumer->messages[0] = rd_kafka_consume_queue(consumer->queue, timeout_ms);
-        got = consumer->messages[0] != NULL;
-        if (got == 1 && room > 1) {
-            const ssize_t more =
-                rd_kafka_consume_batch_queue(consumer->queue, 0, consumer->messages + 1, room - 1);
-
-            got += more > 0 ? more : 0;
-        }
-    }
-    consumer->message_count = got > 0 ? (size_t)got : 0;
-    for (size_t i = 0; i < consumer->message_count; i++) {
-        bool gap_first;
-
-        if (take_message(consumer, consumer->messages[i], &consumer->arrivals[count], &gap_first))
-            count += gap_first ? 2 : 1;
-    }
-    return count;
-}
-
-void
-consumer_release(struct consumer *consumer)
-{
-    for (size_t i = 0; i < consumer->message_count; i++)
-        rd_kafka_message_destroy(consumer->messages[i]);
-    consumer->message_count = 0;
-}
-
-int64_t
-consumer_repeated(const struct consumer *consumer)
-{
-    return consumer->repeated;
-}
-
-bool
-consumer_up(const struct consumer *consumer)
-{
-    return atomic_load(&consumer->up);
-}
-
-/* ---- what the broker says of the partitions ---------------------------------------------------------- */
-
-/* First offset at or after a time, or where the partition begins or ends.  rd_kafka_offsets_for_times
- * keeps its time-out; rd_kafka_query_watermark_offsets waits for the broker however long that is
- * silent (2.0.2). */
-static bool
-list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
-            int64_t *offset, int timeout_ms, struct err *why)
-{
-    const char *name = consumer->config->kafka.topics[topic];
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, name, shard);
-    rd_kafka_resp_err_t code;
-
-    one->offset = time_ms;
-    code = rd_kafka_offsets_for_times(consumer->client, list, timeout_ms);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = one->err;
-    *offset = code == RD_KAFKA_RESP_ERR_NO_ERROR ? one->offset : -1;
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-           err_set(why, ERR_RETRY, "%s/%d: the broker does not tell its offsets: %s", name, shard,
-                   rd_kafka_err2str(code));
-}
-
-static bool
-query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
-      int timeout_ms, struct err *why)
-{
-    out->asked_ms = wall_ms();
-    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, timeout_ms,
-                       why) &&
-           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, timeout_ms, why);
-}
-
-bool
-consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
-               struct err *why)
-{
-    if (!consumer_up(consumer))
-        return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
-                       consumer->config->kafka.topics[topic], shard);
-    return query(consumer, topic, shard, out, QUERY_TIMEOUT_MS, why);
-}
-
-bool
-consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out)
-{
-    const struct part *part = part_of(consumer, topic, shard);
-
-    if (part == NULL)
-        return false;
-    out->asked_ms = atomic_load(&part->asked_ms);
-    out->low = atomic_load(&part->low);
-    out->high = atomic_load(&part->high);
-    return out->asked_ms > 0;
-}
-
-int64_t
-consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard)
-{
-    const struct part *part = part_of(consumer, topic, shard);
-
-    return part == NULL ? -1 : part->end;
-}
-
-bool
-consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
-                         int64_t *offset, struct err *why)
-{
-    return list_offset(consumer, topic, shard, time_ms, offset, QUERY_TIMEOUT_MS, why);
-}
-
-/* Asks about one partition after the other: that is the lag monitor, what lets the wall clock move
- * shard time, and, before librdkafka 2.2.0, what wakes a fetcher that went to sleep for a second. */
-static void *
-watch(void *opaque)
-{
-    struct consumer *consumer = opaque;
-    size_t turn = 0;
-
-    while (!atomic_load(&consumer->stopping)) {
-        int64_t pause_ms = 50;
-        struct err why;
-        int32_t topic = -1;
-        int32_t shard = -1;
-        struct watermark mark;
-
-        (void)pthread_mutex_lock(&consumer->watch_lock);
-        if (consumer->part_count > 0) {
-            const struct part *part = &consumer->parts[turn++ % consumer->part_count];
-
-            topic = part->topic;
-            shard = part->shard;
-            pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
-        }
-        (void)pthread_mutex_unlock(&consumer->watch_lock);
-        if (topic >= 0 && query(consumer, topic, shard, &mark, WATCH_TIMEOUT_MS, &why)) {
-            (void)pthread_mutex_lock(&consumer->watch_lock);
-            struct part *part = part_of(consumer, topic, shard);
-
-            if (part != NULL) {
-                atomic_store(&part->low, mark.low);
-                atomic_store(&part->high, mark.high);
-                atomic_store(&part->asked_ms, mark.asked_ms);
-                if (consumer->slow_fetcher && part->expected >= 0 &&
-                    mark.high - part->expected > TAKE_LIMIT)
-                    pause_ms = 10;
-            }
-            (void)pthread_mutex_unlock(&consumer->watch_lock);
-            atomic_store(&consumer->up, true);
-        }
-        const struct timespec pause = {.tv_nsec = (pause_ms > 0 ? pause_ms : 1) * 1000000};
-
-        (void)nanosleep(&pause, NULL);
-    }
-    return NULL;
-}
-
-void
-consumer_commit_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-    rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard)->offset =
-        next;
-    (void)rd_kafka_commit(consumer->client, list, 1);
-    rd_kafka_topic_partition_list_destroy(list);
 }
 
 /* ---- opened and closed --------------------------------------------------------------------------------- */
@@ -715,7 +293,7 @@ consumer_open(const struct consumer_setup *setup, struct err *why)
     consumer->config = setup->config;
     (void)pthread_mutex_init(&consumer->watch_lock, NULL);
     /* A message gives at most two arrivals: a gap, and itself. */
-    consumer->arrivals = calloc((size_t)TAKE_LIMIT * 2, sizeof *consumer->arrivals);
+    consumer->arrivals = calloc((size_t)CONSUMER_TAKE_LIMIT * 2, sizeof *consumer->arrivals);
     conf = consumer_conf(setup, &consumer->slow_fetcher, why);
     if (conf != NULL) {
         rd_kafka_conf_set_opaque(conf, consumer);
@@ -729,7 +307,7 @@ consumer_open(const struct consumer_setup *setup, struct err *why)
     }
     (void)rd_kafka_poll_set_consumer(consumer->client);
     consumer->queue = rd_kafka_queue_new(consumer->client);
-    consumer->watching = pthread_create(&consumer->watcher, NULL, watch, consumer) == 0;
+    consumer->watching = pthread_create(&consumer->watcher, NULL, consumer_watch, consumer) == 0;
     if (!consumer->watching || !subscribe(consumer, why)) {
         (void)consumer_close(consumer, 1000);
         return NULL;
@@ -751,7 +329,7 @@ leave(void *opaque)
     struct consumer *consumer = leaving->consumer;
 
     (void)rd_kafka_consumer_close(consumer->client);
-    drop_parts(consumer);
+    consumer_drop_parts(consumer);
     if (consumer->queue != NULL)
         rd_kafka_queue_destroy(consumer->queue);
     rd_kafka_destroy(consumer->client);
@@ -766,7 +344,7 @@ consumer_close(struct consumer *consumer, int64_t deadline_ms)
         return true;
     struct leaving *leaving = calloc(1, sizeof *leaving);
     pthread_t thread;
-    const int64_t until_ms = wall_ms() + deadline_ms;
+    const int64_t until_ms = consumer_wall_ms() + deadline_ms;
 
     atomic_store(&consumer->stopping, true);
     if (leaving == NULL)
@@ -778,7 +356,7 @@ consumer_close(struct consumer *consumer, int64_t deadline_ms)
         if (pthread_create(&thread, NULL, leave, leaving) != 0)
             return false;
         (void)pthread_detach(thread);
-        while (!atomic_load(&leaving->done) && wall_ms() < until_ms) {
+        while (!atomic_load(&leaving->done) && consumer_wall_ms() < until_ms) {
             const struct timespec pause = {.tv_nsec = 10000000};
 
             (void)nanosleep(&pause, NULL);

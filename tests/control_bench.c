@@ -170,7 +170,8 @@ bench_integer(const json_t *data, const char *name)
 int64_t
 bench_used(const struct record *record)
 {
-    return bench_integer(json_array_get(json_object_get(bench_data(record), "restrictions"), 0), "used");
+    return bench_integer(json_array_get(json_object_get(bench_data(record), "restrictions"), 0),
+                         "used");
 }
 
 struct scope_state

@@ -232,4 +232,5 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_control_claims = {"control_claims", bench_suite_open, bench_suite_close, NULL, NULL, tests};
+const CU_SuiteInfo suite_control_claims = {
+    "control_claims", bench_suite_open, bench_suite_close, NULL, NULL, tests};

@@ -1,0 +1,135 @@
+/* What the broker says of the partitions, asked at once or by a thread of its own. */
+#include "ingest/consumer_state.h"
+
+#include <time.h>
+
+#define QUERY_TIMEOUT_MS 1000
+#define WATCH_TIMEOUT_MS 1000
+
+/* First offset at or after a time, or where the partition begins or ends.  rd_kafka_offsets_for_times
+ * keeps its time-out; rd_kafka_query_watermark_offsets waits for the broker however long that is
+ * silent (2.0.2). */
+static bool
+list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
+            int64_t *offset, int timeout_ms, struct err *why)
+{
+    const char *name = consumer->config->kafka.topics[topic];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, name, shard);
+    rd_kafka_resp_err_t code;
+
+    one->offset = time_ms;
+    code = rd_kafka_offsets_for_times(consumer->client, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = one->err;
+    *offset = code == RD_KAFKA_RESP_ERR_NO_ERROR ? one->offset : -1;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(why, ERR_RETRY, "%s/%d: the broker does not tell its offsets: %s", name, shard,
+                   rd_kafka_err2str(code));
+}
+
+static bool
+query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
+      int timeout_ms, struct err *why)
+{
+    out->asked_ms = consumer_wall_ms();
+    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, timeout_ms,
+                       why) &&
+           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, timeout_ms, why);
+}
+
+bool
+consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
+               struct err *why)
+{
+    if (!consumer_up(consumer))
+        return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
+                       consumer->config->kafka.topics[topic], shard);
+    return query(consumer, topic, shard, out, QUERY_TIMEOUT_MS, why);
+}
+
+bool
+consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out)
+{
+    const struct part *part = consumer_part(consumer, topic, shard);
+
+    if (part == NULL)
+        return false;
+    out->asked_ms = atomic_load(&part->asked_ms);
+    out->low = atomic_load(&part->low);
+    out->high = atomic_load(&part->high);
+    return out->asked_ms > 0;
+}
+
+int64_t
+consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard)
+{
+    const struct part *part = consumer_part(consumer, topic, shard);
+
+    return part == NULL ? -1 : part->end;
+}
+
+bool
+consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
+                         int64_t *offset, struct err *why)
+{
+    return list_offset(consumer, topic, shard, time_ms, offset, QUERY_TIMEOUT_MS, why);
+}
+
+/* Asks about one partition after the other: that is the lag monitor, what lets the wall clock move
+ * shard time, and, before librdkafka 2.2.0, what wakes a fetcher that went to sleep for a second. */
+void *
+consumer_watch(void *opaque)
+{
+    struct consumer *consumer = opaque;
+    size_t turn = 0;
+
+    while (!atomic_load(&consumer->stopping)) {
+        int64_t pause_ms = 50;
+        struct err why;
+        int32_t topic = -1;
+        int32_t shard = -1;
+        struct watermark mark;
+
+        (void)pthread_mutex_lock(&consumer->watch_lock);
+        if (consumer->part_count > 0) {
+            const struct part *part = &consumer->parts[turn++ % consumer->part_count];
+
+            topic = part->topic;
+            shard = part->shard;
+            pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
+        }
+        (void)pthread_mutex_unlock(&consumer->watch_lock);
+        if (topic >= 0 && query(consumer, topic, shard, &mark, WATCH_TIMEOUT_MS, &why)) {
+            (void)pthread_mutex_lock(&consumer->watch_lock);
+            struct part *part = consumer_part(consumer, topic, shard);
+
+            if (part != NULL) {
+                atomic_store(&part->low, mark.low);
+                atomic_store(&part->high, mark.high);
+                atomic_store(&part->asked_ms, mark.asked_ms);
+                if (consumer->slow_fetcher && part->expected >= 0 &&
+                    mark.high - part->expected > CONSUMER_TAKE_LIMIT)
+                    pause_ms = 10;
+            }
+            (void)pthread_mutex_unlock(&consumer->watch_lock);
+            atomic_store(&consumer->up, true);
+        }
+        const struct timespec pause = {.tv_nsec = (pause_ms > 0 ? pause_ms : 1) * 1000000};
+
+        (void)nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+void
+consumer_commit_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+
+    rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard)->offset =
+        next;
+    (void)rd_kafka_commit(consumer->client, list, 1);
+    rd_kafka_topic_partition_list_destroy(list);
+}

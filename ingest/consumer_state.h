@@ -1,0 +1,65 @@
+/* The inside of a consumer, shared by ingest/consumer.c (the group, opened and closed),
+ * consumer_take.c (where to read, and what is read) and consumer_offsets.c (what the broker says of
+ * the partitions), and by nobody else. */
+#ifndef INGEST_CONSUMER_STATE_H
+#define INGEST_CONSUMER_STATE_H
+
+#include "ingest/consumer.h"
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define CONSUMER_TAKE_LIMIT 1000 /* records at once */
+
+/* One topic partition of an assigned shard. */
+struct part {
+    int32_t topic;
+    int32_t shard;
+    int64_t expected; /* offset of the next record; -1: not read */
+    int64_t end; /* where the client last reached the end; behind `expected` only markers lie */
+    int64_t suspicion; /* expected offset at which a gap was asked about again; -1: none */
+    rd_kafka_queue_t *queue;
+    _Atomic int64_t low;
+    _Atomic int64_t high;
+    _Atomic int64_t asked_ms; /* 0: never answered */
+};
+
+struct consumer {
+    const struct config *config;
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;    /* all partition queues are forwarded to it */
+    enum membership membership; /* what the callbacks found since the last poll */
+    bool revoking;
+    bool reassign;         /* a gap is to be asked about again */
+    bool fetching;         /* partitions are assigned with offsets */
+    int64_t stopped_by_ms; /* until then the library may be stopping what was fetched before */
+    int32_t *shards;
+    size_t shard_count;
+    struct part *parts; /* shard by shard, topic by topic */
+    size_t part_count;
+    rd_kafka_message_t *messages[CONSUMER_TAKE_LIMIT];
+    size_t message_count;
+    struct arrival *arrivals;
+    int64_t repeated;
+    atomic_bool up;
+    struct err fatal;
+    bool slow_fetcher;          /* before 2.2.0: it must be woken while there is lag */
+    pthread_mutex_t watch_lock; /* parts may not change while the watcher asks about one */
+    pthread_t watcher;
+    bool watching;
+    atomic_bool stopping;
+};
+
+int64_t consumer_wall_ms(void);
+/* NULL when the shard is not assigned. */
+struct part *consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard);
+void consumer_drop_parts(struct consumer *consumer);
+/* False while the library may still be ending the assignment before. */
+bool consumer_may_replace(const struct consumer *consumer);
+rd_kafka_resp_err_t consumer_replace(struct consumer *consumer,
+                                     const rd_kafka_topic_partition_list_t *list);
+/* The watcher's thread; its argument is the consumer. */
+void *consumer_watch(void *opaque);
+
+#endif
