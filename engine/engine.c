@@ -3,51 +3,24 @@
 #include "config/failpoint.h"
 #include "config/log.h"
 #include "core/identity.h"
-#include "engine/instance.h"
+#include "engine/engine_state.h"
 #include "engine/policies.h"
-#include "engine/worker.h"
 #include "rules/policy.h"
-#include "sinks/control.h"
 #include "sinks/dead_topic.h"
 #include "sinks/notifier.h"
-#include "sinks/status.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WORKER_LIMIT   64
 #define RETRY_MS       1000
 #define TURN_MS        200
 #define CLOSE_EVERY_MS (10 * CLOCK_MINUTE_MS) /* periods become final days after their end */
 #define DRAIN_MS       9500                   /* of the 10 s a stop may take */
-
-struct engine {
-    const struct config *config;
-    struct config *reloaded; /* the notifier's, after a SIGHUP */
-    struct instance instance;
-    struct control *control;
-    struct notifier *notifier;
-    struct dead_topic *dead_topic;
-    struct status *status;
-    struct status_source source;
-    atomic_bool serving; /* workers and control topic are there for the status pages */
-    bool told_to_stop;   /* before it was ready */
-    pthread_mutex_t waits_lock;
-    char waits[ERR_TEXT_SIZE]; /* what the start waits for */
-    struct worker *workers[WORKER_LIMIT];
-    size_t worker_count;
-    char names[WORKER_LIMIT][INSTANCE_SIZE + 24];
-    struct metric_set
-        *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
-    const struct metric_set *set_list[WORKER_LIMIT + 3];
-};
 
 /* Set from any thread; the first one is told. */
 static pthread_mutex_t fatal_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -71,8 +44,8 @@ is_fatal(struct err *why)
     return why->class != ERR_NONE;
 }
 
-static int64_t
-wall_ms(void)
+int64_t
+engine_wall_ms(void)
 {
     struct timespec now;
 
@@ -145,7 +118,7 @@ prepare_store(const struct config *config, struct policy *policy, bool activate,
 static void
 maintain(const struct config *config)
 {
-    const int64_t now_ms = wall_ms() + config->clock_offset_ms;
+    const int64_t now_ms = engine_wall_ms() + config->clock_offset_ms;
     struct err why;
     struct store *store = store_open(config, "tripmeter/maintenance", &why);
 
@@ -164,7 +137,7 @@ close_periods(const struct config *config)
     struct store *store = store_open(config, "tripmeter/periods", &why);
 
     if (store == NULL || !store_close_periods(store, &count, &why) ||
-        !store_close_days(store, wall_ms() + config->clock_offset_ms, &why))
+        !store_close_days(store, engine_wall_ms() + config->clock_offset_ms, &why))
         log_warning("periods", "text=\"%s\"", why.text);
     else if (count > 0)
         log_info("periods", "final=%lld", (long long)count);
@@ -198,147 +171,6 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
     }
     engine->notifier = notifier_start(engine->config, &engine->sets[engine->worker_count + 1]);
     return engine->notifier != NULL;
-}
-
-/* ---- what the status server asks ----------------------------------------------------------------------- */
-
-struct reason_context {
-    status_on_reason *on_reason;
-    void *to;
-};
-
-static void
-on_halted(void *opaque, const struct partition_view *view)
-{
-    const struct reason_context *context = opaque;
-    char text[ERR_TEXT_SIZE];
-
-    if (!view->halted)
-        return;
-    (void)snprintf(text, sizeof text, "partition %s/%d is halted: %s", view->topic, view->shard,
-                   view->state);
-    context->on_reason(context->to, text);
-}
-
-static void
-reasons(void *context, status_on_reason *on_reason, void *to)
-{
-    struct engine *engine = context;
-    struct reason_context halted = {on_reason, to};
-
-    if (!atomic_load(&engine->serving)) {
-        char waits[ERR_TEXT_SIZE];
-
-        (void)pthread_mutex_lock(&engine->waits_lock);
-        (void)text_copy(waits, sizeof waits, text_of(engine->waits));
-        (void)pthread_mutex_unlock(&engine->waits_lock);
-        on_reason(to, waits);
-        return;
-    }
-    for (size_t i = 0; i < engine->worker_count; i++) {
-        struct err why;
-
-        if (engine->workers[i] != NULL && !worker_ready(engine->workers[i], &why))
-            on_reason(to, why.text);
-        if (engine->workers[i] != NULL)
-            worker_each(engine->workers[i], on_halted, &halted);
-    }
-}
-
-struct partition_context {
-    const struct engine *engine;
-    status_on_partition *on_partition;
-    void *to;
-};
-
-static void
-on_view(void *opaque, const struct partition_view *view)
-{
-    const struct partition_context *context = opaque;
-    const int64_t now_ms = wall_ms() + context->engine->config->clock_offset_ms;
-    const int64_t lag =
-        view->high >= 0 && view->next >= 0 && view->high > view->next ? view->high - view->next : 0;
-
-    context->on_partition(
-        context->to, &(struct status_partition){
-                         .topic = text_of(view->topic),
-                         .partition = view->shard,
-                         .position = view->next,
-                         .end = view->high,
-                         .lag_records = view->high < 0 || view->next < 0 ? -1 : lag,
-                         .lag_ms = view->high < 0 ? -1
-                                   : lag == 0     ? 0
-                                                  : now_ms - view->time_ms,
-                         .as_of_ms = view->time_ms,
-                         .halted = view->halted ? text_of(view->state) : (struct text){NULL, 0}});
-}
-
-static void
-partitions(void *opaque, status_on_partition *on_partition, void *to)
-{
-    const struct engine *engine = opaque;
-    struct partition_context context = {engine, on_partition, to};
-
-    for (size_t i = 0; i < engine->worker_count && atomic_load(&engine->serving); i++)
-        if (engine->workers[i] != NULL)
-            worker_each(engine->workers[i], on_view, &context);
-}
-
-static bool
-enforcing(void *context)
-{
-    const struct engine *engine = context;
-
-    for (size_t i = 0; i < engine->worker_count && atomic_load(&engine->serving); i++)
-        if (engine->workers[i] != NULL && !worker_is_enforcing(engine->workers[i]))
-            return false;
-    return true;
-}
-
-/* Gauges that say 0 or 1 of the whole engine stand in one set: sets are summed. */
-static void
-set_gauges(struct engine *engine)
-{
-    struct metric_set *set = &engine->sets[engine->worker_count];
-    bool postgres = true;
-    bool kafka = false;
-
-    for (size_t i = 0; i < engine->worker_count; i++) {
-        bool reached;
-
-        postgres = worker_up(engine->workers[i], &reached) && postgres;
-        kafka = kafka || reached;
-    }
-    metric_set_to(set, METRIC_POSTGRES_UP, postgres);
-    metric_set_to(set, METRIC_KAFKA_UP, kafka);
-    metric_set_to(set, METRIC_ENFORCING, enforcing(engine));
-}
-
-static void
-restrictions(void *context, control_on_state *on_state, void *to)
-{
-    const struct engine *engine = context;
-
-    if (atomic_load(&engine->serving))
-        control_each(engine->control, on_state, to);
-}
-
-static bool
-start_status(struct engine *engine)
-{
-    struct err why;
-
-    engine->source = (struct status_source){.sets = engine->set_list,
-                                            .set_count = engine->worker_count + 3,
-                                            .context = engine,
-                                            .reasons = reasons,
-                                            .partitions = partitions,
-                                            .enforcing = enforcing,
-                                            .restrictions = restrictions};
-    engine->status = status_start(engine->config, &engine->source, &why);
-    if (engine->status == NULL)
-        log_error("start", "text=\"%s\"", why.text);
-    return engine->status != NULL;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------- */
@@ -423,8 +255,8 @@ offer_strangers(struct engine *engine)
 static int
 serve(struct engine *engine, const sigset_t *taken)
 {
-    int64_t maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
-    int64_t close_at_ms = wall_ms() + CLOSE_EVERY_MS;
+    int64_t maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
+    int64_t close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
 
     for (;;) {
         struct err why;
@@ -441,14 +273,14 @@ serve(struct engine *engine, const sigset_t *taken)
             return 1;
         }
         offer_strangers(engine);
-        set_gauges(engine);
-        if (wall_ms() >= maintain_at_ms) {
+        engine_set_gauges(engine);
+        if (engine_wall_ms() >= maintain_at_ms) {
             maintain(engine->config);
-            maintain_at_ms = wall_ms() + CLOCK_DAY_MS;
+            maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
         }
-        if (wall_ms() >= close_at_ms) {
+        if (engine_wall_ms() >= close_at_ms) {
             close_periods(engine->config);
-            close_at_ms = wall_ms() + CLOSE_EVERY_MS;
+            close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
         }
     }
 }
@@ -481,7 +313,7 @@ start_countdown(int status)
 static void
 stop(struct engine *engine, int status)
 {
-    const int64_t until_ms = wall_ms() + DRAIN_MS;
+    const int64_t until_ms = engine_wall_ms() + DRAIN_MS;
     bool clean = true;
 
     start_countdown(status);
@@ -492,7 +324,7 @@ stop(struct engine *engine, int status)
             worker_drain(engine->workers[i]);
     for (size_t i = 0; i < engine->worker_count; i++)
         if (engine->workers[i] != NULL) {
-            const int64_t left = until_ms - wall_ms() - 1500;
+            const int64_t left = until_ms - engine_wall_ms() - 1500;
 
             clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
         }
@@ -514,7 +346,7 @@ worker_total(const struct config *config)
     size_t count =
         config->workers > 0 ? (size_t)config->workers : (cores > 1 ? (size_t)cores - 1 : 1);
 
-    return count > WORKER_LIMIT ? WORKER_LIMIT : count;
+    return count > ENGINE_WORKER_LIMIT ? ENGINE_WORKER_LIMIT : count;
 }
 
 int
@@ -531,7 +363,7 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     (void)text_copy(engine.waits, sizeof engine.waits, TEXT("starting"));
     log_setup((enum log_level)config->log.level, config->log.json);
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint64_t)wall_ms();
+        seed = (uint64_t)engine_wall_ms();
     identity_seed(seed);
     engine.sets = calloc(engine.worker_count + 3, sizeof *engine.sets);
     if (engine.sets == NULL)
@@ -543,7 +375,8 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     for (size_t i = 0; i < engine.worker_count + 3; i++)
         engine.set_list[i] = &engine.sets[i];
     /* First, so that /readyz can say what the start waits for. */
-    if (start_status(&engine) && prepare(&engine, policy, activate, &taken, &partition_count)) {
+    if (engine_start_status(&engine) &&
+        prepare(&engine, policy, activate, &taken, &partition_count)) {
         const struct policy *first = policy;
 
         policies_add(policy);

@@ -178,6 +178,10 @@ bool claims_gathered(const struct worker *worker);
 /* The shard's due tenants are loaded: it runs. */
 void claims_run(struct worker *worker, struct held *held);
 
+/* ---- engine/pace.c ------------------------------------------------------------------------------ */
+/* To be called some times a second: time passes, heartbeats are kept up, gauges are set. */
+void pace_tick(struct worker *worker);
+
 /* ---- engine/loading.c ----------------------------------------------------------------------------- */
 /* Starts a load if there is something to load and none is under way, and takes the answer if it is
  * there within timeout_ms. True when an answer came. */
