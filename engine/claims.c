@@ -172,6 +172,7 @@ claims_changed(struct worker *worker)
     worker->held = next;
     worker->held_count = count;
     worker->joined = true;
+    worker->stalled = false;
     log_info("assigned", "worker=%s shards=%zu", worker->setup.name, count);
 }
 

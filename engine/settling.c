@@ -64,9 +64,12 @@ drop_ghost(struct worker *worker, const struct settlement *frozen)
         }
 }
 
+/* A hint from a member that the group has replaced would be the end of the client. */
 static void
 commit_hints(struct worker *worker, const struct settlement *settlement)
 {
+    if (worker->stalled)
+        return;
     for (size_t t = 0; t < settlement->topic_count; t++)
         if (settlement->progress[t].moved)
             consumer_commit_hint(worker->consumer, (int32_t)t, settlement->shard,

@@ -15,6 +15,7 @@
 #define TICK_MS        100
 #define VIEW_MS        500
 #define REVOKE_WAIT_MS 3000
+#define STALL_MS       5000 /* half a session of the group */
 
 int64_t
 worker_mono_ms(void)
@@ -277,8 +278,11 @@ take_batch(struct worker *worker, int timeout_ms)
 static void
 turn(struct worker *worker)
 {
+    const int64_t now_ms = worker_mono_ms();
     struct err why;
 
+    worker->stalled = worker->stalled || now_ms - worker->turned_ms > STALL_MS;
+    worker->turned_ms = now_ms;
     membership(worker);
     settling_replies(worker, 0);
     claims_ask(worker);
@@ -394,6 +398,7 @@ worker_start(const struct worker_setup *setup, struct err *why)
     }
     worker->setup = *setup;
     worker->loading_shard = -1;
+    worker->turned_ms = worker_mono_ms();
     atomic_store(&worker->enforcing, true);
     (void)snprintf(worker->owner, sizeof worker->owner, "%s#%d.%" PRId64, setup->name,
                    (int)getpid(), wall_ms());

@@ -166,18 +166,25 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
 }
 
 static void
+on_fatal(struct consumer *consumer)
+{
+    char text[ERR_TEXT_SIZE];
+
+    (void)rd_kafka_fatal_error(consumer->client, text, sizeof text);
+    consumer->membership = MEMBERSHIP_FATAL;
+    (void)err_set(&consumer->fatal, ERR_FATAL,
+                  "kafka: %s (is another process running as the same instance?)", text);
+}
+
+static void
 on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
 {
     struct consumer *consumer = opaque;
     char quoted[LOG_QUOTE_SIZE];
 
+    (void)client;
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
-        char text[ERR_TEXT_SIZE];
-
-        (void)rd_kafka_fatal_error(client, text, sizeof text);
-        consumer->membership = MEMBERSHIP_FATAL;
-        (void)err_set(&consumer->fatal, ERR_FATAL,
-                      "kafka: %s (is another process running as the same instance?)", text);
+        on_fatal(consumer);
         return;
     }
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
@@ -191,8 +198,11 @@ consumer_pending(struct consumer *consumer)
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, 0);
 
     if (message != NULL) {
-        /* Records come through our own queue; what is left here are errors of the group. */
-        if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* Records come through our own queue; what is left here are errors of the group. After a
+         * fatal one the client does nothing any more. */
+        if (message->err == RD_KAFKA_RESP_ERR__FATAL) {
+            on_fatal(consumer);
+        } else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             char quoted[LOG_QUOTE_SIZE];
 
             log_warning("kafka", "text=%s",

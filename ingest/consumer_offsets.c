@@ -3,15 +3,14 @@
 
 #include <time.h>
 
-#define QUERY_TIMEOUT_MS 1000
-#define WATCH_TIMEOUT_MS 1000
+#define ANSWER_LIMIT_MS 1000
 
 /* First offset at or after a time, or where the partition begins or ends.  rd_kafka_offsets_for_times
  * keeps its time-out; rd_kafka_query_watermark_offsets waits for the broker however long that is
  * silent (2.0.2). */
 static bool
 list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
-            int64_t *offset, int timeout_ms, struct err *why)
+            int64_t *offset, struct err *why)
 {
     const char *name = consumer->config->kafka.topics[topic];
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -19,7 +18,7 @@ list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t tim
     rd_kafka_resp_err_t code;
 
     one->offset = time_ms;
-    code = rd_kafka_offsets_for_times(consumer->client, list, timeout_ms);
+    code = rd_kafka_offsets_for_times(consumer->client, list, ANSWER_LIMIT_MS);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = one->err;
     *offset = code == RD_KAFKA_RESP_ERR_NO_ERROR ? one->offset : -1;
@@ -31,12 +30,11 @@ list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t tim
 
 static bool
 query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
-      int timeout_ms, struct err *why)
+      struct err *why)
 {
     out->asked_ms = consumer_wall_ms();
-    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, timeout_ms,
-                       why) &&
-           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, timeout_ms, why);
+    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, why) &&
+           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, why);
 }
 
 bool
@@ -46,7 +44,7 @@ consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct w
     if (!consumer_up(consumer))
         return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
                        consumer->config->kafka.topics[topic], shard);
-    return query(consumer, topic, shard, out, QUERY_TIMEOUT_MS, why);
+    return query(consumer, topic, shard, out, why);
 }
 
 bool
@@ -74,7 +72,7 @@ bool
 consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
                          int64_t *offset, struct err *why)
 {
-    return list_offset(consumer, topic, shard, time_ms, offset, QUERY_TIMEOUT_MS, why);
+    return list_offset(consumer, topic, shard, time_ms, offset, why);
 }
 
 /* Asks about one partition after the other: that is the lag monitor, what lets the wall clock move
@@ -101,7 +99,7 @@ consumer_watch(void *opaque)
             pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
         }
         (void)pthread_mutex_unlock(&consumer->watch_lock);
-        if (topic >= 0 && query(consumer, topic, shard, &mark, WATCH_TIMEOUT_MS, &why)) {
+        if (topic >= 0 && query(consumer, topic, shard, &mark, &why)) {
             (void)pthread_mutex_lock(&consumer->watch_lock);
             struct part *part = consumer_part(consumer, topic, shard);
 
