@@ -2,6 +2,7 @@
 
 #include "config/quota_load.h"
 #include "config/value.h"
+#include "core/breaker.h"
 #include "core/event.h"
 #include "rules/quota.h"
 
@@ -58,6 +59,21 @@ read_least_calls(struct reading *reading)
                             text.at);
 }
 
+static void
+read_open(struct reading *reading)
+{
+    const struct yaml *node = member(reading, "open");
+    struct text text;
+
+    if (node == NULL || !node_text(reading->findings, node, reading->what, &text))
+        return;
+    if (!value_duration(text, &reading->rule->open_ms) ||
+        reading->rule->open_ms < CLOCK_SECOND_MS || reading->rule->open_ms > 6 * CLOCK_HOUR_MS)
+        (void)finding_error(reading->findings, node->at,
+                            "%s: %s is not a duration from 1s to 6h, like 15m", reading->what,
+                            text.at);
+}
+
 static bool
 read_mode(struct reading *reading)
 {
@@ -82,12 +98,14 @@ read_common(struct reading *reading)
     if (read_amount(reading, "absolute", &amount))
         reading->rule->absolute = amount;
     read_least_calls(reading);
+    read_open(reading);
 }
 
 static void
 read_feature(struct findings *findings, struct policy *policy, const struct yaml *node)
 {
-    static const char *const names[] = {"budget", "mode", "floor", "absolute", "least_calls", NULL};
+    static const char *const names[] = {"budget",      "mode", "floor", "absolute",
+                                        "least_calls", "open", NULL};
     struct breaker_rule *rule = &policy->breakers[policy->breaker_count];
     char of[WHAT_ROOM / 2];
 
@@ -133,8 +151,10 @@ breaker_load(struct findings *findings, struct policy *policy, const struct yaml
                               .rule = &policy->breaker};
 
     policy->has_breakers = true;
-    policy->breaker = (struct breaker_rule){
-        .absolute = TALLY_MAX, .floor = MONEY_NANO_PER_UNIT, .least_calls = LEAST_CALLS};
+    policy->breaker = (struct breaker_rule){.absolute = TALLY_MAX,
+                                            .floor = MONEY_NANO_PER_UNIT,
+                                            .open_ms = BREAKER_OPEN_MS,
+                                            .least_calls = LEAST_CALLS};
     if (node->kind == YAML_EMPTY ||
         !node_is(findings, node, YAML_MAP, "breakers", "{mode: shadow, features: {...}}") ||
         !node_members(findings, node, "breakers", names))

@@ -31,9 +31,26 @@ breaker_word_by_name(struct text name, enum breaker_word *out)
     return false;
 }
 
-/* A probe may spend a quarter of the baseline, a full ramp step 3 baselines an hour pro rata. */
-#define PROBE_BUDGET(baseline) ((baseline) / 4)
-#define RAMP_FULL(baseline)    ((baseline)*3 * BREAKER_RAMP_MS / CLOCK_HOUR_MS)
+/* A time of the table in proportion to the first cut's. */
+static int64_t
+paced(const struct breaker_view *view, int64_t time_ms)
+{
+    return time_ms * view->open_ms / BREAKER_OPEN_MS;
+}
+
+/* A probe may spend a quarter of the baseline, when it lasts ten minutes. */
+static tally
+probe_budget(const struct breaker *breaker, const struct breaker_view *view)
+{
+    return breaker->baseline * view->open_ms / (4 * BREAKER_OPEN_MS);
+}
+
+/* Three baselines an hour, for as long as a step of the ramp lasts. */
+static tally
+ramp_budget(const struct breaker *breaker, const struct breaker_view *view)
+{
+    return breaker->baseline * 3 * paced(view, BREAKER_RAMP_MS) / CLOCK_HOUR_MS;
+}
 
 void
 breaker_init(struct breaker *breaker)
@@ -154,13 +171,13 @@ come_to_rest(struct breaker *breaker, const struct breaker_view *view)
 }
 
 static int64_t
-open_time(int32_t opens)
+open_time(const struct breaker_view *view, int32_t opens)
 {
     int64_t time_ms = BREAKER_OPEN_MS;
 
     for (int32_t i = 1; i < opens && time_ms < BREAKER_OPEN_LIMIT_MS; i++)
         time_ms *= 2;
-    return earlier(time_ms, BREAKER_OPEN_LIMIT_MS);
+    return paced(view, earlier(time_ms, BREAKER_OPEN_LIMIT_MS));
 }
 
 static void
@@ -175,8 +192,9 @@ note_trip(struct breaker *breaker, const struct breaker_view *view)
 
 /* The next move into OPEN, or into LATCHED when it is the third within a day. */
 static void
-move_open(struct breaker *breaker, int64_t now_ms)
+move_open(struct breaker *breaker, const struct breaker_view *view)
 {
+    const int64_t now_ms = view->now_ms;
     const bool latches =
         breaker->opened_ms[1] != INT64_MIN && breaker->opened_ms[1] > now_ms - BREAKER_LATCH_MS;
 
@@ -189,21 +207,21 @@ move_open(struct breaker *breaker, int64_t now_ms)
         breaker->alarm = BREAKER_ALARM_LATCH;
         return;
     }
-    become(breaker, BREAKER_OPEN, now_ms, now_ms + open_time(breaker->opens));
+    become(breaker, BREAKER_OPEN, now_ms, now_ms + open_time(view, breaker->opens));
     breaker->alarm = breaker->alarm < BREAKER_ALARM_TRIP ? BREAKER_ALARM_TRIP : breaker->alarm + 1;
 }
 
 static void
-start_probe(struct breaker *breaker, int32_t probe, int64_t now_ms)
+start_probe(struct breaker *breaker, int32_t probe, const struct breaker_view *view)
 {
-    become(breaker, BREAKER_HALF_OPEN, now_ms, now_ms + BREAKER_IDLE_MS);
+    become(breaker, BREAKER_HALF_OPEN, view->now_ms, view->now_ms + paced(view, BREAKER_IDLE_MS));
     breaker->step = probe;
 }
 
 static void
-start_step(struct breaker *breaker, int32_t percent, int64_t now_ms)
+start_step(struct breaker *breaker, int32_t percent, const struct breaker_view *view)
 {
-    become(breaker, BREAKER_RAMP, now_ms, now_ms + BREAKER_RAMP_MS);
+    become(breaker, BREAKER_RAMP, view->now_ms, view->now_ms + paced(view, BREAKER_RAMP_MS));
     breaker->step = percent;
 }
 
@@ -241,7 +259,7 @@ watch_shadow(struct breaker *breaker, const struct breaker_view *view)
             breaker->alarm = BREAKER_ALARM_TRIP;
             breaker->warn_ms = INT64_MAX;
         }
-        breaker->would_ms = view->now_ms + BREAKER_OPEN_MS;
+        breaker->would_ms = view->now_ms + view->open_ms;
     } else if (would) {
         breaker->would_ms = INT64_MAX;
         breaker->alarm = 0;
@@ -262,7 +280,7 @@ watch(struct breaker *breaker, const struct breaker_view *view)
     become(breaker, rest_of(breaker, view), view->now_ms, INT64_MAX);
     if (breaker_trips(breaker, view)) {
         note_trip(breaker, view);
-        move_open(breaker, view->now_ms);
+        move_open(breaker, view);
         return;
     }
     if (!is_enforced(breaker, view) || breaker->would_ms != INT64_MAX)
@@ -281,22 +299,22 @@ probe(struct breaker *breaker, const struct breaker_view *view)
         if (breaker->waits)
             return come_to_rest(breaker, view);
         if (breaker->throttled && breaker->step == 1)
-            start_probe(breaker, 2, now_ms);
+            start_probe(breaker, 2, view);
         else
-            start_step(breaker, 50, now_ms);
+            start_step(breaker, 50, view);
     }
     if (!view->event)
         return false;
     if (breaker->state == BREAKER_HALF_OPEN && breaker->waits) {
         breaker->waits = false;
-        breaker->until_ms = now_ms + BREAKER_PROBE_MS;
+        breaker->until_ms = now_ms + paced(view, BREAKER_PROBE_MS);
     }
     breaker->spent += view->spent;
     if (breaker->state != BREAKER_HALF_OPEN || breaker->throttled ||
-        breaker->spent <= PROBE_BUDGET(breaker->baseline))
+        breaker->spent <= probe_budget(breaker, view))
         return false;
-    if (now_ms < breaker->until_ms - BREAKER_PROBE_MS + BREAKER_PROBE_FAST_MS)
-        move_open(breaker, now_ms);
+    if (now_ms < breaker->until_ms - paced(view, BREAKER_PROBE_MS - BREAKER_PROBE_FAST_MS))
+        move_open(breaker, view);
     else
         breaker->throttled = true;
     return false;
@@ -305,18 +323,18 @@ probe(struct breaker *breaker, const struct breaker_view *view)
 static bool
 ramp(struct breaker *breaker, const struct breaker_view *view)
 {
-    const tally full = RAMP_FULL(breaker->baseline);
+    const tally full = ramp_budget(breaker, view);
 
     if (view->now_ms >= breaker->until_ms) {
         if (breaker->step == 100)
             return come_to_rest(breaker, view);
-        start_step(breaker, breaker->step + 25, view->now_ms);
+        start_step(breaker, breaker->step + 25, view);
     }
     if (!view->event)
         return false;
     breaker->spent += view->spent;
     if (breaker->spent > full)
-        move_open(breaker, view->now_ms);
+        move_open(breaker, view);
     else if (breaker->spent * 100 >= full * breaker->step)
         breaker->throttled = true;
     return false;
@@ -339,7 +357,7 @@ breaker_judge(struct breaker *breaker, const struct breaker_view *view)
     case BREAKER_OPEN:
         if (view->now_ms < breaker->until_ms)
             return false;
-        start_probe(breaker, 1, view->now_ms);
+        start_probe(breaker, 1, view);
         return view->event && probe(breaker, view);
     case BREAKER_HALF_OPEN:
         return probe(breaker, view);

@@ -36,6 +36,8 @@
 #include "core/clock.h"
 #include "core/money.h"
 
+/* The times up to BREAKER_RAMP_MS are those of a first cut of 15 minutes; where the policy has it last
+ * longer or shorter, they and what may be spent in them keep their proportion to it. */
 #define BREAKER_OPEN_MS       (15 * CLOCK_MINUTE_MS)
 #define BREAKER_OPEN_LIMIT_MS (6 * CLOCK_HOUR_MS)
 #define BREAKER_PROBE_MS      (10 * CLOCK_MINUTE_MS)
@@ -91,6 +93,7 @@ struct breaker {
 /* What the breaker is judged by: the feature as it is now. */
 struct breaker_view {
     int64_t now_ms;
+    int64_t open_ms;  /* how long a first cut lasts */
     bool enforce;     /* as the policy says */
     bool known;       /* there is a baseline */
     tally baseline;   /* B of this hour, for what comes after a trip */

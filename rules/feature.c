@@ -257,6 +257,7 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
     const tally absolute = rule->off ? TALLY_MAX : rule->absolute;
 
     *out = (struct breaker_view){.now_ms = now_ms,
+                                 .open_ms = rule->open_ms,
                                  .enforce = rule->enforce && !rule->off,
                                  .known = baseline->known,
                                  .hour = hour.cost,

@@ -47,6 +47,7 @@ struct breaker_rule {
     tally budget;        /* nano-units an hour */
     tally absolute;      /* nano-units an hour that trip whatever is usual; TALLY_MAX: none */
     tally floor;         /* the least that a learned baseline can be */
+    int64_t open_ms;     /* how long a first cut lasts; the other times are in proportion */
     int64_t least_calls; /* fewer in the last 60 minutes never trip */
 };
 

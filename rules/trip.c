@@ -121,7 +121,7 @@ tell(struct shard *shard, const struct tenant *tenant, const struct feature *fea
         .severity = warns || breaker_rests(loud) ? SEVERITY_WARNING : SEVERITY_CRITICAL,
         .at_ms = shard->time_ms,
         .step = loud->alarm,
-        .has_value = true,
+        .has_value = rises,
         .is_money = true,
         .value =
             warns ? (view->hour > view->hour_warn ? view->hour : view->window) : loud->observed,
@@ -135,7 +135,7 @@ tell(struct shard *shard, const struct tenant *tenant, const struct feature *fea
                   : loud->alarm > BREAKER_ALARM_WARN && !breaker_rests(loud)
                       ? RESOLVED_BREAKER_CLOSED
                       : RESOLVED_CLEARED,
-        .summary = summary_of(loud)};
+        .summary = rises ? summary_of(loud) : TEXT("no longer runs away")};
 
     transition.labels[LABEL_TENANT] = tenant->name;
     transition.labels[LABEL_FEATURE] = feature->name;
@@ -638,7 +638,7 @@ trip_removed(struct shard *shard, struct tenant *tenant)
     for (size_t i = 0; i < tenant->features->count; i++) {
         struct feature *feature = tenant->features->at[i];
         const struct breaker before = feature->breaker;
-        struct breaker_view view = {.now_ms = shard->time_ms};
+        struct breaker_view view = {.now_ms = shard->time_ms, .open_ms = feature->rule->open_ms};
 
         if (breaker_rests(&before) && before.alarm == 0)
             continue;

@@ -14,6 +14,7 @@ static struct breaker_view
 view_at(int64_t minutes)
 {
     return (struct breaker_view){.now_ms = START + minutes * MINUTE,
+                                 .open_ms = BREAKER_OPEN_MS,
                                  .enforce = true,
                                  .known = true,
                                  .baseline = 4 * UNIT,

@@ -9,7 +9,8 @@ import zoneinfo
 
 from tests.demo import totals
 from tests.demo.news import ControlTopic, Inbox
-from tests.demo.traffic import CLIMBER, SLEEPER, SLEEPER_CALLS, TENANTS, Gateway, month_turn
+from tests.demo.traffic import (CLIMBER, LOOP_FEATURE, RUNAWAY, SLEEPER, SLEEPER_CALLS, TENANTS,
+                                Gateway, month_turn)
 from tests.demo.world import Trouble
 from tests.lib.postgres import query
 from tests.lib.wait import wait_until
@@ -29,7 +30,8 @@ INTRO = """A gateway will send about {rate} usage events a second to tripmeter t
 Kafka broker. It is the last evening of {month} for its tenants in {zone}. {sleeper} (plan free)
 uses up its allowance early and goes home; {climber} (plan starter, 1 M tokens a month) climbs
 through 50, 75, 90 and 100 %, is cut off, and gets a higher limit. Then it is midnight, the month
-turns, and what was blocked is free again. At the end the totals in Postgres are held against a
+turns, and what was blocked is free again. Meanwhile a loop in one feature of {runaway} is cut,
+probed and released by its breaker (which waits 4 seconds here, not 15 minutes). At the end the totals in Postgres are held against a
 recount of every event that was sent. (The embedded broker answers who waits for records only every
 100 ms, so blocks come later here than from Apache Kafka.)"""
 
@@ -85,7 +87,7 @@ class Story:
         self.aim(LEADS_S[0])
         self.screen.paragraph(" ".join(INTRO.format(
             rate=600, month=self.clock("%B"), zone=ZONE, sleeper=SLEEPER.name,
-            climber=CLIMBER.name).split()))
+            climber=CLIMBER.name, runaway=RUNAWAY.name).split()))
         self.screen.line()
         self.prepare()
         self.run_engine()
@@ -187,7 +189,8 @@ class Story:
         return time.monotonic() - self.happened[milestone] if milestone in self.happened else -1
 
     MILESTONES = ("step 50", "step 75", "step 90", "step 100", "cut off", "mail of the block",
-                  "raised", "let through", "asleep", "woken", "mail of the month's turn")
+                  "raised", "let through", "asleep", "woken", "loop cut", "loop probed",
+                  "loop released", "mail of the month's turn")
 
     def is_over(self):
         """A few seconds into the first; or it is clear that something does not come."""
@@ -202,7 +205,9 @@ class Story:
 
     def tell_state(self, seen_s, event):
         data = event["data"]
-        if data["outcome"] == "block":
+        if data["scope"].startswith("feature/"):
+            self.tell_feature(seen_s, data)
+        elif data["outcome"] == "block":
             self.tell_block(seen_s, data)
         elif data["tenant"] == CLIMBER.name:
             self.reach("let through")
@@ -216,6 +221,22 @@ class Story:
             after_s = (self.world.now() - self.midnight).total_seconds()
             self.event("control", "green", f"ALLOW {data['scope']}, {after_s:.1f} s after midnight",
                        "it had sent nothing since it was blocked")
+
+    def tell_feature(self, seen_s, data):
+        if data["outcome"] == "allow":
+            self.reach("loop probed")
+            self.event("control", "green", f"ALLOW {data['scope']}: a probe, then step by step",
+                       f"the gateway had answered {self.gateway.refused[LOOP_FEATURE]} calls itself; "
+                       f"{self.gateway.chats} of the tenant's other feature went through")
+            return
+        restriction = data["restrictions"][0]
+        sent_s = self.gateway.sent_at.get(data.get("trigger"))
+        took = f", {(seen_s - sent_s) * 1000:.0f} ms after the call that was too much" if sent_s else ""
+        self.reach("loop cut")
+        self.event("control", "red", f"{data['outcome'].upper()} {data['scope']}{took}",
+                   f"gateways answer {restriction['http']['status']} {restriction['code']}: "
+                   f"{restriction['observed']} {restriction['currency']} in this hour, usual are "
+                   f"{restriction['baseline']}")
 
     def tell_block(self, seen_s, data):
         restriction = data["restrictions"][0]
@@ -235,6 +256,8 @@ class Story:
                  if line.strip().startswith(MAIL_LINES) and not line.endswith(" nothing")]
         if "BLOCKED" in subject and CLIMBER.name in subject:
             self.reach("mail of the block")
+        if LOOP_FEATURE in subject and subject.startswith("Over"):
+            self.reach("loop released")
         if SLEEPER.name in subject and self.world.now() >= self.midnight:
             self.reach("mail of the month's turn")
         self.event("mail", "yellow", f"to {message['to'][0]} ({receiver}): {subject}", *lines)

@@ -34,7 +34,8 @@ REGULARS = [
 ]
 CLIMBER = Tenant("nimbus-travel", "starter", "Europe/Berlin")
 SLEEPER = Tenant("lumen-labs", "free", "Europe/Berlin")
-TENANTS = [*REGULARS, CLIMBER, SLEEPER]
+RUNAWAY = Tenant("harbor-maps", "enterprise", "Europe/Berlin")
+TENANTS = [*REGULARS, CLIMBER, SLEEPER, RUNAWAY]
 
 # Dollars per million tokens: input, cached input, output.
 MODELS = [
@@ -52,6 +53,14 @@ SLEEPER_CALLS = [(1.5, 31_000), (3.5, 65_000), (5.5, 9_000)]
 EVENTS_PER_S = 520
 UNREADABLE_EACH = 1500  # far below the one percent that raises an alert
 CLIMBER_CALL = 2600  # tokens, about
+
+# A loop in one feature: seconds after the start, calls a second, dollars each.  An hour of it may cost
+# 50 (world.py); the gateway's author finds the loop as soon as it is cut.
+LOOP_FEATURE = "geocode"
+LOOP_AFTER_S = 7
+LOOP_CALLS_PER_S = 60
+LOOP_COST = "1.500000000"
+CALM_CALLS_PER_S = 3
 
 
 def price(model, tokens_in, cached, tokens_out):
@@ -182,16 +191,46 @@ class Gateway(threading.Thread):
         self.climb_s = climb_s
         self.climbed = 0
         self.sleeper_calls = list(sleeper_calls)
+        self.looped = self.chatted = 0.0  # seconds after the start up to which calls are made
+        self.chats = 0
+        self.loop_cut = self.loop_found = False
         self.over = threading.Event()
         self.failure = None
+
+    def run_away(self, elapsed_s):
+        """A feature at a calm pace, until a loop begins in it; its tenant's others go on throughout."""
+        with self.lock:
+            cut = self.loop_cut
+            loops = elapsed_s >= LOOP_AFTER_S and not self.loop_found
+        while self.looped < elapsed_s:
+            self.looped += 1 / (LOOP_CALLS_PER_S if loops else CALM_CALLS_PER_S)
+            if cut:
+                self.refused[LOOP_FEATURE] += 1
+            else:
+                event = self.day.call(RUNAWAY, 300)
+                event["data"]["feature"] = LOOP_FEATURE
+                if loops:
+                    event["data"]["cost"] = LOOP_COST
+                self.send_watched(RUNAWAY, event)
+        while self.chatted < elapsed_s:
+            self.chatted += 1 / CALM_CALLS_PER_S
+            event = self.day.call(RUNAWAY, 300)
+            event["data"]["feature"] = "chat"
+            self.send(RUNAWAY.name, event)
+            self.chats += 1
 
     def set_blocked(self, tenant, is_blocked):
         with self.lock:
             (self.blocked.add if is_blocked else self.blocked.discard)(tenant)
 
     def heed(self, event):
-        """What a gateway does with a record of the control topic; the demo blocks tenants only."""
+        """What a gateway does with a record of the control topic; the demo blocks tenants, and one
+        feature."""
         data = event["data"]
+        if data["scope"] == f"feature/{RUNAWAY.name}/{LOOP_FEATURE}":
+            with self.lock:
+                self.loop_cut = data["outcome"] in ("block", "throttle")
+                self.loop_found = self.loop_found or self.loop_cut
         if data["scope"].startswith("tenant/"):
             self.set_blocked(data["tenant"], data["outcome"] == "block")
 
@@ -238,6 +277,7 @@ class Gateway(threading.Thread):
                 _, tokens = self.sleeper_calls.pop(0)
                 self.send_watched(SLEEPER, self.day.call(SLEEPER, tokens))
             self.climb(elapsed_s)
+            self.run_away(elapsed_s)
             due = self.regular_until(due, elapsed_s)
             self.producer.stdin.flush()
 

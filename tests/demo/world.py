@@ -216,11 +216,15 @@ class World:
         self.inbox = self.serving(inbox, "inbox")
 
     def write_configuration(self):
-        """The example's, with the demo's addresses; and the example policy as it is."""
+        """The example's, with the demo's addresses; and the example policy, with a budget
+        for the feature that runs away, whose breaker waits seconds instead of minutes."""
         port = free_port()
         smtp_host, smtp_port = self.inbox["smtp"].rsplit(":", 1)
         self.status_url = f"http://127.0.0.1:{port}/status"
-        shutil.copy(os.path.join(ROOT, "config", "policy.example.yaml"), self.path("policy.yaml"))
+        with open(os.path.join(ROOT, "config", "policy.example.yaml"), encoding="utf-8") as example, \
+                open(self.path("policy.yaml"), "w", encoding="utf-8") as out:
+            out.write(example.read().replace("  features:\n", "  features:\n"
+                                             "    geocode: {budget: 50.00, open: 4s}\n", 1))
         text = example_with({
             ("", "policy"): "policy.yaml",
             ("", "state_dir"): self.path("state"),

@@ -108,6 +108,7 @@ view_of(const struct run *run, int64_t now_ms)
     const struct slots_spend window = slots_judged(&run->slots, SLOTS_ALL);
     struct breaker_view view = {
         .now_ms = now_ms,
+        .open_ms = BREAKER_OPEN_MS,
         .enforce = run->option != OPTION_SHADOW,
         .known = now > 0,
         .baseline = now,
