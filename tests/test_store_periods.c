@@ -98,6 +98,7 @@ test_refused(void)
         "INSERT INTO tripmeter.period_total SELECT 'new', project, period, period_end, 0, 0, 0, 0,"
         " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM tripmeter.period_total",
         "UPDATE tripmeter.tenant_fact SET cost = 0",
+        "UPDATE tripmeter.tenant_fact SET period = period + interval '1 month'",
         "DELETE FROM tripmeter.tenant_fact",
         "UPDATE tripmeter.key_fact SET cost = 0",
         "DELETE FROM tripmeter.key_fact",

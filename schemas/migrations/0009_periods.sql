@@ -119,45 +119,47 @@ COMMENT ON FUNCTION tripmeter.close_periods IS 'Makes final what every shard has
 -- Engines do not try: they know what they have closed.  This is for everybody else, and for the day
 -- an engine has an error.  Moving facts to another partition changes none (function maintain).
 
+-- A statement is looked at once, with all its rows: `changed` is its transition table.
+
 CREATE FUNCTION tripmeter.refuse_final() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
+    closed timestamptz := (SELECT closed_to FROM tripmeter.period_closing);
     asked record;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        asked := OLD;
-    ELSE
-        asked := NEW;
+    -- Nearly always the periods begin behind what is closed, and nothing has to be looked up.
+    IF current_setting('tripmeter.moves_partitions', true) = 'on'
+       OR NOT EXISTS (SELECT FROM changed c WHERE c.period < closed) THEN
+        RETURN NULL;
     END IF;
-    IF current_setting('tripmeter.moves_partitions', true) = 'on' OR NOT EXISTS (
-        SELECT FROM tripmeter.period_total t, tripmeter.period_closing c
-        WHERE t.tenant = asked.tenant AND t.project = '' AND t.period = asked.period
-          AND t.period_end <= c.closed_to) THEN
-        RETURN asked;
+    SELECT c.tenant, c.period INTO asked
+    FROM changed c JOIN tripmeter.period_total t
+         ON t.tenant = c.tenant AND t.project = '' AND t.period = c.period
+    WHERE t.period_end <= closed LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION '%: the period of % that begins % is final', TG_TABLE_NAME, asked.tenant,
+            asked.period USING ERRCODE = 'TM005',
+            HINT = 'what comes now belongs in the present period, as an adjustment';
     END IF;
-    RAISE EXCEPTION '%: the period of % that begins % is final', TG_TABLE_NAME, asked.tenant,
-        asked.period USING ERRCODE = 'TM005',
-        HINT = 'what comes now belongs in the present period, as an adjustment';
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.refuse_final IS 'Raises TM005 when the row belongs to a final period';
+COMMENT ON FUNCTION tripmeter.refuse_final IS 'Raises TM005 when a changed row belongs to a final period';
 
 CREATE FUNCTION tripmeter.refuse_final_total() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    asked tripmeter.period_total;
+    asked record;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        asked := OLD;
-    ELSE
-        asked := NEW;
+    SELECT c.tenant, c.period INTO asked
+    FROM changed c
+    WHERE c.period_end <= (SELECT closed_to FROM tripmeter.period_closing) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'period_total: the period of % that begins % is final', asked.tenant,
+            asked.period USING ERRCODE = 'TM005',
+            HINT = 'what comes now belongs in the present period, as an adjustment';
     END IF;
-    IF asked.period_end > (SELECT closed_to FROM tripmeter.period_closing) THEN
-        RETURN asked;
-    END IF;
-    RAISE EXCEPTION 'period_total: the period of % that begins % is final', asked.tenant,
-        asked.period USING ERRCODE = 'TM005',
-        HINT = 'what comes now belongs in the present period, as an adjustment';
+    RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION tripmeter.refuse_final_total IS 'Raises TM005 when the period is final, whether it had a total or not';
@@ -170,26 +172,50 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.refuse_change IS 'Raises TM005';
 
--- The grace is two hours at least: rows of this hour need no look.
-CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.tenant_fact
-    FOR EACH ROW WHEN (NEW.hour < now() - interval '2 hours')
-    EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.tenant_fact
-    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.key_fact
-    FOR EACH ROW WHEN (NEW.hour < now() - interval '2 hours')
-    EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.key_fact
-    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_insert BEFORE INSERT OR UPDATE ON tripmeter.period_total
-    FOR EACH ROW WHEN (NEW.period_end < now())
-    EXECUTE FUNCTION tripmeter.refuse_final_total();
-CREATE TRIGGER final_update BEFORE UPDATE ON tripmeter.period_total
+CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.tenant_fact
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.tenant_fact
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.tenant_fact
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.key_fact
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.key_fact
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.key_fact
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.period_total
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final_total();
+CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.period_total
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final_total();
+CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_total
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final_total();
+CREATE TRIGGER final_key BEFORE UPDATE ON tripmeter.tenant_fact
+    FOR EACH ROW WHEN (OLD.period <> NEW.period OR OLD.tenant <> NEW.tenant)
+    EXECUTE FUNCTION tripmeter.refuse_change();
+CREATE TRIGGER final_key BEFORE UPDATE ON tripmeter.key_fact
+    FOR EACH ROW WHEN (OLD.period <> NEW.period OR OLD.tenant <> NEW.tenant)
+    EXECUTE FUNCTION tripmeter.refuse_change();
+CREATE TRIGGER final_end BEFORE UPDATE ON tripmeter.period_total
     FOR EACH ROW WHEN (OLD.period_end < now() AND OLD.period_end <> NEW.period_end)
     EXECUTE FUNCTION tripmeter.refuse_change();
-CREATE TRIGGER final_delete BEFORE DELETE ON tripmeter.period_total
-    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final_total();
-CREATE TRIGGER final_change BEFORE INSERT OR UPDATE OR DELETE ON tripmeter.period_adjustment
-    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.period_adjustment
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.period_adjustment
+    REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_adjustment
+    REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
 CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.period_final
     FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();
