@@ -130,8 +130,11 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
     }
     for (size_t s = 0; s < distinct; s++)
         for (size_t t = 0; t < topics; t++)
-            parts[s * topics + t] = (struct part){
-                .topic = (int32_t)t, .shard = consumer->shards[s], .expected = -1, .suspicion = -1};
+            parts[s * topics + t] = (struct part){.topic = (int32_t)t,
+                                                  .shard = consumer->shards[s],
+                                                  .expected = -1,
+                                                  .reached = -1,
+                                                  .suspicion = -1};
     (void)pthread_mutex_lock(&consumer->watch_lock);
     consumer->shard_count = distinct;
     consumer->parts = parts;

@@ -107,8 +107,10 @@ consumer_watch(void *opaque)
                 atomic_store(&part->low, mark.low);
                 atomic_store(&part->high, mark.high);
                 atomic_store(&part->asked_ms, mark.asked_ms);
-                if (consumer->slow_fetcher && part->expected >= 0 &&
-                    mark.high - part->expected > CONSUMER_TAKE_LIMIT)
+                const int64_t reached = atomic_load(&part->reached);
+
+                if (consumer->slow_fetcher && reached >= 0 &&
+                    mark.high - reached > CONSUMER_TAKE_LIMIT)
                     pause_ms = 10;
             }
             (void)pthread_mutex_unlock(&consumer->watch_lock);

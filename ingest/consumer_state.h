@@ -23,6 +23,7 @@ struct part {
     _Atomic int64_t low;
     _Atomic int64_t high;
     _Atomic int64_t asked_ms; /* 0: never answered */
+    _Atomic int64_t reached;  /* `expected` as the watcher may see it: after the last batch */
 };
 
 struct consumer {

@@ -229,6 +229,10 @@ consumer_take(struct consumer *consumer, int timeout_ms, size_t room, struct arr
         if (take_message(consumer, consumer->messages[i], &consumer->arrivals[count], &gap_first))
             count += gap_first ? 2 : 1;
     }
+    if (consumer->slow_fetcher)
+        for (size_t i = 0; i < consumer->part_count; i++)
+            atomic_store_explicit(&consumer->parts[i].reached, consumer->parts[i].expected,
+                                  memory_order_relaxed);
     return count;
 }
 
