@@ -105,13 +105,25 @@ integration: deps-test ## run the tests on real Kafka, Postgres, mail and web (T
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  $(PYTHON) tests/run_integration.py $(TESTS)
 
-test: deps-test ## everything: unit tests, the same with sanitizers, campaign, integration, chaos
+test: deps-test ## everything: unit tests, with sanitizers too, campaign, fuzz, integration, chaos
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory detector-vectors
 	@$(MAKE) --no-print-directory MODE=asan check
 	@$(MAKE) --no-print-directory campaign
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory chaos
+
+# Short runs of tests/test_shard_seed.c, as many at a time as there are processors; a failure names
+# its SEED. 1,000 are part of `make check` and take some 5 s, with MODE=asan 15 s.
+SEEDS ?= 20000
+
+simulate: deps-check ## the rules against a naive model, from more seeds (SEEDS=1000000)
+	@$(BUILD) $(OUT)/run_all
+	@seq 1 $$(nproc) | xargs -P 0 -I{} sh -c 'each=$$(( ($(SEEDS) + $(shell nproc) - 1) / $(shell nproc) )); \
+	  FIRST=$$(( 2000001 + ({} - 1) * each )) SEEDS=$$each $(OUT)/run_all shard_seed >build/simulate-{}.log 2>&1 || \
+	  { grep -a "said \|expected\|missing\|too much\|SEED" build/simulate-{}.log; exit 1; }' && \
+	  echo 'simulate: $(SEEDS) seeds, all as the model says'
 
 # 500 disruptions take most of a minute, 10000 some nine. The seed is printed; SEED= repeats its plan.
 DISRUPTIONS ?= 500
@@ -131,8 +143,8 @@ chaos: deps-test ## overlap faults of engines, servers and connections under loa
 	  $(PYTHON) tests/chaos/chaos.py --cycles $(CYCLES) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(FAULTS),--faults '$(FAULTS)')
 
-mutants: deps-check ## plant known bugs one by one and see that a test catches each (MUTANTS="words")
-	@$(BUILD) $(addprefix $(OUT)/,run_all tripmeter campaign_worker)
+mutants: deps-test ## plant known bugs one by one and see that a test catches each (MUTANTS="words")
+	@$(BUILD) $(addprefix $(OUT)/,run_all tripmeter campaign_worker kafka_tool follower)
 	@tests/env/with_postgres.sh tests/mutants/run_mutants.py $(MUTANTS)
 
 bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick --rounds 1"; --save)
@@ -146,6 +158,17 @@ cover: deps-check ## which lines the unit tests reach (build/cover.txt)
 	  gcov -n -o build/$(notdir $(CC))-cover/$$room $$room/*.c 2>/dev/null; done | \
 	  awk -F"[':%]" '/^File/ {name = $$2} /^Lines/ && name !~ /^\// {printf "%7.2f %% %s\n", $$2, name; name = "/"}' | \
 	  tee build/cover.txt
+
+# The whole engine on real servers, and what of the unit tests runs threads; the libraries are not
+# instrumented (tests/tsan/). Without TSAN=short all unit tests run: some minutes.
+TSAN_STORIES := test_climb test_raised_while_down test_revoke test_message_sent test_pages
+TSAN_SUITES  := $(if $(filter short,$(TSAN)),log failpoint control notifier status)
+
+tsan: deps-test ## threads: the engine and the unit tests under ThreadSanitizer (TSAN=short: a minute)
+	@$(BUILD) $(addprefix $(OUT)/,$(PROGRAMS))
+	@$(BUILD) MODE=tsan $(addprefix $(OUT:%-$(MODE)=%)-tsan/,tripmeter run_all)
+	@KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool SUITES='$(TSAN_SUITES)' STORIES='$(TSAN_STORIES)' \
+	  tests/tsan/run.sh $(CURDIR)/$(OUT:%-$(MODE)=%)-tsan
 
 valgrind: deps-check ## the unit tests under valgrind (slow)
 	@$(BUILD) $(OUT)/run_all
@@ -219,10 +242,13 @@ $(OUT)/libtripmeter.a: $(call obj,$(SRC) $(ASM))
 	@rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $^
 
-$(OUT)/tripmeter: $(call obj,main.c) $(OUT)/libtripmeter.a
+# Without it librdkafka crashes under ThreadSanitizer.
+SHIM := $(if $(filter tsan,$(MODE)),$(call obj,tests/tsan/c11_threads.c))
+
+$(OUT)/tripmeter: $(call obj,main.c) $(SHIM) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
-$(OUT)/run_all: $(call obj,$(TEST) $(TESTCXX)) $(OUT)/libtripmeter.a
+$(OUT)/run_all: $(call obj,$(TEST) $(TESTCXX)) $(SHIM) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) $(dom_ldlibs) -lcunit -o $@
 
 $(OUT)/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(call obj,$(TESTCXX)) $(OUT)/libtripmeter.a

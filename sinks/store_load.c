@@ -61,12 +61,15 @@ static const char sql_past[] =
 
 _Static_assert(TENANT_PAST_LIMIT == 16, "as many as sql_past asks for");
 
+/* What is open, and the latest of each: also where nothing was booked, so that what a limit of nothing
+ * has told does not depend on whether its tenant stayed in memory. */
 static const char sql_memories[] =
     "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
     " JOIN tripmeter.quota_state q USING (tenant)"
-    " WHERE q.is_open OR q.blocked OR EXISTS (SELECT FROM tripmeter.period_total p"
-    " WHERE p.tenant = q.tenant AND p.project = '' AND p.period = q.period AND p.period_end > $2)"
+    " WHERE q.is_open OR q.blocked OR (q.period <= $2 AND NOT EXISTS"
+    " (SELECT FROM tripmeter.quota_state l WHERE l.tenant = q.tenant AND l.quota = q.quota"
+    " AND l.project = q.project AND l.period > q.period))"
     " ORDER BY n.ord, q.quota, q.project, q.period";
 
 static const char sql_words[] =

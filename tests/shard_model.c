@@ -263,24 +263,9 @@ judge(const struct world *world, size_t tenant, enum resolved reason)
             judge_quota(world, tenant, p, q, reason);
 }
 
-/* Postgres answers with what is open, and with the rest only for periods that something was booked
- * in: a rule that left a period without any usage and comes back is told once more. */
-static void
-forget_unused(size_t tenant)
-{
-    const struct amounts sum = model_total(tenant, 0, model.period[tenant].start_ms);
-
-    for (size_t p = 0; p < MODEL_PROJECTS && sum.count[COUNT_events] == 0; p++)
-        for (size_t q = 0; q < MODEL_QUOTAS; q++)
-            if (!model.quotas[tenant][p][q].open && !model.quotas[tenant][p][q].blocked)
-                model.quotas[tenant][p][q] = (struct model_quota){0};
-}
-
 void
-model_load(const struct world *world, size_t tenant, bool held)
+model_load(const struct world *world, size_t tenant)
 {
-    if (!held)
-        forget_unused(tenant);
     judge(world, tenant, RESOLVED_LIMIT_RAISED);
 }
 
@@ -380,7 +365,7 @@ model_event(const struct world *world, const struct logged *logged, bool held[MO
         return;
     }
     if (!held[tenant])
-        model_load(world, tenant, false);
+        model_load(world, tenant);
     held[tenant] = true;
     turn(world, tenant);
     for (size_t p = 1; p < MODEL_PROJECTS; p++)

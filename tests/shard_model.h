@@ -49,9 +49,9 @@ extern size_t model_said_count;
 
 void model_open(const struct policy *policy);
 void model_quiet(void);
-/* `held`: the shard held the tenant before; a counted event makes it so. */
-void model_load(const struct world *world, size_t tenant, bool held);
+void model_load(const struct world *world, size_t tenant);
 void model_advance(const struct world *world, int64_t now_ms, const bool held[MODEL_TENANTS]);
+/* `held`: which tenants the shard holds; a counted event makes it so. */
 void model_event(const struct world *world, const struct logged *logged, bool held[MODEL_TENANTS]);
 void model_policy(const struct world *world, const struct policy *policy,
                   const bool held[MODEL_TENANTS]);

@@ -78,16 +78,16 @@ row_of(struct world *world, struct text name)
 }
 
 static bool
-has_period(const struct world *world, struct text tenant, int64_t period_ms)
+is_latest(const struct world *world, const struct quota_memory *memory)
 {
-    for (size_t i = 0; i < world->db.total_count; i++) {
-        const struct period_total *row = &world->db.totals[i];
+    for (size_t i = 0; i < world->db.quota_count; i++) {
+        const struct quota_memory *other = &world->db.quotas[i];
 
-        if (text_eq(row->tenant, tenant) && row->project.size == 0 && row->start_ms == period_ms &&
-            row->end_ms > shard_time(world->shard))
-            return true;
+        if (text_eq(other->tenant, memory->tenant) && text_eq(other->quota, memory->quota) &&
+            text_eq(other->project, memory->project) && other->period_ms > memory->period_ms)
+            return false;
     }
-    return false;
+    return true;
 }
 
 static struct tenant_load
@@ -121,7 +121,7 @@ answer(struct world *world, struct text name)
         const struct quota_memory *memory = &world->db.quotas[i];
 
         if (text_eq(memory->tenant, name) &&
-            (memory->open || memory->blocked || has_period(world, name, memory->period_ms)))
+            (memory->open || memory->blocked || is_latest(world, memory)))
             load.quotas[load.quota_count++] = *memory;
     }
     return load;

@@ -134,7 +134,7 @@ command(size_t index)
     else if (stored->kind == COMMAND_ENFORCE)
         model.enforcing = stored->on;
     else
-        model_load(&world, model_tenant(stored->tenant), held[model_tenant(stored->tenant)]);
+        model_load(&world, model_tenant(stored->tenant));
 }
 
 static int
@@ -404,7 +404,7 @@ crash(void)
     world_claim(&world);
     for (size_t t = 0; t < MODEL_TENANTS; t++)
         if (shard_knows(world.shard, text_of(model_tenants[t])))
-            model_load(&world, t, false);
+            model_load(&world, t);
     for (size_t i = world.db.commands_done; i < world.command_count; i++)
         command(i);
     compare();

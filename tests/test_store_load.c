@@ -181,7 +181,7 @@ test_totals_and_words(void)
     CHECK_SQL(&db, "SELECT spent FROM tripmeter.quota_state WHERE tenant = 'acme'", "4294967295");
     query.after_ms = DB_PERIOD_END_MS;
     query.count = 1;
-    CHECK_TEXT(load(&query), "acme@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0"
+    CHECK_TEXT(load(&query), "acme@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=1"
                              " words=2(allow);");
     db_end(&db);
 }

@@ -1,6 +1,5 @@
 """A record that ends the process is found, set aside as a dead letter, and can be read again."""
 
-import os
 import unittest
 
 from tests.lib.env import environment
@@ -13,12 +12,10 @@ class QuarantineTest(unittest.TestCase):
     def test_a_record_that_kills_the_process_twice_is_quarantined(self):
         job = Job(environment(), partitions=1)
         engine = job.engine()
-        os.environ["TRIPMETER_FAILPOINTS"] = "apply_record=kill@7"
-        self.addCleanup(os.environ.pop, "TRIPMETER_FAILPOINTS")
         job.produce([event(i, at=now()) for i in range(20)])
         deaths = 0
         while True:
-            engine.start()
+            engine.start("apply_record=kill@7")
             wait_until(lambda: not engine.running() or job.lag() == 0, 30,
                        "the engine dies of the record, or gets past it")
             if engine.running():

@@ -28,11 +28,13 @@ class Engine:
         self.process = None
         Engine.all.append(self)
 
-    def start(self):
+    def start(self, failpoints=""):
+        """failpoints: where it stumbles, see config/failpoint.h."""
+        environment = {**os.environ, "TRIPMETER_FAILPOINTS": failpoints} if failpoints else None
         with open(self.log, "a", encoding="utf-8") as out:
             self.process = subprocess.Popen(
                 [BINARY, "run", "-c", self.config, *self.options], stdin=subprocess.DEVNULL,
-                stdout=out, stderr=out)
+                stdout=out, stderr=out, env=environment)
         return self
 
     def running(self):

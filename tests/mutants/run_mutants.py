@@ -4,7 +4,8 @@
     tests/env/with_postgres.sh tests/mutants/run_mutants.py [WORD ...]    those named so; else all
 
 A patch says in its first line what the bug is, and in its second which suites should catch it, the
-cheapest first: names of `make check`'s suites, or campaign:N for N disruptions. Prints a line a bug:
+cheapest first: names of `make check`'s suites, campaign:N for N disruptions, or integration:WORD for
+tests on real Kafka. Prints a line a bug:
 caught by what, in how many seconds. Exit status 1 when one survives, does not apply or does not
 compile.
 """
@@ -20,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 COPY = os.path.join(ROOT, "build", "mutants")
 OUT = os.path.join("build", "cc-release")
 SUITE_S = 120
+INTEGRATION_S = 300  # its servers start first
 
 
 def run(*words, deadline_s=600, **more):
@@ -48,7 +50,8 @@ def copy_tree():
 
 def build():
     return run("make", "-s", "-j2", *(f"{OUT}/{name}" for name in
-                                      ("run_all", "tripmeter", "campaign_worker")))
+                                      ("run_all", "tripmeter", "campaign_worker", "kafka_tool",
+                                       "follower")))
 
 
 def check(suite):
@@ -58,6 +61,12 @@ def check(suite):
                        "CAMPAIGN_WORKER": os.path.join(COPY, OUT, "campaign_worker")}
         return run("tests/campaign/campaign.py", "--seed", "7", "--disruptions", suite[9:],
                    deadline_s=SUITE_S, env=environment)[0] != 0
+    if suite.startswith("integration:"):
+        environment = {**os.environ, "TRIPMETER_BIN": os.path.join(COPY, OUT, "tripmeter"),
+                       "KAFKA_TOOL": os.path.join(COPY, OUT, "kafka_tool"),
+                       "KAFKA_LIB": os.path.join(ROOT, "build", "kafka-lib")}
+        return run("tests/run_integration.py", suite[12:], deadline_s=INTEGRATION_S,
+                   env=environment)[0] != 0
     return run(os.path.join(OUT, "run_all"), suite, deadline_s=SUITE_S)[0] != 0
 
 
