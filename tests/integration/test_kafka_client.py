@@ -103,6 +103,25 @@ class TransactionTest(Story):
             " (next_offset - base)::int FROM tripmeter.progress"))
         self.assertEqual(0, self.engine.stop())
 
+    def test_open_transaction(self):
+        """One that is open holds up nobody: what it may bring is not known to anybody else either"""
+        self.begin(partitions=1)
+        self.producer = Producer({"bootstrap.servers": self.job.env.kafka.bootstrap,
+                                  "transactional.id": self.job.topics[0],
+                                  "partitioner": "murmur2_random"})
+        self.producer.init_transactions(30)
+        self.calls("acme", 9)
+        self.producer.begin_transaction()
+        self.producer.produce(self.job.topics[0], json.dumps(event("open", "acme", now())), "acme")
+        self.producer.flush()
+        self.start()
+        self.await_counted(9)
+        self.engine.await_log("event=caught_up")
+        self.assertIsNone(self.gateway.answer("acme"))
+        self.producer.commit_transaction()
+        self.gateway.await_denied("acme", "plan_allowance_exhausted")
+        self.await_counted(10)
+
     def await_counted(self, count):
         wait_until(lambda: self.job.rows("SELECT counted::int FROM tripmeter.progress")
                    == [(count,)], 20, lambda: f"{count} counted:\n{self.engine.tail()}")
