@@ -1,6 +1,7 @@
 /* run, check, migrate: what an installation begins with. */
 #include "cli/command.h"
 #include "cli/db.h"
+#include "cli/history.h"
 #include "config/keys.h"
 #include "core/clock.h"
 #include "engine/engine.h"
@@ -83,6 +84,27 @@ print_summary(const struct config *config, const struct policy *policy)
     }
 }
 
+/* What breakers would have done; needs Postgres, unlike the rest. */
+static enum answer
+check_history(const struct arguments *arguments)
+{
+    const char *word = option_value(arguments, "history");
+    struct err why = {.class = ERR_NONE};
+    struct session session;
+    enum answer answer;
+    int64_t span_ms;
+
+    if (!clock_parse_duration(text_of(word), &span_ms) || span_ms < CLOCK_HOUR_MS ||
+        span_ms > 400 * CLOCK_DAY_MS) {
+        command_complain("--history %s is no duration from 1h to 400d, like 28d", word);
+        return ANSWER_USAGE;
+    }
+    if (!session_open(&session, arguments, &answer))
+        return answer;
+    (void)history_check(&session, span_ms, &why);
+    return session_close(&session, ANSWER_FINE, &why);
+}
+
 static enum answer
 run_check(const struct arguments *arguments)
 {
@@ -107,23 +129,30 @@ run_check(const struct arguments *arguments)
     const enum answer answer = config == NULL ? ANSWER_NO : ANSWER_FINE;
 
     config_free(config);
-    return answer;
+    return answer == ANSWER_FINE && option_given(arguments, "history") ? check_history(arguments)
+                                                                       : answer;
 }
 
 static const struct option_row check_options[] = {
     OPTION_CONFIG,
+    {"history", "DURATION",
+     "also what its breakers would have cut in the settled hours of the last "
+     "28d, say",
+     false},
     {"keys", NULL, "list every key of the configuration instead", false},
     {NULL, NULL, NULL, false}};
 
-const struct command_row command_check = {
-    .name = "check",
-    .words = "",
-    .least = 0,
-    .most = 0,
-    .what = "Read configuration and policy and name every error",
-    .more = "Each finding is a line file:line:column: text. Nothing is contacted.\n",
-    .options = check_options,
-    .run = run_check};
+const struct command_row command_check = {.name = "check",
+                                          .words = "",
+                                          .least = 0,
+                                          .most = 0,
+                                          .what =
+                                              "Read configuration and policy and name every error",
+                                          .more = "Each finding is a line file:line:column: text. "
+                                                  "Nothing is contacted, unless --history asks\n"
+                                                  "Postgres.\n",
+                                          .options = check_options,
+                                          .run = run_check};
 
 /* ---- migrate ----------------------------------------------------------------------------------- */
 

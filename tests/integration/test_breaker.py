@@ -171,3 +171,30 @@ class BreakerTest(Story):
         self.assertEqual("2.00", http["body"]["error"]["baseline"])
         self.assertIn("acme, search: 0 hours", self.job.say("learn", path))
         self.assertIn("no such file", self.job.say("learn", "/nowhere", status=1))
+
+    def test_history(self):
+        """check --history says what a policy would have cut, before it is switched on"""
+        self.begin()
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\n")
+        self.start()
+        whole = now().replace(minute=30, second=0, microsecond=0)
+        events = []
+        for ago in range(60, 1, -1):
+            at = whole - datetime.timedelta(hours=ago)
+            # Two hours in a row of ten times the usual are one story.
+            cost = "1.000000000" if ago in (9, 8) else "0.100000000"
+            events += [self.call("acme", at, feature="search", cost=cost) for _ in range(20)]
+        events += [self.call("acme", whole - datetime.timedelta(hours=5), feature="rare")]
+        self.job.produce(events)
+        self.calls("acme", 1, feature="chat")
+        self.job.await_settled()
+        self.assertIn("no section breakers", self.job.say("check", "--history", "28d", status=1))
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\nbreakers:\n")
+        text = self.job.say("check", "--history", "28d")
+        line = next(line for line in text.splitlines() if line.startswith("acme"))
+        # 59 hours, 24 of them without a baseline; twice 20.00 with a limit of 6.00.
+        self.assertEqual(["acme", "search", "learned", "shadow", "59", "24", "1", "2", "28.00"],
+                         line.split())
+        self.assertIn("2 features, 1 of them would have tripped", text)
+        self.assertIn("1 had no baseline", text)
+        self.assertIn("is no duration", self.job.say("check", "--history", "soon", status=2))
