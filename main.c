@@ -33,6 +33,7 @@ static const struct command_row *const commands[] = {&command_run,
                                                      &command_decode,
                                                      &command_detect,
                                                      &command_test,
+                                                     &command_replay,
                                                      NULL};
 
 static void

@@ -19,6 +19,7 @@ extern const struct command_row command_explain_charge;
 extern const struct command_row command_decode;
 extern const struct command_row command_detect;
 extern const struct command_row command_test;
+extern const struct command_row command_replay;
 extern const struct command_row command_dead_list;
 extern const struct command_row command_dead_show;
 extern const struct command_row command_dead_retry;

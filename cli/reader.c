@@ -20,6 +20,7 @@ open_client(const struct config *config, struct err *why)
 {
     static const struct kafka_setting settings[] = {{"enable.auto.commit", "false"},
                                                     {"auto.offset.reset", "error"},
+                                                    {"enable.partition.eof", "true"},
                                                     {"isolation.level", "read_committed"},
                                                     {"client.id", "tripmeter-command"},
                                                     /* What fails is said by the command. */
@@ -55,7 +56,9 @@ partitions_of(struct reader *reader, const char *brokers, struct err *why)
 static bool
 start_partitions(struct reader *reader, const struct reader_start *start, struct err *why)
 {
-    const int64_t offset = start->offset == READER_END ? RD_KAFKA_OFFSET_END : start->offset;
+    const int64_t offset = start->offset == READER_END     ? RD_KAFKA_OFFSET_END
+                           : start->offset == READER_BEGIN ? RD_KAFKA_OFFSET_BEGINNING
+                                                           : start->offset;
 
     for (int32_t p = reader->first; p < reader->first + reader->count; p++)
         if (rd_kafka_consume_start_queue(reader->topic, p, offset, reader->queue) != 0)
@@ -196,9 +199,15 @@ is_structured(struct text value)
     return has;
 }
 
-static bool
-take(const rd_kafka_message_t *message, struct arena *arena, struct reader_record *out,
-     struct err *why)
+int32_t
+reader_partitions(const struct reader *reader)
+{
+    return reader->count;
+}
+
+bool
+reader_take(const rd_kafka_message_t *message, struct arena *arena, struct reader_record *out,
+            struct err *why)
 {
     out->time_ms = rd_kafka_message_timestamp(message, NULL);
     if (!keep(arena, message->key, message->key_len, &out->key) ||
@@ -221,7 +230,7 @@ reader_fetch(const struct config *config, const struct reader_start *at, struct 
     rd_kafka_message_t *message = reader_next(reader, READER_WAIT_MS);
     bool good = false;
 
-    if (message == NULL)
+    if (message == NULL || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         (void)err_set(why, ERR_RETRY, "%s/%" PRId32 "/%" PRId64 ": Kafka gives no record",
                       at->topic, at->partition, at->offset);
     else if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
@@ -236,7 +245,7 @@ reader_fetch(const struct config *config, const struct reader_start *at, struct 
         (void)err_set(why, ERR_RETRY, "%s/%" PRId32 "/%" PRId64 ": %s", at->topic, at->partition,
                       at->offset, rd_kafka_message_errstr(message));
     else
-        good = take(message, arena, out, why);
+        good = reader_take(message, arena, out, why);
     if (message != NULL)
         rd_kafka_message_destroy(message);
     reader_close(reader);

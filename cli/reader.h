@@ -13,7 +13,8 @@
 
 struct reader;
 
-#define READER_END (-1) /* from what comes next */
+#define READER_END   (-1) /* from what comes next */
+#define READER_BEGIN (-2) /* from what is there still */
 
 /* One partition from an offset, or (partition -1) all of them. RETRY when no broker answers, INPUT
  * when there is no such topic. */
@@ -25,8 +26,10 @@ struct reader_start {
 struct reader *reader_open(const struct config *config, const struct reader_start *start,
                            struct err *why);
 void reader_close(struct reader *reader);
+/* How many partitions are read. */
+int32_t reader_partitions(const struct reader *reader);
 /* The next message, to be destroyed by the caller; NULL when none came in time. Errors are messages
- * with `err` set. */
+ * with `err` set; the end of a partition, as it is now, is one too (..._PARTITION_EOF). */
 rd_kafka_message_t *reader_next(struct reader *reader, int timeout_ms);
 
 /* A record as it stands in its topic. */
@@ -38,6 +41,9 @@ struct reader_record {
      * and value, so that it can be read without its headers. */
     struct text event;
 };
+/* A message without `err` as that; texts live in the arena. */
+bool reader_take(const rd_kafka_message_t *message, struct arena *arena, struct reader_record *out,
+                 struct err *why);
 /* Fetches exactly that record; texts live in the arena. INPUT error when it is not there any more,
  * RETRY when the broker does not answer. */
 bool reader_fetch(const struct config *config, const struct reader_start *at, struct arena *arena,

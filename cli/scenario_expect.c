@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define EFFECT_TEXT_SIZE 1024
 #define AMOUNT_TEXT_SIZE TALLY_TEXT_SIZE
 
 static const char *const move_names[] = {
@@ -196,6 +195,15 @@ put_effect(struct sentence *sentence, const struct effect *effect, const struct 
         put(sentence, "refused (%.*s)", (int)effect->refusal.size, effect->refusal.at);
         break;
     }
+}
+
+void
+expect_words(const struct effect *effect, const struct zone *zone, char out[EFFECT_TEXT_SIZE])
+{
+    struct sentence sentence;
+
+    put_effect(&sentence, effect, zone);
+    (void)text_copy(out, EFFECT_TEXT_SIZE, text_of(sentence.text));
 }
 
 /* ---- what came of the last step -------------------------------------------------------------------- */

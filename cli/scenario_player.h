@@ -13,6 +13,9 @@ struct player {
     size_t first_record;          /* of the last event */
 };
 
+#define EFFECT_TEXT_SIZE 1024
+/* An effect in the words of the line that would expect it, times in the zone. */
+void expect_words(const struct effect *effect, const struct zone *zone, char out[EFFECT_TEXT_SIZE]);
 /* Compares one expectation. */
 void expect_statement(struct player *player, const struct statement *statement);
 /* Whatever came of the last step and was not expected is a difference; then it is forgotten. */

@@ -8,7 +8,7 @@
 #define COMMAND_LIMIT  100000
 #define EFFECT_LIMIT   100000
 #define SETTLE_MEMORY  ((size_t)8 << 20)
-#define DEDUPE_RECORDS STAGE_RECORD_LIMIT
+#define DEDUPE_RECORDS STAGE_FEED_LIMIT
 #define TENANTS_HELD   10000
 
 static const char *const topics[] = {"usage"};
@@ -362,6 +362,17 @@ stage_record(struct stage *stage, struct text id, struct text value)
     read_record(stage, logged);
 }
 
+void
+stage_feed(struct stage *stage, int64_t time_ms, struct text value)
+{
+    if (stage->fed == STAGE_FEED_LIMIT) {
+        stage_set_fault(stage, "2,000,000 events can be replayed at once: choose a shorter range");
+        return;
+    }
+    read_record(stage,
+                &(struct logged){.offset = stage->fed++, .time_ms = time_ms, .value = value});
+}
+
 size_t
 stage_record_count(const struct stage *stage)
 {
@@ -457,6 +468,13 @@ stage_tenant(struct stage *stage, struct text name)
     settled_load(stage, name, stage_time(stage), &load);
     return stage_must(tenant_new(&load, identity_one(name), stage->setup.shard, stage->db.policy,
                                  stage_time(stage)));
+}
+
+const struct period_total *
+stage_totals(const struct stage *stage, size_t *count)
+{
+    *count = stage->db.totals.count;
+    return stage->db.totals.at;
 }
 
 const struct period_total *

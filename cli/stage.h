@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #define STAGE_RECORD_LIMIT 200000
+#define STAGE_FEED_LIMIT   2000000 /* events that are fed, not told */
 
 /* What somebody outside would notice. */
 enum effect_kind {
@@ -48,6 +49,9 @@ const char *stage_fault(const struct stage *stage);
 void stage_advance(struct stage *stage, int64_t now_ms);
 /* One record, now; its id is what stage_repeat finds it by. */
 void stage_record(struct stage *stage, struct text id, struct text value);
+/* A record at a time of its own, which is not kept: it cannot be sent again, nor read after a
+ * restart. Its effects are noticed at the next pause. */
+void stage_feed(struct stage *stage, int64_t time_ms, struct text value);
 /* Sends again what was recorded under the id (absent: the records from index `from` on). */
 bool stage_repeat(struct stage *stage, struct text id, size_t from);
 size_t stage_record_count(const struct stage *stage);
@@ -79,6 +83,8 @@ int64_t stage_time(const struct stage *stage);
 struct tenant *stage_tenant(struct stage *stage, struct text name);
 /* Settled total of the period that holds the instant; project absent: the tenant's own. NULL:
  * nothing was booked there. */
+/* Every total, in the order they were first booked in. */
+const struct period_total *stage_totals(const struct stage *stage, size_t *count);
 const struct period_total *stage_total(const struct stage *stage, struct text tenant,
                                        struct text project, int64_t at_ms);
 /* Adds what was booked in that total's period for usage of final ones. */

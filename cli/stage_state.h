@@ -38,12 +38,6 @@ struct past_row {
     struct feature_past past;
 };
 
-/* A settled event with the fact it was booked in. */
-struct recorded {
-    struct settled_event event;
-    struct fact fact; /* without its delta */
-};
-
 /* What is settled. */
 struct settled {
     int64_t epoch;
@@ -61,8 +55,10 @@ struct settled {
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
     struct list tenants;  /* struct tenant_row * */
-    struct list record;   /* struct recorded */
-    int64_t commands;     /* the newest one applied */
+    struct list record;   /* struct original */
+    struct table totals_by, facts_by; /* their rows by key */
+    struct table record_by;           /* its rows by identity */
+    int64_t commands;                 /* the newest one applied */
 };
 
 /* What an operator stored and the engine applies, in order. */
@@ -91,6 +87,7 @@ struct stage {
     struct decoder *decoder;
     struct settled db;
     struct list log;              /* struct logged */
+    int64_t fed;                  /* records that are not in it */
     struct list commands;         /* struct stored_command, by id - 1 */
     struct list topic;            /* struct topic_row */
     bool may_allow;               /* what was known before the restart is known again */

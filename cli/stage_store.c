@@ -1,5 +1,8 @@
 #include "cli/stage_state.h"
 #include "config/zones.h"
+#include "core/identity.h"
+
+#include <stdlib.h>
 
 void
 settled_init(struct settled *db, const struct policy *policy)
@@ -13,7 +16,12 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
     list_init(&db->tenants, sizeof(struct tenant_row *), STAGE_ROW_LIMIT);
-    list_init(&db->record, sizeof(struct recorded), (size_t)2 * STAGE_RECORD_LIMIT);
+    (void)stage_must(table_init(&db->totals_by, 64, STAGE_ROW_LIMIT) &&
+                             table_init(&db->facts_by, 64, STAGE_ROW_LIMIT) &&
+                             table_init(&db->record_by, 64, STAGE_FEED_LIMIT)
+                         ? db
+                         : NULL);
+    list_init(&db->record, sizeof(struct original), STAGE_FEED_LIMIT);
 }
 
 void
@@ -30,6 +38,9 @@ settled_free(struct settled *db)
     list_free(&db->breakers);
     list_free(&db->tenants);
     list_free(&db->record);
+    table_free(&db->totals_by);
+    table_free(&db->facts_by);
+    table_free(&db->record_by);
 }
 
 /* ---- tenants ------------------------------------------------------------------------------------ */
@@ -74,6 +85,26 @@ has_period(const struct settled *db, struct text tenant, int64_t period_ms, int6
     return false;
 }
 
+/* Loads answer in order of period. */
+static int
+by_start(const void *a, const void *b)
+{
+    const struct period_total *one = a;
+    const struct period_total *other = b;
+    const int order = (one->start_ms > other->start_ms) - (one->start_ms < other->start_ms);
+
+    return order != 0 ? order : text_compare(one->project, other->project);
+}
+
+static int
+by_past_start(const void *a, const void *b)
+{
+    const struct period *one = a;
+    const struct period *other = b;
+
+    return (one->start_ms > other->start_ms) - (one->start_ms < other->start_ms);
+}
+
 void
 settled_load(struct stage *stage, struct text name, int64_t after_ms, struct tenant_load *load)
 {
@@ -113,6 +144,8 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
         else if (total->project.size == 0)
             load->past[load->past_count++] = (struct period){total->start_ms, total->end_ms};
     }
+    qsort(load->periods, load->period_count, sizeof *load->periods, by_start);
+    qsort(load->past, load->past_count, sizeof *load->past, by_past_start);
     for (size_t i = 0; i < db->quotas.count; i++) {
         const struct quota_memory *memory = list_at(&db->quotas, i);
 
@@ -125,61 +158,20 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
 
 /* ---- the record ----------------------------------------------------------------------------------- */
 
-static bool
-refers_to(const struct recorded *recorded, const struct sought *sought)
+static struct key128
+identity_of(struct text tenant, struct text source, struct text id)
 {
-    const struct settled_event *event = &recorded->event;
+    const struct text texts[] = {source, id};
 
-    return (event->reversal || event->kind == EVENT_REFUND) &&
-           text_eq(event->original_id, sought->id) &&
-           text_eq(event->original_source, sought->source) &&
-           text_eq(recorded->fact.tenant, sought->tenant);
+    return identity_texts(identity_one(tenant), texts, 2);
 }
 
-/* As record_find answers in Postgres. */
-static bool
-find_original(const struct settled *db, const struct sought *sought, struct original *original)
+static struct original *
+original_of(const struct settled *db, struct key128 identity)
 {
-    const struct recorded *found = NULL;
+    const uint32_t place = table_find(&db->record_by, identity);
 
-    for (size_t i = 0; i < db->record.count && found == NULL; i++) {
-        const struct recorded *one = list_at(&db->record, i);
-
-        if (!one->event.reversal && text_eq(one->event.id, sought->id) &&
-            text_eq(one->event.source, sought->source) && text_eq(one->fact.tenant, sought->tenant))
-            found = one;
-    }
-    if (found == NULL)
-        return false;
-    *original = (struct original){.kind = found->event.kind,
-                                  .content = found->event.content,
-                                  .attempt = found->event.attempt,
-                                  .hour_ms = found->fact.hour_ms,
-                                  .period_ms = found->fact.period_ms,
-                                  .project = found->fact.project,
-                                  .feature = found->fact.feature,
-                                  .provider = found->fact.provider,
-                                  .model = found->fact.model,
-                                  .key = found->event.key,
-                                  .amounts = found->event.amounts,
-                                  .left_cost = found->event.amounts.cost,
-                                  .left_charge = found->event.amounts.charge};
-    for (size_t i = 0; i < db->totals.count; i++) {
-        const struct period_total *total = list_at(&db->totals, i);
-
-        if (total->start_ms == original->period_ms && text_eq(total->tenant, sought->tenant))
-            original->period_end_ms = total->end_ms;
-    }
-    for (size_t i = 0; i < db->record.count; i++) {
-        const struct recorded *one = list_at(&db->record, i);
-
-        if (!refers_to(one, sought))
-            continue;
-        original->replaced |= one->event.reversal;
-        original->left_cost += one->event.amounts.cost;
-        original->left_charge += one->event.amounts.charge;
-    }
-    return true;
+    return place == TABLE_NONE ? NULL : list_at(&db->record, place);
 }
 
 void
@@ -190,61 +182,84 @@ settled_seek(struct stage *stage)
 
     shard_asked(stage->shard);
     for (size_t i = 0; i < count; i++) {
-        struct original original;
+        const struct original *original =
+            original_of(&stage->db, identity_of(sought[i].tenant, sought[i].source, sought[i].id));
 
-        if (find_original(&stage->db, &sought[i], &original))
-            shard_found(stage->shard, i, &original);
+        if (original != NULL)
+            shard_found(stage->shard, i, original);
     }
     (void)shard_answered(stage->shard, count);
 }
 
+static int64_t
+period_end(const struct settlement *settlement, const struct fact *fact)
+{
+    for (size_t i = 0; i < settlement->periods.count; i++) {
+        const struct period_total *total = list_at(&settlement->periods, i);
+
+        if (total->start_ms == fact->period_ms && text_eq(total->tenant, fact->tenant))
+            return total->end_ms;
+    }
+    return INT64_MAX;
+}
+
+/* As record_find answers in Postgres: the event itself, and what later ones left of it. */
 static void
 write_event(struct stage *stage, const struct settlement *settlement,
             const struct settled_event *event)
 {
-    struct recorded *row = stage_must(list_add(&stage->db.record));
-    struct text *const texts[] = {&row->event.source,
-                                  &row->event.id,
-                                  &row->event.key,
-                                  &row->event.request_id,
-                                  &row->event.original_source,
-                                  &row->event.original_id,
-                                  &row->fact.tenant,
-                                  &row->fact.project,
-                                  &row->fact.feature,
-                                  &row->fact.provider,
-                                  &row->fact.model};
+    struct settled *db = &stage->db;
+    const struct fact *fact = list_at(&settlement->facts, event->fact);
+    const struct key128 identity = identity_of(fact->tenant, event->source, event->id);
+    struct original *before =
+        event->original_id.at == NULL
+            ? NULL
+            : original_of(db,
+                          identity_of(fact->tenant, event->original_source, event->original_id));
 
-    *row = (struct recorded){*event, *(struct fact *)list_at(&settlement->facts, event->fact)};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        *texts[i] = stage_keep(stage, *texts[i]);
+    if (before != NULL && (event->reversal || event->kind == EVENT_REFUND)) {
+        before->replaced |= event->reversal;
+        before->left_cost += event->amounts.cost;
+        before->left_charge += event->amounts.charge;
+    }
+    if (event->reversal || original_of(db, identity) != NULL)
+        return;
+    struct original *row = stage_must(list_add(&db->record));
+
+    *row = (struct original){.kind = event->kind,
+                             .content = event->content,
+                             .attempt = event->attempt,
+                             .hour_ms = fact->hour_ms,
+                             .period_ms = fact->period_ms,
+                             .period_end_ms = period_end(settlement, fact),
+                             .project = stage_keep(stage, fact->project),
+                             .feature = stage_keep(stage, fact->feature),
+                             .provider = stage_keep(stage, fact->provider),
+                             .model = stage_keep(stage, fact->model),
+                             .key = stage_keep(stage, event->key),
+                             .amounts = event->amounts,
+                             .left_cost = event->amounts.cost,
+                             .left_charge = event->amounts.charge};
+    (void)stage_must(table_put(&db->record_by, identity, (uint32_t)(db->record.count - 1)) ? row
+                                                                                           : NULL);
 }
 
 /* ---- what is written ------------------------------------------------------------------------------ */
 
-/* The row of a key, made when it is not there; rows are in order of period, as loads answer them. */
+/* The row of a key, made when it is not there. */
 static struct period_total *
-total_row(struct stage *stage, struct list *rows, const struct period_total *key)
+total_row(struct stage *stage, struct list *rows, struct table *index,
+          const struct period_total *key)
 {
-    size_t at = rows->count;
+    const struct key128 id = identity_texts(
+        identity_numbers(identity_one(key->tenant), &key->start_ms, 1), &key->project, 1);
+    const uint32_t found = table_find(index, id);
 
-    for (size_t i = 0; i < rows->count; i++) {
-        struct period_total *row = list_at(rows, i);
+    if (found != TABLE_NONE)
+        return list_at(rows, found);
+    struct period_total *row = stage_must(list_add(rows));
 
-        if (row->start_ms == key->start_ms && text_eq(row->tenant, key->tenant) &&
-            text_eq(row->project, key->project))
-            return row;
-    }
-    (void)stage_must(list_add(rows));
-    for (; at > 0; at--) {
-        const struct period_total *before = list_at(rows, at - 1);
-
-        if (before->start_ms <= key->start_ms)
-            break;
-        memcpy(list_at(rows, at), before, sizeof *before);
-    }
-    struct period_total *row = list_at(rows, at);
-
+    (void)stage_must(table_put(index, id, (uint32_t)(rows->count - 1)) ? row : NULL);
     *row = (struct period_total){.tenant = stage_keep(stage, key->tenant),
                                  .project = stage_keep(stage, key->project),
                                  .start_ms = key->start_ms,
@@ -255,7 +270,7 @@ total_row(struct stage *stage, struct list *rows, const struct period_total *key
 static void
 write_total(struct stage *stage, const struct period_total *delta)
 {
-    struct period_total *row = total_row(stage, &stage->db.totals, delta);
+    struct period_total *row = total_row(stage, &stage->db.totals, &stage->db.totals_by, delta);
 
     if (!amounts_add(&row->delta, &delta->delta))
         stage_set_fault(stage, "a settled total left its range");
@@ -295,7 +310,8 @@ write_facts(struct stage *stage, const struct settlement *settlement)
         const struct period_total key = {
             .tenant = fact->tenant, .project = TEXT(""), .start_ms = fact->period_ms};
 
-        if (!amounts_add(&total_row(stage, &stage->db.facts, &key)->delta, &fact->delta))
+        if (!amounts_add(&total_row(stage, &stage->db.facts, &stage->db.facts_by, &key)->delta,
+                         &fact->delta))
             stage_set_fault(stage, "the facts of a period left their range");
     }
 }
@@ -334,7 +350,8 @@ check_facts(struct stage *stage)
         own++;
         all = total->delta;
         stage_adjustments(stage, total, &all);
-        if (!amounts_equal(&total_row(stage, &stage->db.facts, total)->delta, &all))
+        if (!amounts_equal(&total_row(stage, &stage->db.facts, &stage->db.facts_by, total)->delta,
+                           &all))
             stage_set_fault(stage, "the facts of a period do not sum to its total");
     }
     if (own != db->facts.count)
@@ -378,7 +395,9 @@ write_progress(struct stage *stage, const struct settlement *settlement)
     for (size_t i = 0; i < settlement->dead.count; i++) {
         const struct dead_letter *letter = list_at(&settlement->dead, i);
 
-        ((struct logged *)list_at(&stage->log, (size_t)letter->offset))->dead = !letter->remembered;
+        if ((size_t)letter->offset < stage->log.count)
+            ((struct logged *)list_at(&stage->log, (size_t)letter->offset))->dead =
+                !letter->remembered;
     }
 }
 

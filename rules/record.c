@@ -3,6 +3,8 @@
 
 /* Times of events may lie this far ahead of their records, and a dead letter read again farther. */
 #define AHEAD_MS CLOCK_DAY_MS
+/* ... and no farther when they are read for the first time. */
+#define EARLY_MS (5 * CLOCK_MINUTE_MS)
 
 /* What a repeat must say again to be a repeat, in every process: kind, cost, counts, and what it
  * refers to. */
@@ -77,19 +79,26 @@ record_known(struct shard *shard, const struct settled_event *row)
 
 /* ---- asking it ------------------------------------------------------------------------------------- */
 
-/* Older than what the duplicate window remembers; without one, nobody looks for duplicates. */
+/* Older than what the duplicate window remembers: it may have come before that. Events may be ahead
+ * of their record by minutes, so that some of the window's own are asked for as well. */
 static bool
 is_late(const struct shard *shard, const struct record *record, const struct event *event)
 {
-    return shard->topics[record->topic].seen != NULL &&
-           event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
+    const struct topic_state *topic = &shard->topics[record->topic];
+    const int64_t window_ms = shard->setup.dedupe_window_ms;
+    const int64_t ahead_ms = window_ms / 2 < EARLY_MS ? window_ms / 2 : EARLY_MS;
+
+    return topic->seen != NULL && event->at_ms < topic->time_ms - window_ms + ahead_ms;
 }
 
 bool
 record_cannot_tell(const struct shard *shard, const struct record *record,
                    const struct event *event)
 {
-    return !shard->setup.record && (is_late(shard, record, event) || event->kind == EVENT_REFUND);
+    const bool old = shard->topics[record->topic].seen != NULL &&
+                     event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
+
+    return !shard->setup.record && (old || event->kind == EVENT_REFUND);
 }
 
 static bool

@@ -94,7 +94,6 @@ class Model(Recount):
         self.ignored = 0
         self.occurrences = {}
         self.settled = {}
-        self.record_time = None
         self.offset = -1
         self.shard_time = None
         self.used = collections.Counter()
@@ -104,7 +103,6 @@ class Model(Recount):
         at = datetime.datetime.fromtimestamp(0, datetime.timezone.utc) + datetime.timedelta(
             milliseconds=time_ms)
         self.offset += 1
-        self.record_time = at
         self.now = max(self.now, at)
         if value == "":
             self.ignored += 1
@@ -132,7 +130,8 @@ class Model(Recount):
                 self.duplicates += 1
                 return
         self.occurrences[identity] = (self.now, self.offset, content)
-        if self.dedupe and instant(one["time"]) < self.record_time - self.window and (
+        early = min(self.window / 2, datetime.timedelta(minutes=5))
+        if self.dedupe and instant(one["time"]) < self.now - self.window + early and (
                 identity in self.settled):
             self.duplicates += self.settled[identity] == content
             self.dead += self.settled[identity] != content

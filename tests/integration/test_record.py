@@ -1,6 +1,8 @@
 """The record of settled events: what it is asked, on real servers, with a crash at every place."""
 
+import json
 import os
+import tempfile
 import unittest
 from datetime import timedelta
 from decimal import Decimal
@@ -9,7 +11,8 @@ import psycopg2
 
 from tests.integration.test_ingest import IngestStory
 from tests.lib.audit import check_record, check_sums
-from tests.lib.generate import event, now
+from tests.lib.engine import tripmeter
+from tests.lib.generate import Generator, event, now
 from tests.lib.wait import wait_until
 
 PLACES = ("settle_begin", "settle_record", "settle_rows", "settle_commit", "settle_commit_sent",
@@ -140,6 +143,66 @@ class RecordTest(IngestStory):
             cursor.execute("DELETE FROM tripmeter.settled_event WHERE id = 'record-2'")
         admin.close()
         self.assertIn("record     has 2 of 3 events", self.job.say(*words, status=1))
+
+    def test_replay(self):
+        """The log again, without side effects: final periods come out to the nano, the output to the byte"""
+        self.begin(partitions=2, time="trust_producers", dedupe_window="2h", clock_offset="-300d")
+        self.job.tenant("t-000", plan="free", zone="Asia/Kolkata", projects={"web": {}})
+        self.start()
+        made = Generator(seed=11, tenants=5, start="2026-01-30T20:00:00+00:00", step_s=60)
+        events = [{k: v for k, v in one.items() if k != "bad"} for one in made.take(3000)]
+        self.job.produce(events)
+        self.job.await_settled()
+        self.job.tenant("t-001", plan="free", zone="America/New_York")
+        far = made.at + timedelta(days=60)
+        for number in range(40):  # both partitions see March turn, and its grace pass
+            self.send(event(f"far-{number}", f"f-{number}", far), key=f"f-{number}",
+                      timestamp_ms=int(far.timestamp() * 1000))
+        self.job.await_settled()
+        self.assertGreater(self.job.one("SELECT tripmeter.close_periods()"), 5)
+        text = self.job.say("replay")
+        self.assertRegex(text, r"final periods: [1-9][0-9]* as settled, to the nano; 0 differ; 0 begin")
+        self.assertIn("alert quota/api_calls fires tenant t-000", text)
+        self.assertEqual(text, self.job.say("replay"))
+        part = self.job.say("replay", "--from", "2026-02-01T00:00:00Z")
+        self.assertRegex(part, r"0 differ; [1-9]")
+        admin = psycopg2.connect(self.job.database)
+        with admin, admin.cursor() as cursor:
+            cursor.execute("ALTER TABLE tripmeter.period_total DISABLE TRIGGER USER")
+            cursor.execute("UPDATE tripmeter.period_total SET cost = cost + 0.000000001"
+                           " WHERE tenant = 't-000' AND project = '' AND period < '2026-02-10'")
+        admin.close()
+        self.assertRegex(self.job.say("replay", status=1), r"differs    t-000")
+
+    def test_replay_of_a_file(self):
+        """A file through one policy, or through two with the differences; no server is asked"""
+        with tempfile.TemporaryDirectory() as folder:
+            def write(name, text):
+                path = os.path.join(folder, name)
+                with open(path, "w", encoding="utf-8") as out:
+                    out.write(text)
+                return path
+
+            policy = ("fallback_plan: free\nplans:\n  free:\n    quotas:\n"
+                      "      api_calls: {{meter: requests, limit: {}, steps: [50]}}\n")
+            one = write("one.yaml", policy.format(10))
+            other = write("other.yaml", policy.format(20))
+            tenants = write("tenants.jsonl", '{"tenant": "acme", "zone": "Europe/Berlin"}\n')
+            at = now().replace(year=2026, month=3, day=31, hour=21, minute=50, second=0, microsecond=0)
+            events = write("events.ndjson", "".join(
+                json.dumps(event(i, "acme", at + timedelta(minutes=i), cost="0.1")) + "\n"
+                for i in range(12)))
+            words = ("replay", events, "--tenants", tenants, "--policy")
+            alone = tripmeter(*words, one)
+            self.assertEqual(0, alone.returncode, alone.stderr)
+            self.assertEqual(alone.stdout, tripmeter(*words, one).stdout)
+            self.assertRegex(alone.stdout, r"21:59:00Z  block tenant/acme code plan_allowance_exhausted")
+            self.assertRegex(alone.stdout, r"22:00:00Z  allow tenant/acme")  # April, in Berlin
+            self.assertRegex(alone.stdout, r"acme +2026-03-31T22:00:00Z +2 +2 ")
+            both = tripmeter(*words, one, "--against", other).stdout
+            self.assertRegex(both, r"(?m)^- .*21:59:00Z  block tenant/acme")
+            self.assertRegex(both, r"(?m)^\+ .*21:59:00Z  alert quota/api_calls fires .* step 50")
+            self.assertEqual(2, tripmeter("replay", events).returncode)
 
 
 if __name__ == "__main__":

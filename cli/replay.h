@@ -1,0 +1,31 @@
+/*
+ * Events played through one or two policies, without any side effect: what would have been told and
+ * decided when, and what it comes to.
+ *
+ * Everything goes through the engine's own decoder and rules on a stage; time is that of the
+ * records.  The same input gives the same bytes of output.
+ */
+#ifndef CLI_REPLAY_H
+#define CLI_REPLAY_H
+
+#include "cli/stage.h"
+
+#include <stdio.h>
+
+struct replay;
+
+/* `other` (NULL: none) stands beside the first, and only differences are told. The policies must
+ * outlive it. NULL when memory is short. */
+struct replay *replay_new(const struct policy *policy, const struct policy *other);
+void replay_free(struct replay *replay);
+/* A tenant's contract from this time on; the object stays the caller's. */
+void replay_contract(struct replay *replay, struct text tenant, json_t *contract);
+/* The next record, in the order of time. */
+void replay_record(struct replay *replay, int64_t time_ms, struct text value);
+/* The end: prints the timeline, then the totals of every tenant and period. False and an error when
+ * a limit of the stage was passed. */
+bool replay_print(struct replay *replay, FILE *out, struct err *why);
+/* What the first policy comes to. */
+const struct period_total *replay_totals(const struct replay *replay, size_t *count);
+
+#endif
