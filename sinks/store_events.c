@@ -47,8 +47,8 @@ const char sql_dead[] =
 bool
 fill_dead(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    static const enum pg_type types[] = {PG_TEXT, PG_INT8, PG_INT4, PG_TIME, PG_TEXT,
-                                         PG_TEXT, PG_BOOL, PG_TEXT, PG_TEXT, PG_TEXT,
+    static const enum pg_type types[] = {PG_TEXT, PG_INT8, PG_INT4,  PG_TIME, PG_TEXT,
+                                         PG_TEXT, PG_BOOL, PG_TEXT,  PG_TEXT, PG_TEXT,
                                          PG_TEXT, PG_INT8, PG_BYTEA, PG_BOOL};
     const struct list *const list = &input->settlement->dead;
 

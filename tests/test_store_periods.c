@@ -117,6 +117,17 @@ test_refused(void)
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         if (strcmp(db_state(&db, changes[i], state), "TM005") != 0)
             CHECK_SQL(&db, changes[i], "TM005");
+    /* Nor does a settlement change them, were it wrong. */
+    struct settlement *const wrong = settlement_of(&claims[0], claims[0].seq);
+    struct settle_result result;
+    struct err why;
+
+    settlement_book(wrong, "acme", 1, 3);
+    CHECK_INT("into a final period", store_settle(db.store, &db.config, wrong, &result, &why),
+              SETTLE_IMPOSSIBLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "is final"));
+    CHECK_SQL(&db, "SELECT sum(events) FROM tripmeter.tenant_fact", "2");
+    settlement_free(wrong);
     /* Partitions are another matter: rows move, none changes. */
     db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, to_timestamp(1772323200))");
     CHECK_SQL(&db, "SELECT cost FROM tripmeter.tenant_fact_2026_03", "0.000000006");
