@@ -26,6 +26,7 @@ enum verb {
     VERB_LIMIT,
     VERB_USE,
     VERB_SETTLE,
+    VERB_GAUGE,
     VERB_REFUND,
     VERB_CORRECT,
     VERB_DUPLICATE,

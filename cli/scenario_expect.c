@@ -143,8 +143,8 @@ crossed_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
 static void
 put_alert(struct sentence *sentence, const struct transition *alert, const struct zone *zone)
 {
-    static const enum label labels[] = {LABEL_TENANT, LABEL_PROJECT, LABEL_FEATURE, LABEL_PROVIDER,
-                                        LABEL_MODEL};
+    static const enum label labels[] = {LABEL_TENANT,     LABEL_PROJECT,  LABEL_FEATURE,
+                                        LABEL_API_KEY_ID, LABEL_PROVIDER, LABEL_MODEL};
     char crossed[EFFECT_TEXT_SIZE];
 
     put(sentence, "alert %.*s %s", (int)alert->rule.size, alert->rule.at, move_names[alert->move]);
@@ -246,7 +246,9 @@ is_meant(const struct statement *statement, const struct effect *effect)
                text_eq(effect->alert->labels[LABEL_TENANT], statement_text(statement, "tenant")) &&
                text_eq(effect->alert->labels[LABEL_PROJECT],
                        statement_text(statement, "project")) &&
-               text_eq(effect->alert->labels[LABEL_FEATURE], statement_text(statement, "feature"));
+               text_eq(effect->alert->labels[LABEL_FEATURE],
+                       statement_text(statement, "feature")) &&
+               text_eq(effect->alert->labels[LABEL_API_KEY_ID], statement_text(statement, "key"));
     case EFFECT_DECISION:
         return statement->row->verb == VERB_EXPECT_DECISION &&
                text_eq(effect->decision->scope, subject);
@@ -373,12 +375,14 @@ compare_effect(const struct comparison *comparison)
 /* ---- how it stands ------------------------------------------------------------------------------------ */
 
 static bool
-find_standing(const struct tenant *tenant, const struct statement *statement, struct standing *out)
+find_standing(const struct tenant *tenant, const struct statement *statement, int64_t now_ms,
+              struct standing *out)
 {
-    for (size_t i = 0; i < tenant->quota_count; i++) {
-        standing_of(tenant, i, out);
+    for (size_t i = 0; i < standing_count(tenant); i++) {
+        standing_of(tenant, i, now_ms, out);
         if (text_eq(out->quota->rule->name, statement->subjects[1].text) &&
-            text_eq(out->project, statement_text(statement, "project")))
+            text_eq(out->project, statement_text(statement, "project")) &&
+            text_eq(out->subject, statement_text(statement, "of")))
             return true;
     }
     return false;
@@ -391,7 +395,7 @@ compare_status(const struct comparison *comparison)
     struct tenant *tenant = stage_tenant(comparison->player->stage, statement->subjects[0].text);
     struct standing one;
 
-    if (!find_standing(tenant, statement, &one)) {
+    if (!find_standing(tenant, statement, stage_time(comparison->player->stage), &one)) {
         (void)finding_error(comparison->player->differences, statement->subjects[1].at,
                             "plan %.*s has no quota of that name and scope",
                             (int)tenant->plan->name.size, tenant->plan->name.at);
@@ -506,6 +510,7 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_LIMIT:
     case VERB_USE:
     case VERB_SETTLE:
+    case VERB_GAUGE:
     case VERB_REFUND:
     case VERB_CORRECT:
     case VERB_DUPLICATE:

@@ -142,6 +142,14 @@ data_of(const struct statement *statement, const char *id)
     const struct text original = statement_text(statement, "of");
     json_t *data = json_pack("{s:s}", "request_id", id);
 
+    if (statement->row->verb == VERB_GAUGE) {
+        json_t *gauges = json_object();
+
+        (void)json_object_set_new(gauges, statement->subjects[1].text.at,
+                                  json_integer((json_int_t)statement->subjects[2].number));
+        (void)json_object_set_new(data, "gauges", gauges);
+        return data;
+    }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         set_text(data, names[i].member, statement_text(statement, names[i].field));
     if (attempt != NULL)
@@ -301,6 +309,7 @@ play_statement(struct player *player, const struct statement *statement)
         break;
     case VERB_USE:
     case VERB_SETTLE:
+    case VERB_GAUGE:
     case VERB_REFUND:
     case VERB_CORRECT:
         play_event(player, statement);

@@ -36,6 +36,8 @@ static const struct field_row event_fields[] = {
     {"audio_ms", VALUE_COUNT, NULL},
     {"bytes", VALUE_COUNT, NULL},
     {NULL, VALUE_TEXT, NULL}};
+static const struct field_row gauge_fields[] = {{"happened", VALUE_TIME, NULL},
+                                                {NULL, VALUE_TEXT, NULL}};
 static const struct field_row duplicate_fields[] = {{"id", VALUE_TEXT, NULL},
                                                     {NULL, VALUE_TEXT, NULL}};
 static const struct field_row operator_fields[] = {{"for", VALUE_DURATION, NULL},
@@ -48,6 +50,7 @@ static const struct field_row alert_fields[] = {
     {"tenant", VALUE_TEXT, NULL},
     {"project", VALUE_TEXT, NULL},
     {"feature", VALUE_TEXT, NULL},
+    {"key", VALUE_TEXT, NULL},
     {"provider", VALUE_TEXT, NULL},
     {"model", VALUE_TEXT, NULL},
     {"step", VALUE_COUNT, NULL},
@@ -73,19 +76,13 @@ static const struct field_row dead_fields[] = {
 static const struct field_row refused_fields[] = {{"saying", VALUE_TEXT, NULL},
                                                   {NULL, VALUE_TEXT, NULL}};
 static const struct field_row status_fields[] = {
-    {"project", VALUE_TEXT, NULL},
-    {"used", VALUE_AMOUNT, NULL},
-    {"limit", VALUE_AMOUNT, NULL},
-    {"remaining", VALUE_AMOUNT, NULL},
-    {"over", VALUE_AMOUNT, NULL},
-    {"percent", VALUE_COUNT, NULL},
-    {"level", VALUE_TEXT, "ok|info|warning|critical|exceeded"},
-    {"approaching", VALUE_YES, NULL},
-    {"blocked", VALUE_YES, NULL},
-    {"unlimited", VALUE_YES, NULL},
-    {"unallocated", VALUE_AMOUNT, NULL},
-    {"resets", VALUE_TIME, NULL},
-    {NULL, VALUE_TEXT, NULL}};
+    {"project", VALUE_TEXT, NULL},     {"of", VALUE_TEXT, NULL},
+    {"used", VALUE_AMOUNT, NULL},      {"limit", VALUE_AMOUNT, NULL},
+    {"remaining", VALUE_AMOUNT, NULL}, {"over", VALUE_AMOUNT, NULL},
+    {"percent", VALUE_COUNT, NULL},    {"level", VALUE_TEXT, "ok|info|warning|critical|exceeded"},
+    {"approaching", VALUE_YES, NULL},  {"blocked", VALUE_YES, NULL},
+    {"unlimited", VALUE_YES, NULL},    {"unallocated", VALUE_AMOUNT, NULL},
+    {"resets", VALUE_TIME, NULL},      {NULL, VALUE_TEXT, NULL}};
 static const struct field_row breaker_fields[] = {
     {"state", VALUE_TEXT,
      "learning|shadow|closed|open|half_open|ramp|latched|forced_open|forced_closed"},
@@ -124,6 +121,10 @@ const struct verb_row scenario_verbs[] = {
      limit_fields},
     {"use", VERB_USE, {SUBJECT("a tenant")}, event_fields},
     {"settle", VERB_SETTLE, {SUBJECT("a tenant")}, event_fields},
+    {"gauge",
+     VERB_GAUGE,
+     {SUBJECT("a tenant"), SUBJECT("a gauge"), {"its value", VALUE_COUNT, NULL}},
+     gauge_fields},
     {"refund", VERB_REFUND, {SUBJECT("a tenant")}, event_fields},
     {"correct", VERB_CORRECT, {SUBJECT("a tenant")}, event_fields},
     {"duplicate", VERB_DUPLICATE, {{NULL, VALUE_TEXT, NULL}}, duplicate_fields},

@@ -51,6 +51,7 @@ struct settled {
     struct list facts;       /* struct period_total: what the facts of a period sum to */
     struct list adjustments; /* struct adjustment */
     struct list quotas;      /* struct quota_memory */
+    struct list counters;    /* struct counter_memory, in the order loads answer them */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */

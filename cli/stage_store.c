@@ -12,6 +12,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->facts, sizeof(struct period_total), STAGE_ROW_LIMIT);
     list_init(&db->adjustments, sizeof(struct adjustment), STAGE_ROW_LIMIT);
     list_init(&db->quotas, sizeof(struct quota_memory), STAGE_ROW_LIMIT);
+    list_init(&db->counters, sizeof(struct counter_memory), STAGE_ROW_LIMIT);
     list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
@@ -33,6 +34,7 @@ settled_free(struct settled *db)
     list_free(&db->facts);
     list_free(&db->adjustments);
     list_free(&db->quotas);
+    list_free(&db->counters);
     list_free(&db->pasts);
     list_free(&db->slots);
     list_free(&db->breakers);
@@ -146,6 +148,15 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
     }
     qsort(load->periods, load->period_count, sizeof *load->periods, by_start);
     qsort(load->past, load->past_count, sizeof *load->past, by_past_start);
+    load->counters =
+        stage_must(arena_take(stage->answers, (db->counters.count + 1) * sizeof *load->counters));
+    for (size_t i = 0; i < db->counters.count; i++) {
+        const struct counter_memory *memory = list_at(&db->counters, i);
+
+        if (text_eq(memory->tenant, name) &&
+            (memory->end_ms > after_ms || memory->open || memory->blocked))
+            load->counters[load->counter_count++] = *memory;
+    }
     for (size_t i = 0; i < db->quotas.count; i++) {
         const struct quota_memory *memory = list_at(&db->quotas, i);
 
@@ -379,6 +390,41 @@ write_quota(struct stage *stage, const struct quota_memory *memory)
     row->project = stage_keep(stage, memory->project);
 }
 
+static int
+compare_counters(const struct counter_memory *a, const struct counter_memory *b)
+{
+    int order = text_compare(a->quota, b->quota);
+
+    if (order == 0)
+        order = text_compare(a->subject, b->subject);
+    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
+}
+
+static void
+write_counter(struct stage *stage, const struct counter_memory *memory)
+{
+    struct list *rows = &stage->db.counters;
+    struct counter_memory *row = NULL;
+    size_t at = rows->count;
+
+    for (size_t i = 0; i < rows->count && row == NULL; i++) {
+        struct counter_memory *one = list_at(rows, i);
+
+        if (text_eq(one->tenant, memory->tenant) && compare_counters(one, memory) == 0)
+            row = one;
+    }
+    if (row == NULL) {
+        (void)stage_must(list_add(rows));
+        for (; at > 0 && compare_counters(list_at(rows, at - 1), memory) > 0; at--)
+            memcpy(list_at(rows, at), list_at(rows, at - 1), sizeof *memory);
+        row = list_at(rows, at);
+    }
+    *row = *memory;
+    row->tenant = stage_keep(stage, memory->tenant);
+    row->quota = stage_keep(stage, memory->quota);
+    row->subject = stage_keep(stage, memory->subject);
+}
+
 static void
 write_progress(struct stage *stage, const struct settlement *settlement)
 {
@@ -426,6 +472,8 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
         write_adjustment(stage, list_at(&settlement->adjustments, i));
     for (size_t i = 0; i < settlement->quotas.count; i++)
         write_quota(stage, list_at(&settlement->quotas, i));
+    for (size_t i = 0; i < settlement->counters.count; i++)
+        write_counter(stage, list_at(&settlement->counters, i));
     stage_write_features(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
         const struct tenant_due *due = list_at(&settlement->due, i);

@@ -1,6 +1,7 @@
 #include "cli/standing.h"
 
 #include "config/zones.h"
+#include "rules/counter.h"
 #include "sinks/store.h"
 
 #define LOAD_WAIT_MS 30000
@@ -19,31 +20,72 @@ set_unallocated(const struct tenant *tenant, struct standing *out)
     }
 }
 
-void
-standing_of(const struct tenant *tenant, size_t index, struct standing *out)
+size_t
+standing_count(const struct tenant *tenant)
 {
-    const struct quota_state *quota = &tenant->quotas[index];
-    const struct tenant_period *period = &tenant->periods[0];
-    const tally used = meter_read(&period->totals[quota->project + 1].sum, quota->rule->meter);
+    return tenant->quota_count + (tenant->counters == NULL ? 0 : tenant->counters->count);
+}
 
-    *out = (struct standing){.quota = quota,
-                             .is_money = meter_is_money(quota->rule->meter),
-                             .used = used,
-                             .level = "ok",
-                             .resets_ms = period->period.end_ms};
+/* A window that is over by the shard's time has been left: nothing was counted in the next one. */
+static void
+take_counter(const struct tenant *tenant, const struct counter *counter, int64_t now_ms,
+             struct standing *out)
+{
+    const struct quota *rule = counter->state.rule;
+    const bool over = counter->window.end_ms <= now_ms;
+
+    *out = (struct standing){.quota = &counter->state,
+                             .is_money = rule->gauge.size == 0 && meter_is_money(rule->meter),
+                             .used = over ? 0 : counter->used,
+                             .resets_ms = counter->window.end_ms};
+    if (over)
+        out->resets_ms = counter_window(tenant, rule, now_ms).end_ms;
+    if (rule->scope == QUOTA_PROJECT)
+        out->project = counter->subject;
+    else if (counter->subject.size > 0)
+        out->subject = counter->subject;
+}
+
+static void
+take_quota(const struct tenant *tenant, const struct quota_state *quota, struct standing *out)
+{
+    const struct tenant_period *period = &tenant->periods[0];
+
+    *out = (struct standing){
+        .quota = quota,
+        .is_money = meter_is_money(quota->rule->meter),
+        .used = meter_read(&period->totals[quota->project + 1].sum, quota->rule->meter),
+        .resets_ms = period->period.end_ms};
     if (quota->project >= 0)
         out->project = tenant->spec.projects[quota->project].name;
+}
+
+void
+standing_of(const struct tenant *tenant, size_t index, int64_t now_ms, struct standing *out)
+{
+    if (index < tenant->quota_count)
+        take_quota(tenant, &tenant->quotas[index], out);
+    else
+        take_counter(tenant, &tenant->counters->at[index - tenant->quota_count], now_ms, out);
+    const struct quota_state *quota = out->quota;
+    const bool is_gauge = quota->rule->gauge.size > 0;
+    const tally used = out->used;
+
+    out->level = "ok";
     if (quota->unlimited)
         return;
     out->limit = quota->limit;
     /* Refunds can leave less than nothing used; of a limit of nothing nothing remains all the same. */
     out->remaining = quota->limit > 0 && used < quota->limit ? quota->limit - used : 0;
     out->over = used > quota->limit ? used - quota->limit : 0;
-    out->percent = quota_percent(used, quota->limit);
-    out->level = policy_level(used, quota->limit);
+    out->percent =
+        is_gauge && quota->limit == 0 && used <= 0 ? 0 : quota_percent(used, quota->limit);
+    out->level = is_gauge && used <= quota->limit && out->percent >= 100
+                     ? "critical"
+                     : policy_level(used, quota->limit);
     out->approaching =
         quota->limit == 0 || used >= policy_step_amount(quota->limit, quota->rule->soft_pct);
-    if (quota->project < 0)
+    if (index < tenant->quota_count && quota->project < 0)
         set_unallocated(tenant, out);
 }
 

@@ -13,6 +13,7 @@
 struct standing {
     const struct quota_state *quota;
     struct text project; /* absent: the tenant itself */
+    struct text subject; /* of a quota by feature, model or key; absent: none */
     bool is_money;
     tally used;
     tally limit;       /* 0 when unlimited */
@@ -26,8 +27,10 @@ struct standing {
     tally unallocated; /* what was not */
 };
 
-/* The quota's numbers now; `index` into the tenant's quotas. */
-void standing_of(const struct tenant *tenant, size_t index, struct standing *out);
+/* How many there are: the tenant's quotas, then what counts for itself. */
+size_t standing_count(const struct tenant *tenant);
+/* The quota's numbers now; `index` below that. */
+void standing_of(const struct tenant *tenant, size_t index, int64_t now_ms, struct standing *out);
 
 struct standing_load {
     struct tenant *tenant;

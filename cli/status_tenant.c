@@ -49,18 +49,19 @@ add_amount(struct columns *columns, tally amount, const struct standing *one, st
 }
 
 static void
-add_standing(struct columns *columns, const struct tenant *tenant, size_t index)
+add_standing(struct columns *columns, const struct standing_load *load, size_t index)
 {
-    const bool is_shadow = tenant->quotas[index].rule->mode == MODE_SHADOW;
-    const bool blocks = tenant->quotas[index].rule->on_exceed == ON_EXCEED_BLOCK;
+    const struct tenant *tenant = load->tenant;
     struct standing one;
     char percent[16];
     char at[MOMENT_SIZE];
     char level[48];
 
-    standing_of(tenant, index, &one);
-    columns_add(columns, one.quota->rule->name.at);
-    columns_add(columns, one.project.at);
+    standing_of(tenant, index, load->now_ms, &one);
+    const struct quota *rule = one.quota->rule;
+
+    columns_add(columns, rule->name.at);
+    columns_add(columns, one.project.at != NULL ? one.project.at : one.subject.at);
     add_amount(columns, one.used, &one, tenant->currency);
     if (one.quota->unlimited) {
         columns_add(columns, "unlimited");
@@ -75,8 +76,11 @@ add_standing(struct columns *columns, const struct tenant *tenant, size_t index)
     }
     (void)snprintf(level, sizeof level, "%s%s", one.level, one.approaching ? ", approaching" : "");
     columns_add(columns, level);
-    columns_add(columns, is_shadow ? "shadow" : blocks ? "block" : "alert");
-    columns_add(columns, moment_text(tenant->zone, one.resets_ms, at));
+    columns_add(columns, rule->mode == MODE_SHADOW            ? "shadow"
+                         : rule->on_exceed == ON_EXCEED_BLOCK ? "block"
+                                                              : "alert");
+    columns_add(columns,
+                one.resets_ms == INT64_MAX ? "" : moment_text(tenant->zone, one.resets_ms, at));
 }
 
 /* What is left of the tenant's limit when its projects have theirs. */
@@ -88,7 +92,7 @@ print_unallocated(const struct tenant *tenant)
         char left[AMOUNT_SIZE];
         char limit[AMOUNT_SIZE];
 
-        standing_of(tenant, i, &one);
+        standing_of(tenant, i, 0, &one);
         if (one.has_budgets)
             printf("%s: %s of %s not given to projects\n", one.quota->rule->name.at,
                    amount_text(one.unallocated, one.is_money, tenant->currency, left),
@@ -97,16 +101,18 @@ print_unallocated(const struct tenant *tenant)
 }
 
 static void
-print_standings(const struct tenant *tenant)
+print_standings(const struct standing_load *load)
 {
-    static const char *const titles[] = {"QUOTA",      "PROJECT", ">USED",    ">LIMIT",
-                                         ">REMAINING", ">OVER",   ">PERCENT", "LEVEL",
-                                         "ON EXCEED",  "RESETS",  NULL};
+    const struct tenant *tenant = load->tenant;
+    const size_t count = standing_count(tenant);
+    static const char *const titles[] = {"QUOTA",      "OF",     ">USED",    ">LIMIT",
+                                         ">REMAINING", ">OVER",  ">PERCENT", "LEVEL",
+                                         "ON EXCEED",  "RESETS", NULL};
     struct columns *columns = columns_new(titles);
 
-    for (size_t i = 0; columns != NULL && i < tenant->quota_count; i++)
-        add_standing(columns, tenant, i);
-    if (tenant->quota_count == 0)
+    for (size_t i = 0; columns != NULL && i < count; i++)
+        add_standing(columns, load, i);
+    if (tenant->plan->quota_count == 0)
         puts("the plan has no quotas: nothing is limited");
     else if (columns != NULL)
         columns_print(columns, stdout);
@@ -157,29 +163,36 @@ json_moment(int64_t at_ms)
 }
 
 static json_t *
-json_standing(const struct tenant *tenant, size_t index)
+json_standing(const struct standing_load *load, size_t index)
 {
+    static const char *const scopes[] = {"tenant", "project", "feature", "model", "key"};
+    static const char *const windows[] = {"billing", "day", "hour"};
+    const struct tenant *tenant = load->tenant;
     struct standing one;
 
-    standing_of(tenant, index, &one);
+    standing_of(tenant, index, load->now_ms, &one);
     const struct quota *rule = one.quota->rule;
     const bool limited = !one.quota->unlimited;
     json_t *out = json_pack(
         "{s:s%, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "quota", rule->name.at, rule->name.size,
         "project",
         one.project.at == NULL ? json_null() : json_stringn(one.project.at, one.project.size),
-        "meter", meter_names[rule->meter], "currency",
+        "meter", rule->gauge.size > 0 ? rule->gauge.at : meter_names[rule->meter], "currency",
         one.is_money ? json_stringn(tenant->currency.at, tenant->currency.size) : json_null(),
         "used", json_amount(one.used, one.is_money), "limit",
         limited ? json_amount(one.limit, one.is_money) : json_null(), "remaining",
         limited ? json_amount(one.remaining, one.is_money) : json_null(), "over",
         limited ? json_amount(one.over, one.is_money) : json_null());
-    json_t *more = json_pack("{s:o, s:s, s:b, s:b, s:s, s:s, s:o}", "percent",
-                             limited ? json_integer(one.percent) : json_null(), "level", one.level,
-                             "approaching", one.approaching, "blocked", one.quota->blocked,
-                             "on_exceed", rule->on_exceed == ON_EXCEED_BLOCK ? "block" : "alert",
-                             "mode", rule->mode == MODE_SHADOW ? "shadow" : "enforce", "resets_at",
-                             json_moment(one.resets_ms));
+    json_t *more = json_pack(
+        "{s:s, s:o, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:o}", "scope", scopes[rule->scope],
+        "subject",
+        one.subject.at == NULL ? json_null() : json_stringn(one.subject.at, one.subject.size),
+        "window", rule->gauge.size > 0 ? "gauge" : windows[rule->window], "percent",
+        limited ? json_integer(one.percent) : json_null(), "level", one.level, "approaching",
+        one.approaching, "blocked", one.quota->blocked, "on_exceed",
+        rule->on_exceed == ON_EXCEED_BLOCK ? "block" : "alert", "mode",
+        rule->mode == MODE_SHADOW ? "shadow" : "enforce", "resets_at",
+        one.resets_ms == INT64_MAX ? json_null() : json_moment(one.resets_ms));
 
     (void)json_object_update(out, more);
     json_decref(more);
@@ -194,8 +207,8 @@ json_status(const struct standing_load *load, const PGresult *rows)
     json_t *restrictions = json_array();
     char cycle[CYCLE_TEXT_SIZE];
 
-    for (size_t i = 0; i < tenant->quota_count; i++)
-        (void)json_array_append_new(quotas, json_standing(tenant, i));
+    for (size_t i = 0; i < standing_count(tenant); i++)
+        (void)json_array_append_new(quotas, json_standing(load, i));
     for (int i = 0; i < PQntuples(rows); i++)
         (void)json_array_append_new(
             restrictions, json_pack("{s:s, s:s, s:s, s:o, s:o}", "scope", db_text(rows, i, 0),
@@ -263,7 +276,7 @@ status_tenant(struct session *session, const char *name, bool json, struct err *
         answer = command_print_json(json_status(&load, rows));
     else {
         print_head(&load);
-        print_standings(load.tenant);
+        print_standings(&load);
         print_restrictions(rows, load.tenant->zone);
     }
 done:

@@ -5,6 +5,7 @@
 #include "config/quota_load.h"
 #include "config/value.h"
 #include "config/zones.h"
+#include "rules/counter.h"
 
 #include <stdio.h>
 
@@ -129,25 +130,40 @@ find_quota(const struct plan *plan, struct text name)
     return NULL;
 }
 
+static const char *
+counted_by(const struct quota *quota)
+{
+    return quota->gauge.size > 0 ? quota->gauge.at : meter_names[quota->meter];
+}
+
 /* What is stored for a tenant carries the quota's name: after a change of plan it must still mean
  * the same. */
 static bool
 agrees_with_plans(struct reader *reader, const struct yaml *node, const char *what,
                   const struct quota *quota)
 {
-    static const char *const scopes[] = {[QUOTA_TENANT] = "tenant", [QUOTA_PROJECT] = "project"};
+    static const char *const scopes[] = {[QUOTA_TENANT] = "tenant",
+                                         [QUOTA_PROJECT] = "project",
+                                         [QUOTA_FEATURE] = "feature",
+                                         [QUOTA_MODEL] = "model",
+                                         [QUOTA_KEY] = "key"};
+    static const char *const windows[] = {
+        [WINDOW_BILLING] = "billing period", [WINDOW_DAY] = "day", [WINDOW_HOUR] = "hour"};
 
     for (size_t i = 0; i < reader->policy->plan_count; i++) {
         const struct plan *plan = &reader->policy->plans[i];
         const struct quota *other = find_quota(plan, node->key);
 
-        if (other == NULL || (other->meter == quota->meter && other->scope == quota->scope))
+        if (other == NULL ||
+            (other->meter == quota->meter && other->scope == quota->scope &&
+             other->window == quota->window && text_eq(other->gauge, quota->gauge)))
             continue;
-        return finding_error(reader->findings, node->key_at,
-                             "%s counts %s by %s, but plan %s has it count %s by %s: a quota of "
-                             "one name must mean the same in all plans",
-                             what, meter_names[quota->meter], scopes[quota->scope], plan->name.at,
-                             meter_names[other->meter], scopes[other->scope]);
+        return finding_error(
+            reader->findings, node->key_at,
+            "%s counts %s by %s and %s, but plan %s has it count %s by %s and %s: a quota of one "
+            "name must mean the same in all plans",
+            what, counted_by(quota), scopes[quota->scope], windows[quota->window], plan->name.at,
+            counted_by(other), scopes[other->scope], windows[other->window]);
     }
     return true;
 }
@@ -176,7 +192,7 @@ read_quota(struct reader *reader, const struct yaml *node, struct plan *plan)
                             plan->name.at, must);
     else if (quota_load(reader->findings, reader->policy, node, what, quota) &&
              agrees_with_plans(reader, node, what, quota) && name_quota(reader, node, quota))
-        plan->quota_count++;
+        plan->counts |= counter_is_for(&plan->quotas[plan->quota_count++]);
 }
 
 static void
@@ -213,6 +229,7 @@ compare_scopes(struct reader *reader, const struct yaml *quotas, const struct pl
             const struct quota *tenant = &plan->quotas[t];
 
             if (project->scope == QUOTA_PROJECT && tenant->scope == QUOTA_TENANT &&
+                project->window == tenant->window && tenant->gauge.size == 0 &&
                 project->meter == tenant->meter && !project->unlimited && !tenant->unlimited &&
                 project->limit > tenant->limit)
                 finding_warning(reader->findings, yaml_member(quotas, project->name)->key_at,

@@ -163,23 +163,43 @@ read_meter(struct reading *reading, const struct yaml *node)
 }
 
 static bool
+read_gauge(struct reading *reading, const struct yaml *node)
+{
+    struct text name;
+    const char *must;
+
+    if (!node_text(reading->findings, node, reading->what, &name))
+        return false;
+    must = value_check_word(name);
+    if (must != NULL)
+        return finding_error(reading->findings, node->at, "%s %s", reading->what, must);
+    reading->quota->gauge = arena_text(reading->policy->arena, name);
+    return reading->quota->gauge.at != NULL ||
+           finding_error(reading->findings, node->at, "the policy is too large");
+}
+
+static bool
 read_scope(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
-    if (!node_choice(reading->findings, node, reading->what, "tenant|project", &value))
+    if (!node_choice(reading->findings, node, reading->what, "tenant|project|feature|model|key",
+                     &value))
         return false;
     reading->quota->scope = (enum quota_scope)value;
     return true;
 }
 
-/* Both names say the same: the tenant's billing period, whatever its cycle. */
 static bool
 read_period(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
-    return node_choice(reading->findings, node, reading->what, "billing|month", &value);
+    if (!node_choice(reading->findings, node, reading->what, "billing|day|hour|month", &value))
+        return false;
+    /* `month` is an older word for the tenant's billing period, whatever its cycle. */
+    reading->quota->window = value > WINDOW_HOUR ? WINDOW_BILLING : (enum quota_window)value;
+    return true;
 }
 
 static bool
@@ -216,7 +236,7 @@ static const struct {
     {"limit", read_limit, true},    {"soft", read_soft, true},
     {"steps", read_steps, true},    {"scope", read_scope, false},
     {"period", read_period, false}, {"on_exceed", read_on_exceed, true},
-    {"mode", read_mode, true},
+    {"mode", read_mode, true},      {"gauge", read_gauge, false},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
@@ -269,12 +289,33 @@ read_member(struct reading *reading, size_t index)
     return node == NULL || members[index].read(reading, node);
 }
 
+/* A gauge is of the tenant, and its last value stands until the next one. */
+static bool
+gauge_is_clear(struct reading *reading)
+{
+    static const char *const others[] = {"meter", "scope", "period"};
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const struct yaml *node = member_node(reading, others[i]);
+
+        if (member_node(reading, "gauge") != NULL && node != NULL)
+            good = finding_error(reading->findings, node->key_at,
+                                 "%s: %s contradicts gauge: a gauge is of the tenant and has no "
+                                 "period; remove one of them",
+                                 reading->quota_name, others[i]);
+    }
+    return good;
+}
+
 static bool
 read_members(struct reading *reading)
 {
     bool good = names_are_known(reading);
 
-    if (member_node(reading, "meter") == NULL)
+    if (!gauge_is_clear(reading))
+        return false;
+    if (member_node(reading, "meter") == NULL && member_node(reading, "gauge") == NULL)
         return finding_error(reading->findings, reading->node->key_at,
                              "%s has no meter: what is counted, like requests, tokens or cost",
                              reading->quota_name);

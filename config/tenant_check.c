@@ -1,6 +1,7 @@
 /* Whether a tenant's contract fits the policy it is to be judged by. */
 #include "config/tenant_spec.h"
 #include "config/zones.h"
+#include "rules/counter.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,9 @@ check_limits(const struct limit_override *limits, size_t count, const char *wher
             return err_set(why, ERR_INPUT,
                            "limits.%s: this quota is each project's own: give it in projects",
                            quota->name.at);
+        if (where[0] != '\0' && quota->scope != QUOTA_PROJECT && counter_is_for(quota))
+            return err_set(why, ERR_INPUT, "%slimits.%s: this quota is not divided among projects",
+                           where, quota->name.at);
         if (limits[i].is_decimal && !meter_is_money(quota->meter))
             return err_set(why, ERR_INPUT,
                            "%slimits.%s must be a whole number: the quota counts %s", where,

@@ -21,6 +21,7 @@ static const struct {
     {offsetof(struct settlement, hours), sizeof(struct feature_hour)},
     {offsetof(struct settlement, breakers), sizeof(struct breaker_memory)},
     {offsetof(struct settlement, moves), sizeof(struct breaker_move)},
+    {offsetof(struct settlement, counters), sizeof(struct counter_memory)},
     {offsetof(struct settlement, due), sizeof(struct tenant_due)},
     {offsetof(struct settlement, transitions), sizeof(struct transition)},
     {offsetof(struct settlement, decisions), sizeof(struct scope_state)},

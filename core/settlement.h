@@ -134,6 +134,23 @@ struct breaker_move {
     struct text reason;
 };
 
+/* A quota that counts for itself (rules/counter.h) in one window: written whole whenever it changes.
+ * (tenant, quota, subject, start) */
+struct counter_memory {
+    struct text tenant;
+    struct text quota;
+    enum label label;    /* what the subject is; LABEL_TENANT: there is none */
+    struct text subject; /* a feature, model, key or project; absent is stored as '' */
+    int64_t start_ms;
+    int64_t end_ms; /* INT64_MAX: it never turns, a gauge */
+    tally used;     /* times 1e9, whatever the meter */
+    int64_t at_ms;  /* gauges: when the value was measured */
+    uint32_t spent;
+    bool open;
+    bool blocked;
+    int64_t since_ms;
+};
+
 /* When a tenant needs looking at without any event; INT64_MAX: never. */
 struct tenant_due {
     struct text tenant;
@@ -224,6 +241,7 @@ struct settlement {
     struct list periods;     /* struct period_total */
     struct list adjustments; /* struct adjustment */
     struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
+    struct list counters;    /* struct counter_memory; likewise */
     struct list slots;       /* struct feature_slot; likewise */
     struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
     struct list breakers;    /* struct breaker_memory; likewise */

@@ -84,6 +84,8 @@ struct tenant_load {
     size_t plan_count;
     struct quota_memory *quotas; /* of the same periods, and every open or blocked one */
     size_t quota_count;
+    struct counter_memory *counters; /* of windows that end after the time asked for, and open */
+    size_t counter_count;            /* ones, in order of quota, subject and start */
     struct operator_word *words;
     size_t word_count;
     bool has_features; /* the following were asked for: the policy has breakers */

@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/identity.h"
+#include "rules/counting.h"
 #include "rules/trip.h"
 
 #include <assert.h>
@@ -263,6 +264,8 @@ judge_booked(struct shard *shard, const struct place *place, const struct event 
     if (booking->project_unknown)
         judge_unknown_project(shard, tenant, event->names[NAME_PROJECT], event->id);
     judge_event(shard, tenant, event, booking);
+    if (tenant->counters != NULL)
+        counting_event(shard, tenant, event, booking);
     if (tenant->features != NULL)
         trip_event(shard, tenant, event, booking);
 }
@@ -293,6 +296,8 @@ book_on(struct shard *shard, const struct place *place, const struct event *even
 
     if (booked == BOOKED)
         judge_event(shard, tenant, event, &rebooking->reversal);
+    if (booked == BOOKED && tenant->counters != NULL)
+        counting_event(shard, tenant, &rebooking->as, &rebooking->reversal);
     return booked;
 }
 

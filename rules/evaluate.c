@@ -1,5 +1,6 @@
 #include "rules/evaluate.h"
 
+#include "rules/counter.h"
 #include "rules/feature.h"
 
 const struct operator_word *
@@ -113,6 +114,37 @@ allowances(const struct tenant *tenant, int32_t project, const struct evaluation
     }
 }
 
+/* Rank 3 as well: what is counted of this scope for itself. */
+static void
+counted(const struct tenant *tenant, const struct evaluation *evaluation, struct scope_state *out)
+{
+    const struct counters *counters = tenant->counters;
+
+    for (size_t i = 0; counters != NULL && i < counters->count; i++) {
+        const struct counter *counter = &counters->at[i];
+        const struct quota *rule = counter->state.rule;
+        const bool turns = rule->gauge.size == 0;
+        char scope[SCOPE_SIZE];
+
+        if (!counter->state.blocked || rule->mode == MODE_SHADOW ||
+            !text_eq((struct text){scope, counter_scope(tenant, counter, scope)}, out->scope))
+            continue;
+        restrict_to(out,
+                    rule->scope == QUOTA_PROJECT ? CODE_project_budget_exhausted
+                                                 : CODE_plan_allowance_exhausted,
+                    (struct restriction){.rule = rule->full_name,
+                                         .policy = evaluation->policy,
+                                         .since_ms = counter->state.since_ms,
+                                         .ends_ms = counter->window.end_ms,
+                                         .resets_ms = turns ? counter->window.end_ms : 0,
+                                         .has_usage = true,
+                                         .is_money = turns && meter_is_money(rule->meter),
+                                         .used = counter->used,
+                                         .limit = counter->state.limit,
+                                         .currency = tenant->currency});
+    }
+}
+
 /* Rank 5: the feature's breaker. */
 static void
 breaker(const struct tenant *tenant, const struct evaluation *evaluation, struct scope_state *out)
@@ -155,5 +187,6 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
     unknown_project(tenant, project, evaluation, out);
     if (is_tenant || project >= 0)
         allowances(tenant, project, evaluation, out);
+    counted(tenant, evaluation, out);
     breaker(tenant, evaluation, out);
 }

@@ -1,4 +1,5 @@
 #include "core/identity.h"
+#include "rules/counting.h"
 #include "rules/evaluate.h"
 #include "rules/shard_state.h"
 #include "rules/trip.h"
@@ -227,12 +228,14 @@ judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *
 {
     if (tenant->split || shard->time_ms == SHARD_TIME_UNKNOWN)
         return;
+    counting_all(shard, tenant, occasion);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++) {
         judge_project(shard, tenant, p, occasion);
         judge_project_scope(shard, tenant, p, occasion->trigger);
     }
     for (size_t i = 0; i < tenant->word_count; i++)
         judge_scope(shard, tenant, tenant->words[i].scope, false, occasion->trigger);
+    counting_publish(shard, tenant, occasion->trigger);
     trip_all(shard, tenant);
     /* Scopes that were published and that nothing above names any more. */
     for (struct published *one = tenant->published; one != NULL; one = one->next)
@@ -322,6 +325,7 @@ judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_
         transition.labels[LABEL_PERIOD] = text_of(clock_format(memory->period_ms, start));
         shard_transition(shard, &transition);
     }
+    counting_left_over(shard, tenant, load);
 }
 
 /* ---- deadlines --------------------------------------------------------------------------------------- */
@@ -352,8 +356,10 @@ judge_due(struct shard *shard, struct tenant *tenant)
         }
     for (const struct published *one = tenant->published; one != NULL; one = one->next)
         restricted |= one->restricted;
+    const int64_t count_ms = counting_next(tenant, &restricted);
     const int64_t trip_ms = trip_next(tenant, &restricted);
 
+    due_ms = count_ms < due_ms ? count_ms : due_ms;
     due_ms = trip_ms < due_ms ? trip_ms : due_ms;
     tenant->restricted = restricted;
     if (due_ms != tenant->due_ms)

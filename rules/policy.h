@@ -13,15 +13,18 @@
 #define QUOTA_STEP_LIMIT 16
 #define PLAN_QUOTA_LIMIT 64
 
-enum quota_scope { QUOTA_TENANT, QUOTA_PROJECT };
+enum quota_scope { QUOTA_TENANT, QUOTA_PROJECT, QUOTA_FEATURE, QUOTA_MODEL, QUOTA_KEY };
+enum quota_window { WINDOW_BILLING, WINDOW_DAY, WINDOW_HOUR };
 enum on_exceed { ON_EXCEED_BLOCK, ON_EXCEED_ALERT };
 enum mode { MODE_ENFORCE, MODE_SHADOW };
 
 struct quota {
-    struct text name;      /* unique in its plan: "api_calls" */
-    struct text full_name; /* the rule's name in alerts and decisions: "quota/api_calls" */
-    enum meter meter;
-    enum quota_scope scope; /* QUOTA_PROJECT: each declared project has this limit of its own */
+    struct text name;       /* unique in its plan: "api_calls" */
+    struct text full_name;  /* the rule's name in alerts and decisions: "quota/api_calls" */
+    enum meter meter;       /* of no meaning for gauges */
+    struct text gauge;      /* name in gauge events; absent: it is none */
+    enum quota_scope scope; /* other than QUOTA_TENANT: each of them has this limit of its own */
+    enum quota_window window;
     bool unlimited;
     tally limit;                     /* nano-units for money meters, else a count */
     int32_t soft_pct;                /* `approaching` from here on, default 80 */
@@ -35,6 +38,7 @@ struct plan {
     struct text name;
     struct quota *quotas;
     size_t quota_count;
+    bool counts; /* some of them count for themselves: rules/counter.h */
 };
 
 /* Breakers: how features are protected from running away. */

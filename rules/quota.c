@@ -15,11 +15,14 @@ step_count(const struct quota *rule)
     return rule->step_count + (rule->on_exceed == ON_EXCEED_BLOCK && !ends_at_100 ? 1 : 0);
 }
 
-/* A limit of nothing is reached whatever was used, also when refunds make that negative. */
+/* A limit of nothing is reached whatever was used, also when refunds make that negative. Gauges are
+ * exceeded only above their limit: three of three seats are taken, not too many. */
 static bool
-reached(tally used, tally limit, int32_t percent)
+reached(const struct quota_state *state, tally used, int32_t percent)
 {
-    return limit == 0 || used * 100 >= limit * percent;
+    if (state->rule->gauge.size > 0 && (percent >= 100 || state->limit == 0))
+        return used > state->limit;
+    return state->limit == 0 || used * 100 >= state->limit * percent;
 }
 
 /* The highest spent step that is not armed again at this level. */
@@ -31,8 +34,8 @@ still_spent(const struct quota_state *state, tally used)
     for (size_t i = 0; i < step_count(state->rule); i++) {
         const int32_t step = step_at(state->rule, i);
 
-        if (step <= state->spent &&
-            (state->limit == 0 || used * 100 > state->limit * (step - QUOTA_REARM_POINTS)))
+        if (step <= state->spent && ((state->limit == 0 && state->rule->gauge.size == 0) ||
+                                     used * 100 > state->limit * (step - QUOTA_REARM_POINTS)))
             spent = step;
     }
     return spent;
@@ -44,7 +47,7 @@ fire(struct quota_state *state, tally used, struct quota_verdict *verdict)
     for (size_t i = 0; i < step_count(state->rule); i++) {
         const int32_t step = step_at(state->rule, i);
 
-        if (step > state->spent && reached(used, state->limit, step))
+        if (step > state->spent && reached(state, used, step))
             verdict->crossed[verdict->crossed_count++] = step;
     }
     if (verdict->crossed_count == 0)
@@ -67,8 +70,7 @@ quota_judge(struct quota_state *state, tally used, int64_t now_ms, struct quota_
         state->blocked = false;
     } else {
         state->spent = still_spent(state, used);
-        state->blocked =
-            state->rule->on_exceed == ON_EXCEED_BLOCK && reached(used, state->limit, 100);
+        state->blocked = state->rule->on_exceed == ON_EXCEED_BLOCK && reached(state, used, 100);
     }
     if (state->blocked && !before.blocked)
         state->since_ms = now_ms;

@@ -1,5 +1,6 @@
 #include "rules/tenant.h"
 
+#include "rules/counter.h"
 #include "rules/feature.h"
 
 #include <assert.h>
@@ -161,9 +162,8 @@ plan_limit(const struct tenant *tenant, struct quota_state *state)
         state->limit = shares / whole_ms;
 }
 
-/* The limit for the tenant or one of its projects: the override, else the plan's. */
-static void
-bind_limit(const struct tenant *tenant, struct quota_state *state)
+void
+tenant_bind_limit(const struct tenant *tenant, struct quota_state *state)
 {
     const struct project_spec *project =
         state->project < 0 ? NULL : &tenant->spec.projects[state->project];
@@ -204,18 +204,20 @@ bind_quotas(struct tenant *tenant)
     for (size_t q = 0; q < tenant->plan->quota_count; q++) {
         const struct quota *rule = &tenant->plan->quotas[q];
 
+        if (counter_is_for(rule))
+            continue;
         if (rule->scope == QUOTA_TENANT) {
             struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
             *state = (struct quota_state){.rule = rule, .project = -1};
-            bind_limit(tenant, state);
+            tenant_bind_limit(tenant, state);
         }
         for (size_t p = 0; p < tenant->spec.project_count; p++)
             if (has_budget(&tenant->spec.projects[p], rule)) {
                 struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
                 *state = (struct quota_state){.rule = rule, .project = (int32_t)p};
-                bind_limit(tenant, state);
+                tenant_bind_limit(tenant, state);
             }
     }
     return true;
@@ -308,7 +310,7 @@ static void
 bind_limits(struct tenant *tenant)
 {
     for (size_t q = 0; q < tenant->quota_count; q++)
-        bind_limit(tenant, &tenant->quotas[q]);
+        tenant_bind_limit(tenant, &tenant->quotas[q]);
 }
 
 /* The period is not held yet and later than the last one that is. */
@@ -464,6 +466,8 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     recall_totals(tenant, load->periods, load->period_count);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
+    if (!tenant->split && !counters_make(tenant, load, now_ms))
+        goto short_of_memory;
     if (policy->has_breakers && load->has_features && !tenant->split) {
         tenant->features = features_new(load, tenant->zone, policy);
         if (tenant->features == NULL)
@@ -472,6 +476,8 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     return tenant;
 
 short_of_memory:
+    if (tenant != NULL)
+        counters_free(tenant->counters);
     arena_free(memory);
     return NULL;
 }
@@ -482,6 +488,7 @@ tenant_free(struct tenant *tenant)
     if (tenant == NULL)
         return;
     features_free(tenant->features);
+    counters_free(tenant->counters);
     arena_free(tenant->memory);
 }
 
@@ -506,6 +513,8 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
     load->quotas =
         arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
     if (load->periods == NULL || load->quotas == NULL || load->past == NULL || load->plans == NULL)
+        return false;
+    if (!counters_export(tenant, arena, load))
         return false;
     memcpy(load->past, tenant->past, tenant->past_count * sizeof *load->past);
     load->past_count = tenant->past_count;

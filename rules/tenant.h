@@ -19,6 +19,7 @@
 #include "core/tenant.h"
 #include "rules/quota.h"
 
+struct counters;
 struct features;
 
 #define TENANT_PERIODS_HELD 4 /* the present one and what clocks ahead may have begun */
@@ -58,6 +59,7 @@ struct tenant {
     uint64_t touched;   /* number of the settlement that last held anything of it */
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
+    struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
     struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
     bool known;                /* has a row in Postgres */
     bool split;                /* its home is another shard: counted here, not judged */
@@ -103,6 +105,9 @@ void tenant_free(struct tenant *tenant);
  * arena is full. */
 bool tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                    struct tenant_load *load);
+
+/* Sets the limit of one of its quotas: the override, else the plan's. */
+void tenant_bind_limit(const struct tenant *tenant, struct quota_state *state);
 
 /* Index of a declared project, -1 when there is none of that name. */
 int32_t tenant_project(const struct tenant *tenant, struct text name);

@@ -86,6 +86,7 @@ enum answer {
     ANSWER_PERIODS,
     ANSWER_PAST,
     ANSWER_QUOTAS,
+    ANSWER_COUNTERS,
     ANSWER_WORDS,
     ANSWER_HOURS,
     ANSWER_SLOTS,
@@ -178,6 +179,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
     names_param(store, query);
     return send(store, sql_plans, why) && send_after(store, query, sql_periods(periods), why) &&
            send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
+           send_after(store, query, sql_load_counters, why) &&
            send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
@@ -360,6 +362,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .plan_count = (size_t)rows_of(store->loaded[ANSWER_PLANS], cursor->plans, ord),
         .past_count = (size_t)rows_of(store->loaded[ANSWER_PAST], cursor->past, ord),
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
+        .counter_count = (size_t)rows_of(store->loaded[ANSWER_COUNTERS], cursor->counters, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
         .has_features = store->loading.features,
         .hour_count = (size_t)rows_of(store->loaded[ANSWER_HOURS], cursor->hours, ord),
@@ -371,6 +374,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     if (!read_plans(store, cursor->plans, load) || !read_periods(store, cursor->periods, load) ||
         !read_past(store, cursor->past, load) || !read_quotas(store, cursor->quotas, load) ||
         !read_words(store, cursor->words, load) ||
+        !store_read_counters(store, store->loaded[ANSWER_COUNTERS], cursor->counters, load) ||
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
         !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
@@ -382,6 +386,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->plans += (int)load->plan_count;
     cursor->quotas += (int)load->quota_count;
     cursor->words += (int)load->word_count;
+    cursor->counters += (int)load->counter_count;
     cursor->hours += (int)load->hour_count;
     cursor->slots += (int)load->slot_count;
     cursor->breakers += (int)load->breaker_count;

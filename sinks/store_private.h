@@ -25,7 +25,7 @@ struct store {
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
     int load_step;        /* statements of the load that are answered */
-    PGresult *loaded[10]; /* their results; see store_load.c */
+    PGresult *loaded[11]; /* their results; see store_load.c */
     const void **order;   /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct placed *placed; /* the same of facts and totals; as much again to sort them */
@@ -44,12 +44,13 @@ struct settle_input {
 /* Fills the parameters; *rows is how many rows go with them. */
 typedef bool settle_fill(struct store *store, const struct settle_input *input, size_t *rows,
                          struct err *why);
-settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_slots,
-    fill_hours, fill_breakers, fill_moves, fill_due, fill_transitions, fill_decisions, fill_dead,
-    fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced, fill_commands;
-extern const char sql_quotas[], sql_slots[], sql_hours[], sql_breakers[], sql_moves[], sql_due[],
-    sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[], sql_gateway[],
-    sql_values[], sql_unpriced[], sql_commands[];
+settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_counters,
+    fill_slots, fill_hours, fill_breakers, fill_moves, fill_due, fill_transitions, fill_decisions,
+    fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced,
+    fill_commands;
+extern const char sql_quotas[], sql_counters[], sql_slots[], sql_hours[], sql_breakers[],
+    sql_moves[], sql_due[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[],
+    sql_gateway[], sql_values[], sql_unpriced[], sql_commands[];
 
 /* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
  * (store_record.c). False with *refused when the server refuses, without when the connection
@@ -97,6 +98,7 @@ struct load_cursor {
     int past;
     int quotas;
     int words;
+    int counters;
     int hours;
     int slots;
     int breakers;
@@ -107,6 +109,11 @@ bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant
 /* Like store_load_poll, but leaves the answers for store_loaded, until store_load_end. */
 int store_load_take(struct store *store, int timeout_ms, struct err *why);
 void store_load_end(struct store *store);
+
+/* ---- quotas that count for themselves (store_counter.c) ------------------------------------------ */
+extern const char sql_load_counters[];
+bool store_read_counters(struct store *store, const PGresult *rows, int row,
+                         struct tenant_load *load);
 
 /* ---- features (store_features.c) -------------------------------------------------------------------- */
 extern const char sql_load_hours[], sql_load_slots[], sql_load_breakers[];

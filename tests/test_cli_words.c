@@ -260,7 +260,7 @@ test_standing(void)
         for (size_t q = 0; q < 2; q++) {
             struct standing one;
 
-            standing_of(tenant, q, &one);
+            standing_of(tenant, q, 0, &one);
             CHECK_INT("remaining", one.remaining, rows[i].remaining[q]);
             CHECK_INT("over", one.over, rows[i].over[q]);
             CHECK_INT("percent", one.percent, rows[i].percent[q]);

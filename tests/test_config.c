@@ -60,7 +60,7 @@ test_defaults(void)
     CHECK_INT("level", checked.config->log.level, 2);
     CHECK_INT("offset", checked.config->clock_offset_ms, 0);
     CU_ASSERT_STRING_EQUAL(checked.config->policy_path, "config/policy.example.yaml");
-    CHECK_INT("policy", checked.policy->plan_count, 4);
+    CHECK_INT("policy", checked.policy->plan_count, 5);
 }
 
 static void

@@ -107,6 +107,24 @@ test_whole(void)
 }
 
 static void
+test_counted(void)
+{
+    load("fallback_plan: a\n"
+         "plans:\n"
+         "  a: {quotas: {q: {meter: tokens, limit: 1}, seats: {gauge: team_members, limit: 3}}}\n"
+         "  b: {quotas: {k: {meter: cost, limit: 1.00, scope: key, period: hour}}}\n"
+         "  c: {quotas: {q: {meter: tokens, limit: 1}}}\n");
+    CHECK_TEXT("counted", found, "");
+    REQUIRE(policy);
+    CU_ASSERT_TRUE(text_eq(quota_of("a", "seats")->gauge, TEXT("team_members")));
+    CHECK_INT("scope", quota_of("b", "k")->scope, QUOTA_KEY);
+    CHECK_INT("window", quota_of("b", "k")->window, WINDOW_HOUR);
+    CHECK_INT("counts", policy_plan(policy, TEXT("a"))->counts, true);
+    CHECK_INT("counts", policy_plan(policy, TEXT("b"))->counts, true);
+    CHECK_INT("does not", policy_plan(policy, TEXT("c"))->counts, false);
+}
+
+static void
 test_defaults(void)
 {
     load("fallback_plan: a\nplans: {a: {quotas: {q: {meter: tokens, limit: 1}}}}\n");
@@ -307,12 +325,23 @@ static const struct row quota_rows[] = {
     {"soft above", QUOTA("meter: requests, limit: 5, soft: 101"),
      "3:38: plan free, quota q: soft: 101 is outside 1..100 (percent)"},
     {"choices",
-     QUOTA("meter: requests, limit: 5, scope: key, period: day, on_exceed: stop, mode: "
+     QUOTA("meter: requests, limit: 5, scope: team, period: year, on_exceed: stop, mode: "
            "shadw"),
-     "3:39: plan free, quota q: scope: key is none of tenant|project\n"
-     "3:52: plan free, quota q: period: day is none of billing|month\n"
-     "3:68: plan free, quota q: on_exceed: stop is none of block|alert\n"
-     "3:80: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
+     "3:39: plan free, quota q: scope: team is none of tenant|project|feature|model|key\n"
+     "3:53: plan free, quota q: period: year is none of billing|day|hour|month\n"
+     "3:70: plan free, quota q: on_exceed: stop is none of block|alert\n"
+     "3:82: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
+    {"gauge and meter", QUOTA("meter: requests, gauge: seats, limit: 5"),
+     "3:5: plan free, quota q: meter contradicts gauge: a gauge is of the tenant and has no "
+     "period; "
+     "remove one of them"},
+    {"gauge by day", QUOTA("gauge: seats, limit: 5, period: day"),
+     "3:29: plan free, quota q: period contradicts gauge: a gauge is of the tenant and has no "
+     "period; "
+     "remove one of them"},
+    {"gauge", QUOTA("gauge: Seats, limit: 5"),
+     "3:12: plan free, quota q: gauge must be small letters, digits and '_', at most 63, a letter "
+     "first"},
     {"unknown member", QUOTA("meter: requests, limti: 5"),
      "3:1: plan free, quota q has neither limit nor unlimited: true\n"
      "3:22: plan free, quota q: unknown key limti; did you mean `limit`?"},
@@ -343,15 +372,17 @@ test_contradictions(void)
          "  free: {quotas: {calls: {meter: requests, limit: 5}}}\n"
          "  paid: {quotas: {calls: {meter: attempts, limit: 9}}}\n"
          "fallback_plan: free\n",
-         "3:19: plan paid, quota calls counts attempts by tenant, but plan free has it count "
-         "requests by tenant: a quota of one name must mean the same in all plans"},
+         "3:19: plan paid, quota calls counts attempts by tenant and billing period, "
+         "but plan free has it count requests by tenant and billing period: a quota of one name "
+         "must mean the same in all plans"},
         {"another scope",
          "plans:\n"
          "  free: {quotas: {calls: {meter: requests, limit: 5}}}\n"
          "  paid: {quotas: {calls: {meter: requests, limit: 9, scope: project}}}\n"
          "fallback_plan: free\n",
-         "3:19: plan paid, quota calls counts requests by project, but plan free has it count "
-         "requests by tenant: a quota of one name must mean the same in all plans"},
+         "3:19: plan paid, quota calls counts requests by project and billing period, "
+         "but plan free has it count requests by tenant and billing period: a quota of one name "
+         "must mean the same in all plans"},
         {"project above its tenant",
          "plans:\n"
          "  free:\n"
@@ -376,6 +407,7 @@ test_contradictions(void)
 
 static CU_TestInfo tests[] = {
     {"a whole policy", test_whole},
+    {"quotas that count for themselves", test_counted},
     {"defaults", test_defaults},
     {"limits", test_limits},
     {"errors of the file", test_file},

@@ -455,9 +455,70 @@ test_plans(void)
     db_end(&db);
 }
 
+static void
+see_counters(void *context, const struct tenant_load *load)
+{
+    char *seen = context;
+    size_t used = 0;
+
+    for (size_t i = 0; i < load->counter_count; i++) {
+        const struct counter_memory *one = &load->counters[i];
+
+        used += (size_t)snprintf(
+            seen + used, 256 - used, "%.*s/%.*s %lld%s%s;", (int)one->quota.size, one->quota.at,
+            (int)one->subject.size, one->subject.at, (long long)(one->used / MONEY_NANO_PER_UNIT),
+            one->blocked ? " blocked" : "", one->end_ms == INT64_MAX ? " always" : "");
+    }
+}
+
+/* The last of a key counts; what is over is loaded only while it is open. */
+static void
+test_counters(void)
+{
+    const struct counter_memory rows[] = {
+        {.quota = TEXT_ROW("day"),
+         .subject = TEXT_ROW("k1"),
+         .end_ms = DB_HOUR_MS,
+         .blocked = true},
+        {.quota = TEXT_ROW("day"), .subject = TEXT_ROW("k2"), .end_ms = DB_HOUR_MS},
+        {.quota = TEXT_ROW("day"), .subject = TEXT_ROW("k3"), .end_ms = DB_HOUR_MS + 1, .used = 5},
+        {.quota = TEXT_ROW("day"),
+         .subject = TEXT_ROW("k3"),
+         .end_ms = DB_HOUR_MS + 1,
+         .used = 7 * (tally)MONEY_NANO_PER_UNIT},
+        {.quota = TEXT_ROW("seats"), .subject = TEXT_ROW(""), .end_ms = INT64_MAX},
+    };
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {
+        .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
+    struct settle_result result;
+    char seen[256] = "";
+    struct err why;
+
+    begin_layout(1);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct counter_memory *row = list_add(&one->counters);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(row);
+        *row = rows[i];
+        row->tenant = TEXT("acme");
+        row->start_ms = DB_HOUR_MS - CLOCK_DAY_MS;
+    }
+    CHECK_INT("settles", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    settlement_free(one);
+    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
+    CHECK_INT("answer", store_load_poll(db.store, 5000, see_counters, seen, &why), 1);
+    CU_ASSERT_STRING_EQUAL(seen, "day/k1 0 blocked;day/k3 7;seats/ 0 always;");
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"homes are murmur2's until events come", test_homes},
     {"a contract that meets the first event", test_contract_meets_event},
+    {"quotas that count for themselves", test_counters},
     {"which plans a tenant had, since when", test_plans},
     {"totals, quotas and words of the periods asked for", test_totals_and_words},
     {"contracts that cannot be read, and versions that never change", test_bad_contract},

@@ -1,0 +1,107 @@
+/* Quotas that count for themselves: rows that change whole, and are loaded with their tenant. */
+#include "sinks/store_private.h"
+
+/* ---- written -------------------------------------------------------------------------------------- */
+
+static int
+compare_keys(const struct counter_memory *a, const struct counter_memory *b)
+{
+    int order = text_compare(a->tenant, b->tenant);
+
+    if (order == 0)
+        order = text_compare(a->quota, b->quota);
+    if (order == 0)
+        order = text_compare(a->subject, b->subject);
+    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
+}
+
+static int
+compare_counters(const void *one, const void *other)
+{
+    const struct counter_memory *const a = *(const struct counter_memory *const *)one;
+    const struct counter_memory *const b = *(const struct counter_memory *const *)other;
+    const int order = compare_keys(a, b);
+
+    return order != 0 ? order : (a > b) - (a < b); /* rows of one list: by index */
+}
+
+const char sql_counters[] =
+    "INSERT INTO tripmeter.counter AS c (tenant, quota, subject, window_start, window_end, label,"
+    " used, measured_at, spent, is_open, blocked, since_at)"
+    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],"
+    " $5::timestamptz[], $6::integer[], $7::numeric[], $8::timestamptz[], $9::bigint[],"
+    " $10::boolean[], $11::boolean[], $12::timestamptz[])"
+    " ON CONFLICT (tenant, quota, subject, window_start) DO UPDATE SET"
+    " window_end = excluded.window_end, used = excluded.used, measured_at = excluded.measured_at,"
+    " spent = excluded.spent, is_open = excluded.is_open, blocked = excluded.blocked,"
+    " since_at = excluded.since_at";
+
+bool
+fill_counters(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_TEXT,    PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT4,
+                                         PG_NUMERIC, PG_TIME, PG_INT8, PG_BOOL, PG_BOOL, PG_TIME};
+    const struct list *const list = &input->settlement->counters;
+    const void **const row = store_sorted(store, list, compare_counters);
+    struct pgparams *const params = store_params(store);
+
+    if (row == NULL)
+        return err_set(why, ERR_RETRY, "no memory for a settlement");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        (void)pgparams_array(params, types[i]);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct counter_memory *const counter = row[i];
+        struct pgparam *column = params->at;
+
+        if (i + 1 < list->count && compare_keys(counter, row[i + 1]) == 0)
+            continue;
+        pgarray_text(column++, counter->tenant);
+        pgarray_text(column++, counter->quota);
+        pgarray_text(column++, counter->subject);
+        pgarray_time(column++, counter->start_ms);
+        pgarray_time(column++, counter->end_ms);
+        pgarray_int4(column++, (int32_t)counter->label);
+        pgarray_money(column++, counter->used);
+        pgarray_time(column++, counter->at_ms);
+        pgarray_int8(column++, counter->spent);
+        pgarray_bool(column++, counter->open);
+        pgarray_bool(column++, counter->blocked);
+        pgarray_time(column, counter->since_ms);
+        ++*rows;
+    }
+    return true;
+}
+
+/* ---- loaded --------------------------------------------------------------------------------------- */
+
+const char sql_load_counters[] =
+    "SELECT n.ord, c.quota, c.subject, c.window_start, c.window_end, c.label, c.used,"
+    " c.measured_at, c.spent, c.is_open, c.blocked, c.since_at"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
+    " JOIN tripmeter.counter c USING (tenant)"
+    " WHERE $2::timestamptz < 'infinity' AND (c.window_end > $2 OR c.is_open OR c.blocked)"
+    " ORDER BY n.ord, c.quota, c.subject, c.window_start";
+
+bool
+store_read_counters(struct store *store, const PGresult *rows, int row, struct tenant_load *load)
+{
+    load->counters = arena_take(store->arena, (load->counter_count + 1) * sizeof *load->counters);
+    for (size_t i = 0; load->counters != NULL && i < load->counter_count; i++, row++) {
+        struct counter_memory *const counter = &load->counters[i];
+
+        counter->tenant = load->name;
+        counter->quota = pg_read_text(rows, row, 1);
+        counter->subject = pg_read_text(rows, row, 2);
+        counter->start_ms = pg_read_time(rows, row, 3);
+        counter->end_ms = pg_read_time(rows, row, 4);
+        counter->label = (enum label)pg_read_int(rows, row, 5);
+        if (!pg_read_money(rows, row, 6, &counter->used))
+            return false;
+        counter->at_ms = pg_read_time(rows, row, 7);
+        counter->spent = (uint32_t)pg_read_int(rows, row, 8);
+        counter->open = pg_read_bool(rows, row, 9);
+        counter->blocked = pg_read_bool(rows, row, 10);
+        counter->since_ms = pg_read_time(rows, row, 11);
+    }
+    return load->counters != NULL;
+}
