@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "core/digits.h"
+
 /* Days from 0000-03-01 to 1970-01-01, and in 400 years: the calendar repeats after those. */
 enum { EPOCH_DAYS = 719468, ERA_DAYS = 146097 };
 
@@ -170,49 +172,68 @@ read_offset(struct reader *reader, int64_t *ms)
     return true;
 }
 
-/* Two digits; anything else gives a number above 99. */
-static uint32_t
-two_digits(const char *at)
+/* Eight bytes of a time whose marks are turned into zeros like the digits; `*odd` gets a bit set for
+ * whatever is neither the mark that belongs there nor a digit. */
+static uint64_t
+time_word(uint64_t digits, uint64_t marks, uint64_t *odd)
 {
-    const uint32_t tens = (uint32_t)(unsigned char)at[0] - '0';
-    const uint32_t ones = (uint32_t)(unsigned char)at[1] - '0';
+    const uint64_t word = digits ^ marks;
 
-    return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
+    *odd |= word | (word + UINT64_C(0x7676767676767676));
+    return word;
 }
+
+/* Two digits, the first in the byte of that place. */
+static uint32_t
+two_digits(uint64_t word, unsigned place)
+{
+    return (uint32_t)((word * 10 + (word >> 8)) >> (8 * place) & 0xff);
+}
+
+/* A mark at a place, as what digits_load makes of it. */
+#define MARK(c, place)    ((uint64_t)((c) ^ '0') << (8 * (place)))
+#define MARK_PLACE(place) (UINT64_C(0xff) << (8 * (place)))
 
 /* What nearly all times look like: "2026-03-02T12:00:00Z", perhaps with three digits more of the
  * second.  False: it takes a closer look. */
 static bool
 parse_plain(const char *at, size_t size, int64_t *at_ms)
 {
-    uint32_t fraction = 0;
+    uint64_t odd = 0;
+    uint64_t end;
 
-    if (size == 24) {
-        const uint32_t last = (uint32_t)(unsigned char)at[22] - '0';
-
-        fraction = two_digits(at + 20) * 10 + last;
-        if (at[19] != '.' || last > 9 || fraction > 999)
-            return false;
-    } else if (size != 20) {
+    if (size == 24)
+        end = digits_load(at + 16);
+    else if (size == 20) /* ":00Z": put before it is ".000", as far as it is missing */
+        end = digits_load(at + 12) >> 32;
+    else
         return false;
-    }
-    const uint32_t century = two_digits(at);
-    const uint32_t year_of_century = two_digits(at + 2);
-    const uint32_t month = two_digits(at + 5);
-    const uint32_t day = two_digits(at + 8);
-    const uint32_t hour = two_digits(at + 11);
-    const uint32_t minute = two_digits(at + 14);
-    const uint32_t second = two_digits(at + 17);
-    const struct civil date = {(int32_t)(century * 100 + year_of_century), (int32_t)month,
-                               (int32_t)day};
+    if (size == 20)
+        end = (end & 0xffffff) | MARK('.', 3) | (end & 0xff000000) << 32;
 
-    if (((at[4] ^ '-') | (at[7] ^ '-') | (at[10] ^ 'T') | (at[13] ^ ':') | (at[16] ^ ':') |
-         (at[size - 1] ^ 'Z')) != 0 ||
-        century < 20 || century > 99 || year_of_century > 99 || month - 1 > 11 || day - 1 > 30 ||
-        (day > 28 && date.day > clock_month_days(date.year, date.month)) || hour > 23 ||
-        minute > 59 || second > 59)
+    const uint64_t date = time_word(digits_load(at), MARK('-', 4) | MARK('-', 7), &odd);
+    const uint64_t middle = time_word(digits_load(at + 8), MARK('T', 2) | MARK(':', 5), &odd);
+
+    end = time_word(end, MARK(':', 0) | MARK('.', 3) | MARK('Z', 7), &odd);
+
+    /* A mark's place must be zero, a digit's below ten. */
+    odd &= UINT64_C(0x8080808080808080);
+    odd |= (date & (MARK_PLACE(4) | MARK_PLACE(7))) | (middle & (MARK_PLACE(2) | MARK_PLACE(5))) |
+           (end & (MARK_PLACE(0) | MARK_PLACE(3) | MARK_PLACE(7)));
+
+    const uint32_t year = two_digits(date, 0) * 100 + two_digits(date, 2);
+    const uint32_t month = two_digits(date, 5);
+    const uint32_t day = two_digits(middle, 0);
+    const uint32_t hour = two_digits(middle, 3);
+    const uint32_t minute = two_digits(middle, 6);
+    const uint32_t second = two_digits(end, 1);
+    const uint32_t fraction = two_digits(end, 4) * 10 + (uint32_t)(end >> 48 & 0xff);
+    const struct civil civil = {(int32_t)year, (int32_t)month, (int32_t)day};
+
+    if (odd != 0 || year < 2000 || month - 1 > 11 || day - 1 > 30 || hour > 23 || minute > 59 ||
+        second > 59 || (day > 28 && civil.day > clock_month_days(civil.year, civil.month)))
         return false;
-    *at_ms = clock_days(date) * CLOCK_DAY_MS +
+    *at_ms = clock_days(civil) * CLOCK_DAY_MS +
              (int64_t)(((hour * 60 + minute) * 60 + second) * 1000 + fraction);
     return true;
 }

@@ -5,10 +5,10 @@
  * depth; nothing is corrected or left for later.  What the array holds are the values in the order
  * in which they are written, each object and array in front of what is inside; a text without
  * escapes is not copied again but points into the copy of the bytes.  Members are named in the same
- * order by whoever writes many values, so what followed a name the last time is looked for first,
- * by comparing instead of searching.  A `struct json` owns all
- * memory it will ever need from its creation on, most of which only a large value ever touches;
- * what it hands out lives until its next json_parse.
+ * order by whoever writes many values, so the name that stood at the same place of the last value
+ * is looked for first, by comparing instead of searching.  A `struct json` owns all memory it will
+ * ever need from its creation on, most of which only a large value ever touches; what it hands out
+ * lives until its next json_parse.
  *
  * The tests compare it with simdjson's DOM, value by value (tests/test_json.c, tests/fuzz).
  */

@@ -131,21 +131,14 @@ read_word(struct json *json, const char *at, struct json_value *out)
     return json_fail(json, JSON_BROKEN);
 }
 
-static const char *read_container(struct json *json, const char *at, struct json_value *out,
-                                  unsigned depth);
-
-/* depth: of what is around it. */
+/* What has nothing inside. */
 OFTEN const char *
-read_value(struct json *json, const char *at, struct json_value *out, unsigned depth)
+read_scalar(struct json *json, const char *at, struct json_value *out)
 {
-    if ((unsigned char)*at <= ' ')
-        at = skip_blanks(json, at);
     if (*at == '"')
         return read_text(json, at + 1, out);
     if (is_digit(*at) || *at == '-')
         return read_number(json, at, out);
-    if (*at == '{' || *at == '[')
-        return read_container(json, at, out, depth);
     return read_word(json, at, out);
 }
 
@@ -153,29 +146,27 @@ read_value(struct json *json, const char *at, struct json_value *out, unsigned d
 SELDOM static const char *
 search_name(struct json *json, const char *at, struct json_value *out)
 {
-    const unsigned last = json->word;
-    const unsigned word = json->follows[last];
+    uint8_t *follows = &json->follows[out[-1].word];
 
     at = skip_blanks(json, at);
-    if (vocabulary_stands(json->words, word, at)) {
-        out->name = (struct text){at + 1, json->words->names[word].size};
-        out->word = (uint8_t)word;
-        json->word = word;
+    if (vocabulary_stands(json->words, *follows, at)) {
+        out->word = *follows;
+        out->name = (struct text){at + 1, json->words->tokens[out->word].name_size};
         return at + out->name.size + 3;
     }
     if (*at != '"')
         return json_fail(json, JSON_BROKEN);
     at = json_odd_text(json, at + 1, scan(at + 1), &out->name);
-    if (at == NULL)
-        return NULL;
-    out->word = (uint8_t)vocabulary_find(json->words, out->name);
-    json->word = json->follows[last] = out->word;
+    if (json->fault != JSON_FINE)
+        return at;
+    out->word = *follows = (uint8_t)vocabulary_find(json->words, out->name);
     at = skip_blanks(json, at);
     return *at == ':' ? at + 1 : json_fail(json, JSON_BROKEN);
 }
 
 /*
- * A member's name and the colon: as at this place of the last value, or else behind the last name.
+ * A member's name and the colon: as at this place of the last value, or else as behind the last
+ * name, which is that of the value in front.
  *
  * out: still as the last value has left it.
  */
@@ -186,41 +177,45 @@ read_name(struct json *json, const char *at, struct json_value *out)
 
     if (!vocabulary_stands(json->words, word, at))
         return search_name(json, at, out);
-    json->follows[json->word] = (uint8_t)word;
-    json->word = word;
-    out->name = (struct text){at + 1, json->words->names[word].size};
+    out->name = (struct text){at + 1, json->words->tokens[word].name_size};
     return at + out->name.size + 3;
 }
 
-/* at: on the bracket. */
+static bool
+is_bracket(char c)
+{
+    return c == '{' || c == '[';
+}
+
+/* An object or array, and what is inside. depth: of what is around it. */
 static const char *
 read_container(struct json *json, const char *at, struct json_value *out, unsigned depth)
 {
     const char *const start = at;
     const bool object = *at == '{';
     const char close = object ? '}' : ']';
+    struct json_value *value = out + 1;
 
     out->type = object ? JSON_OBJECT : JSON_ARRAY;
     at = skip_blanks(json, at + 1);
     if (*at != close) {
         if (depth == json->depth_limit)
             return json_fail(json, JSON_DEEP);
-        /* json->next is only read where something may have been inside, so that the place of a
-         * value waits for nothing. */
-        for (struct json_value *value = json->next;; at++) {
-            json->next = value + 1;
+        for (;; at++) {
             if (object) {
                 at = read_name(json, at, value);
-                if (at == NULL)
-                    return NULL;
             } else {
                 value->name = (struct text){NULL, 0};
                 value->word = 0;
             }
-            at = read_value(json, at, value, depth + 1);
-            if (at == NULL)
-                return NULL;
-            value = value->type >= JSON_ARRAY ? json->next : value + 1;
+            at = skip_blanks(json, at);
+            if (is_bracket(*at)) {
+                at = read_container(json, at, value, depth + 1);
+                value = json->next;
+            } else {
+                at = read_scalar(json, at, value);
+                value++;
+            }
             if (*at == ',')
                 continue;
             at = skip_blanks(json, at);
@@ -230,7 +225,8 @@ read_container(struct json *json, const char *at, struct json_value *out, unsign
         if (*at != close)
             return json_fail(json, JSON_BROKEN);
     }
-    out->is.inside.end = json->next;
+    json->next = value;
+    out->is.inside.end = value;
     out->is.inside.at = (uint32_t)(start - json->bytes);
     out->is.inside.size = (uint32_t)(at + 1 - start);
     return at + 1;
@@ -256,15 +252,15 @@ json_parse(struct json *json, struct text bytes, const struct json_value **root)
     json->size = bytes.size;
     json->blanks = false;
     json->fault = JSON_FINE;
-    json->next = json->values + 1;
     json->texts = json->bytes + bytes.size + PADDING;
-    json->word = 0;
     json->values->name = (struct text){NULL, 0};
     json->values->word = 0;
 
-    const char *at = read_value(json, json->bytes, json->values, 0);
+    const char *at = skip_blanks(json, json->bytes);
 
-    if (at != NULL && skip_blanks(json, at) != json->bytes + json->size)
+    at = is_bracket(*at) ? read_container(json, at, json->values, 0)
+                         : read_scalar(json, at, json->values);
+    if (skip_blanks(json, at) != json->bytes + json->size)
         (void)json_fail(json, JSON_BROKEN);
     if (json->fault != JSON_FINE)
         return fault_of(json);

@@ -2,8 +2,9 @@
  * What the two halves of the parser share: json_parse.c, where every value passes, and json_seldom.c,
  * where only those do that have something unusual about them.
  *
- * The functions that read something get the place where it begins and return the one behind it, or
- * NULL after having set the fault.
+ * The functions that read something get the place where it begins and return the one behind it.
+ * After a fault that is the end of the bytes, where nothing can be read on: whoever goes on there
+ * only finds that something is missing, and the first fault stands.
  */
 #ifndef INGEST_JSON_PRIVATE_H
 #define INGEST_JSON_PRIVATE_H
@@ -25,10 +26,9 @@ struct json {
     bool blanks; /* the value has some between its tokens */
     enum json_fault fault;
     struct json_value *values;
-    struct json_value *next; /* the first of `values` that is free */
+    struct json_value *next; /* behind what was inside the last object or array */
     char *texts;             /* where the next unescaped text goes */
     const struct vocabulary *words;
-    unsigned word;                         /* the last name */
     uint8_t follows[1 + VOCABULARY_LIMIT]; /* by name: the one behind it, the last time */
     uint32_t sizes[1 + VOCABULARY_LIMIT];  /* by name: of its text, the last time */
 };
@@ -45,7 +45,7 @@ is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Sets the fault; returns NULL. */
+/* Keeps the first fault; returns the end of the bytes. */
 SELDOM const char *json_fail(struct json *json, enum json_fault fault);
 
 /* A text with anything in it but printable ASCII.  It is copied from its first escape on.

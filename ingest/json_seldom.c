@@ -8,8 +8,9 @@
 const char *
 json_fail(struct json *json, enum json_fault fault)
 {
-    json->fault = fault;
-    return NULL;
+    if (json->fault == JSON_FINE)
+        json->fault = fault;
+    return json->bytes + json->size;
 }
 
 /* Four hexadecimal digits; -1 when there is another byte among them. */
@@ -122,8 +123,6 @@ json_odd_text(struct json *json, const char *start, const char *at, struct text 
         if (odd == '"')
             break;
         at = copied = read_escape(json, at + 1);
-        if (at == NULL)
-            return NULL;
     }
     *out = copied == NULL ? (struct text){start, (size_t)(at - start)}
                           : (struct text){copy, (size_t)(json->texts - copy)};

@@ -31,6 +31,7 @@ set_token(struct vocabulary_token *token, struct text name)
     memset(mask, 0xff, name.size + 3);
     memcpy(token->bytes, bytes, sizeof bytes);
     memcpy(token->mask, mask, sizeof mask);
+    token->name_size = name.size;
 }
 
 static void

@@ -23,10 +23,12 @@ struct vocabulary_key {
     uint64_t size;   /* 0: of no name */
 };
 
-/* `"name":` */
+/* `"name":`, in a cache line of its own. */
 struct vocabulary_token {
-    uint64_t bytes[3];
-    uint64_t mask[3]; /* which of them count; of no name: one that no masked word can be */
+    uint64_t bytes[3]; /* of name 0: what no masked word can be */
+    uint64_t mask[3];  /* which of them count */
+    uint64_t name_size;
+    uint64_t unused;
 };
 
 /* Names are counted from 1; 0 is every name that is not known. */
@@ -35,7 +37,7 @@ struct vocabulary {
     uint64_t multiplier; /* with which no two names share a slot */
     struct text names[1 + VOCABULARY_LIMIT];
     struct vocabulary_key keys[1 + VOCABULARY_LIMIT];
-    struct vocabulary_token tokens[1 + VOCABULARY_LIMIT];
+    struct vocabulary_token tokens[1 + VOCABULARY_LIMIT] __attribute__((aligned(64)));
     uint8_t slots[1 << VOCABULARY_SLOT_BITS]; /* a name or 0 */
 };
 
