@@ -304,8 +304,13 @@ apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count,
             loading_ahead(worker, arrivals + from, count - from,
                           full || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
         }
-        for (size_t i = 0; i < some; i++)
+        for (size_t i = 0; i < some; i++) {
+            const size_t next = from + READ_AHEAD + i;
+
+            if (next < count && arrivals[next].taken == TAKEN_RECORD)
+                decoder_ahead(arrivals[next].record.value);
             apply_arrival(worker, &arrivals[from + i], &worker->readings[i]);
+        }
     }
 }
 

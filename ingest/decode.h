@@ -49,4 +49,16 @@ enum decoded {
 void decoder_open(struct decoder *decoder, const struct record *record);
 enum decoded decoder_next(struct decoder *decoder, struct event *event, struct dead *dead);
 
+/* Asks the processor for the bytes of a value that is decoded soon, some records later: they were
+ * unpacked by another thread and are not near.  What is beyond the size of most events comes by
+ * itself once it is read. */
+static inline void
+decoder_ahead(struct text value)
+{
+    const size_t size = value.size < 1024 ? value.size : 1024;
+
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch(value.at + at);
+}
+
 #endif
