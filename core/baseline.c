@@ -9,6 +9,9 @@ const char *const baseline_set_names[BASELINE_SET_COUNT] = {
     [BASELINE_HIGHEST] = "7 days, 95th percentile",
 };
 
+#define DAY_HOURS  INT64_C(24)
+#define WEEK_HOURS (7 * DAY_HOURS)
+
 /* ---- history ----------------------------------------------------------------------------------- */
 
 void
@@ -135,12 +138,12 @@ belongs(enum baseline_set set, int64_t hours_ago)
 {
     switch (set) {
     case BASELINE_WEEKLY:
-        return hours_ago % (7 * 24) == 0 && hours_ago <= BASELINE_DAYS * 24;
+        return hours_ago % WEEK_HOURS == 0 && hours_ago <= BASELINE_DAYS * DAY_HOURS;
     case BASELINE_DAILY:
-        return hours_ago % 24 == 0 && hours_ago <= 14 * 24;
+        return hours_ago % DAY_HOURS == 0 && hours_ago <= 2 * WEEK_HOURS;
     case BASELINE_RECENT:
     case BASELINE_HIGHEST:
-        return hours_ago <= 7 * 24;
+        return hours_ago <= WEEK_HOURS;
     case BASELINE_SET_COUNT:
         break;
     }

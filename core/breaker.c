@@ -42,14 +42,18 @@ paced(const struct breaker_view *view, int64_t time_ms)
 static tally
 probe_budget(const struct breaker *breaker, const struct breaker_view *view)
 {
-    return breaker->baseline * view->open_ms / (4 * BREAKER_OPEN_MS);
+    const int64_t whole_ms = 4 * BREAKER_OPEN_MS;
+
+    return breaker->baseline * view->open_ms / whole_ms;
 }
 
 /* Three baselines an hour, for as long as a step of the ramp lasts. */
 static tally
 ramp_budget(const struct breaker *breaker, const struct breaker_view *view)
 {
-    return breaker->baseline * 3 * paced(view, BREAKER_RAMP_MS) / CLOCK_HOUR_MS;
+    const int64_t hour_ms = CLOCK_HOUR_MS;
+
+    return breaker->baseline * 3 * paced(view, BREAKER_RAMP_MS) / hour_ms;
 }
 
 void

@@ -8,12 +8,14 @@
 static const struct baseline_rule learned = {.floor = MONEY_NANO_PER_UNIT};
 
 static void
-add(struct history *history, int64_t hour_ms, int64_t cost, unsigned flags)
+add(struct history *history, int64_t hour_ms, tally cost, unsigned flags)
 {
     bool failed;
     struct hour_sample *sample = history_at(history, hour_ms, &failed);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(sample);
+    if (sample == NULL)
+        return;
     sample->cost = cost;
     sample->flags = flags;
 }
@@ -27,7 +29,7 @@ ask(const struct history *history, const char *at, const struct baseline_rule *r
     return baseline;
 }
 
-#define UNIT MONEY_NANO_PER_UNIT
+#define UNIT ((tally)MONEY_NANO_PER_UNIT)
 
 /* ---- the chain ----------------------------------------------------------------------------------- */
 
@@ -65,7 +67,7 @@ test_weekly(void)
     const int64_t now_ms = instant_of("2026-03-10T10:00:00Z");
 
     for (int64_t i = 1; i <= 4; i++)
-        add(&history, now_ms - i * 7 * CLOCK_DAY_MS, 10 * i * UNIT, 0);
+        add(&history, now_ms - i * 7 * CLOCK_DAY_MS, (tally)(10 * i) * UNIT, 0);
     struct baseline baseline = ask(&history, "2026-03-10T10:59:59Z", &learned);
 
     CHECK_INT("median of four", baseline.typical, 25 * UNIT);
@@ -186,11 +188,20 @@ smallest(const int64_t *values, size_t count, size_t rank)
     return -1;
 }
 
-/* A set in UTC, where hours are hours; false: too few. */
+/* A set in UTC, where hours are hours. */
+struct plain {
+    int64_t days;
+    int64_t every;
+    size_t least;
+    bool high;
+};
+
+/* False: too few. */
 static bool
-plainly(const struct history *history, int64_t now_hour, int64_t days, int64_t every, size_t least,
-        bool high, int64_t *value)
+plainly(const struct history *history, int64_t now_hour, struct plain set, int64_t *value)
 {
+    const int64_t every = set.every;
+    const int64_t days = set.days;
     int64_t values[BASELINE_SAMPLES];
     size_t count = 0;
     size_t unclean = 0;
@@ -214,9 +225,9 @@ plainly(const struct history *history, int64_t now_hour, int64_t days, int64_t e
                 (int64_t)(one->baseline > 0 && one->cost > 3 * one->baseline ? 3 * one->baseline
                                                                              : one->cost);
     }
-    if (count < least)
+    if (count < set.least)
         return false;
-    if (high)
+    if (set.high)
         *value = smallest(values, count, (95 * count + 99) / 100);
     else
         *value =
@@ -244,10 +255,10 @@ one_round(void)
             history.at[history.count - 1].baseline = (int64_t)draw(3) * UNIT;
         }
     baseline_of(&history, zone_utc(), now_hour * CLOCK_HOUR_MS, &learned, &baseline);
-    const bool has_week = plainly(&history, now_hour, 28, 7 * 24, 3, false, &week);
-    const bool has_day = plainly(&history, now_hour, 14, 24, 3, false, &day);
-    const bool has_recent = plainly(&history, now_hour, 7, 1, 24, false, &recent);
-    const bool has_high = plainly(&history, now_hour, 7, 1, 24, true, &high);
+    const bool has_week = plainly(&history, now_hour, (struct plain){28, 168, 3, false}, &week);
+    const bool has_day = plainly(&history, now_hour, (struct plain){14, 24, 3, false}, &day);
+    const bool has_recent = plainly(&history, now_hour, (struct plain){7, 1, 24, false}, &recent);
+    const bool has_high = plainly(&history, now_hour, (struct plain){7, 1, 24, true}, &high);
     int64_t typical = UNIT;
 
     CHECK_INT("known", baseline.known, has_week || has_day || has_recent);

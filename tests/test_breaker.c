@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define UNIT   MONEY_NANO_PER_UNIT
+#define UNIT   ((tally)MONEY_NANO_PER_UNIT)
 #define MINUTE CLOCK_MINUTE_MS
 #define START  (INT64_C(20000) * CLOCK_DAY_MS)
 

@@ -281,8 +281,10 @@ high_hour(const struct series *series)
         if (sum > 0)
             hours[count++] = sum;
     }
+    if (count == 0)
+        return 0;
     qsort(hours, count, sizeof hours[0], compare_doubles);
-    return count == 0 ? 0 : hours[(count * 95 + 99) / 100 - 1];
+    return hours[(count * 95 + 99) / 100 - 1];
 }
 
 static void
