@@ -141,8 +141,8 @@ read_feature(struct findings *findings, struct policy *policy, const struct yaml
 void
 breaker_load(struct findings *findings, struct policy *policy, const struct yaml *node)
 {
-    static const char *const names[] = {"mode",        "floor",    "absolute",
-                                        "least_calls", "features", NULL};
+    static const char *const names[] = {"mode", "floor",    "absolute", "least_calls",
+                                        "open", "features", NULL};
     const struct yaml *features = yaml_member(node, TEXT("features"));
     struct reading reading = {.findings = findings,
                               .policy = policy,

@@ -237,6 +237,8 @@ static void
 drop_first(struct list *list, size_t count)
 {
     list->count -= count;
+    if (count == 0)
+        return;
     memmove(list->at, (char *)list->at + count * list->size, list->count * list->size);
 }
 

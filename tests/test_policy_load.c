@@ -405,7 +405,68 @@ test_contradictions(void)
     CHECK_ROWS(rows);
 }
 
+/* ---- breakers ------------------------------------------------------------------------------------ */
+
+#define BREAKERS PLANS "fallback_plan: free\nbreakers:\n"
+
+static void
+test_breaker_findings(void)
+{
+    static const struct row rows[] = {
+        {"nothing said", BREAKERS, ""},
+        {"all said",
+         BREAKERS "  {mode: enforce, floor: 2.00, absolute: 90, least_calls: 0, open: 1h,\n"
+                  "   features: {a: {budget: 5.00, mode: shadow}, b: {mode: off}}}\n",
+         ""},
+        {"misspelt", BREAKERS "  {flor: 1.00}\n",
+         "4:4: breakers: unknown key flor; did you mean `floor`?"},
+        {"mode", BREAKERS "  {mode: on}\n",
+         "4:10: breakers: mode: on is none of enforce|shadow|off"},
+        {"no budget at all", BREAKERS "  features: {a: {budget: 0}}\n",
+         "4:26: breakers, feature a: budget: must be more than 0; mode: off switches the breaker "
+         "off"},
+        {"another currency", BREAKERS "  {absolute: 5.00 EUR}\n",
+         "4:14: breakers: absolute: must not be in another currency: there are no exchange rates"},
+        {"calls", BREAKERS "  {least_calls: few}\n",
+         "4:17: breakers: least_calls: few is not a number of calls up to 1M, like 20"},
+        {"too short", BREAKERS "  {open: 500ms}\n",
+         "4:10: breakers: open: 500ms is not a duration from 1s to 6h, like 15m"},
+        {"absolute within the budget", BREAKERS "  features: {a: {budget: 5, absolute: 5}}\n",
+         "4:14: warning: breakers, feature a: absolute is not above the budget: a usual hour trips "
+         "the breaker"},
+    };
+
+    CHECK_ROWS(rows);
+}
+
+static void
+test_breaker_rules(void)
+{
+    static const char body[] = BREAKERS "  absolute: 90.00\n"
+                                        "  features:\n"
+                                        "    paid: {budget: 5.00}\n"
+                                        "    tried: {budget: 5.00, mode: shadow}\n"
+                                        "    free: {mode: off}\n";
+    load(body);
+    REQUIRE(policy);
+    const struct breaker_rule *other = policy_breaker(policy, TEXT("other"));
+    const struct breaker_rule *paid = policy_breaker(policy, TEXT("paid"));
+
+    CHECK_INT("learned ones begin in shadow", other->enforce || other->off, false);
+    CHECK_INT("floor", other->floor, NANO);
+    CHECK_INT("absolute", other->absolute, 90 * NANO);
+    CHECK_INT("calls", other->least_calls, 20);
+    CHECK_INT("open", other->open_ms, 15 * 60000);
+    CHECK_INT("a budget enforces", paid->configured && paid->enforce, true);
+    CHECK_INT("budget", paid->budget, 5 * NANO);
+    CHECK_INT("and takes the rest from all", paid->absolute, 90 * NANO);
+    CHECK_INT("unless it says", policy_breaker(policy, TEXT("tried"))->enforce, false);
+    CHECK_INT("off", policy_breaker(policy, TEXT("free"))->off, true);
+}
+
 static CU_TestInfo tests[] = {
+    {"breakers: what is wrong", test_breaker_findings},
+    {"breakers: what holds", test_breaker_rules},
     {"a whole policy", test_whole},
     {"quotas that count for themselves", test_counted},
     {"defaults", test_defaults},
