@@ -1,0 +1,300 @@
+/* Protects: slots, unusual hours and breakers come back from Postgres as they were settled, the last
+ * of a key wins, and hours are what their facts say. */
+#include "core/baseline.h"
+#include "tests/check.h"
+#include "tests/store_db.h"
+
+#include <assert.h>
+
+static struct db db;
+static struct arena *arena;
+static struct claim claim;
+static struct settlement *settlement;
+
+static int
+begin(void)
+{
+    arena = arena_new((size_t)1 << 24);
+    return arena == NULL;
+}
+
+static int
+end(void)
+{
+    arena_free(arena);
+    return 0;
+}
+
+static void
+begin_shard(void)
+{
+    db_begin(&db);
+    claim = db_claim(&db, 3, arena);
+    settlement = settlement_of(&claim, 0);
+}
+
+static void
+end_shard(void)
+{
+    settlement_free(settlement);
+    db_end(&db);
+}
+
+static void
+settle(void)
+{
+    struct settle_result result;
+    struct err why = {.class = ERR_NONE};
+
+    CHECK_INT("settled", store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
+    if (why.class != ERR_NONE)
+        printf("\n    %s\n", why.text);
+}
+
+/* What was loaded, as far as it is compared. */
+static struct {
+    size_t hours, slots, breakers;
+    struct feature_past hour[8];
+    struct slot slot[8];
+    struct breaker_memory breaker;
+    char actor[32];
+} loaded;
+
+static void
+hear(void *context, const struct tenant_load *load)
+{
+    (void)context;
+    loaded.hours = load->hour_count;
+    loaded.slots = load->slot_count;
+    loaded.breakers = load->breaker_count;
+    for (size_t i = 0; i < load->hour_count && i < 8; i++)
+        loaded.hour[i] = load->hours[i];
+    for (size_t i = 0; i < load->slot_count && i < 8; i++)
+        loaded.slot[i] = load->slots[i].slot;
+    if (load->breaker_count == 0)
+        return;
+    loaded.breaker = load->breakers[0];
+    (void)text_copy(loaded.actor, sizeof loaded.actor, loaded.breaker.actor);
+}
+
+static void
+load_features(bool features)
+{
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {.shard = 3,
+                                     .after_ms = DB_HOUR_MS + CLOCK_DAY_MS,
+                                     .features = features,
+                                     .names = names,
+                                     .count = 1};
+    struct err why = {.class = ERR_NONE};
+    int done = 0;
+
+    memset(&loaded, 0, sizeof loaded);
+    CU_ASSERT_FATAL(store_load_send(db.store, &query, &why));
+    for (int i = 0; done == 0 && i < 100; i++)
+        done = store_load_poll(db.store, 100, hear, NULL, &why);
+    CHECK_INT("answered", done, 1);
+}
+
+static void
+add_slot(int64_t start_ms, int64_t cost)
+{
+    struct feature_slot *row = list_add(&settlement->slots);
+
+    assert(row != NULL);
+    *row = (struct feature_slot){.tenant = TEXT("acme"),
+                                 .feature = TEXT("search"),
+                                 .slot = {.start_ms = start_ms,
+                                          .cost = cost,
+                                          .judged = cost / 2,
+                                          .judged_calls = 3,
+                                          .requests = 4,
+                                          .attempts = 5,
+                                          .fallbacks = 1,
+                                          .input_tokens = (tally)1 << 60,
+                                          .output_tokens = 7}};
+}
+
+static void
+test_slots(void)
+{
+    begin_shard();
+    add_slot(DB_HOUR_MS, 10);
+    add_slot(DB_HOUR_MS + SLOT_MS, 20);
+    add_slot(DB_HOUR_MS, 30);
+    /* 65 minutes later it takes the place of the first one. */
+    add_slot(DB_HOUR_MS + SLOT_COUNT * SLOT_MS, 40);
+    settle();
+    load_features(true);
+    CHECK_INT("places", loaded.slots, 2);
+    CHECK_INT("the older one", loaded.slot[0].cost, 20);
+    CHECK_INT("the last of its place", loaded.slot[1].cost, 40);
+    CHECK_INT("start", loaded.slot[1].start_ms, DB_HOUR_MS + SLOT_COUNT * SLOT_MS);
+    CHECK_INT("judged", loaded.slot[1].judged, 20);
+    CHECK_INT("calls", loaded.slot[1].judged_calls, 3);
+    CHECK_INT("requests", loaded.slot[1].requests, 4);
+    CHECK_INT("attempts", loaded.slot[1].attempts, 5);
+    CHECK_INT("fallbacks", loaded.slot[1].fallbacks, 1);
+    CHECK_INT("tokens in", loaded.slot[1].input_tokens, (int64_t)1 << 60);
+    CHECK_INT("tokens out", loaded.slot[1].output_tokens, 7);
+    load_features(false);
+    CHECK_INT("only where it is asked for", loaded.slots, 0);
+    end_shard();
+}
+
+static void
+add_hour(int64_t hour_ms, unsigned flags, int64_t learned)
+{
+    struct feature_hour *row = list_add(&settlement->hours);
+
+    assert(row != NULL);
+    *row = (struct feature_hour){.tenant = TEXT("acme"),
+                                 .feature = TEXT("search"),
+                                 .hour_ms = hour_ms,
+                                 .flags = flags,
+                                 .baseline = 9,
+                                 .learned = learned};
+}
+
+static void
+test_hours(void)
+{
+    begin_shard();
+    add_hour(DB_HOUR_MS, HOUR_PARTIAL, 0);
+    add_hour(DB_HOUR_MS + CLOCK_HOUR_MS, 0, 70);
+    add_hour(DB_HOUR_MS, HOUR_PARTIAL | HOUR_TRIPPED, 5);
+    /* Before all that counts. */
+    add_hour(DB_HOUR_MS - 40 * CLOCK_DAY_MS, HOUR_TRIPPED, 0);
+    settle();
+    load_features(true);
+    CHECK_INT("hours", loaded.hours, 2);
+    CHECK_INT("the last flags", loaded.hour[0].flags, HOUR_PARTIAL | HOUR_TRIPPED);
+    CHECK_INT("baseline", loaded.hour[0].baseline, 9);
+    CHECK_INT("learned of all rows", loaded.hour[0].cost, 5);
+    CHECK_INT("the other", loaded.hour[1].cost, 70);
+    /* What was booked is a piece of its own; refunds are not taken off. */
+    db_run(&db,
+           "INSERT INTO tripmeter.tenant_fact (tenant, project, feature, provider, model, hour,"
+           " period, events, requests, attempts, failed, input_tokens, cache_read_tokens,"
+           " cache_write_tokens, output_tokens, reasoning_tokens, images, audio_ms, bytes,"
+           " unpriced, unverified, estimated, clamped, cost, charge, refunded)"
+           " SELECT 'acme', p, 'search', '', '', '2026-03-01 00:00Z', '2026-03-01 00:00Z',"
+           " 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2.5, 2.5, -0.5"
+           " FROM unnest(ARRAY['a', 'b']) p");
+    load_features(true);
+    CHECK_INT("with the facts", loaded.hours, 3);
+    CHECK_INT("of all projects", loaded.hour[0].cost + loaded.hour[1].cost + loaded.hour[2].cost,
+              6 * MONEY_NANO_PER_UNIT + 75);
+    end_shard();
+}
+
+static void
+add_breaker(enum breaker_state state, int32_t opens)
+{
+    struct breaker_memory *row = list_add(&settlement->breakers);
+
+    assert(row != NULL);
+    *row = (struct breaker_memory){.tenant = TEXT("acme"),
+                                   .feature = TEXT("search"),
+                                   .usual = 4,
+                                   .accepted = 5,
+                                   .accepted_until_ms = DB_HOUR_MS,
+                                   .actor = TEXT("jane")};
+    breaker_init(&row->breaker);
+    row->breaker.state = state;
+    row->breaker.opens = opens;
+    row->breaker.since_ms = DB_HOUR_MS;
+    row->breaker.until_ms = DB_HOUR_MS + 1;
+    row->breaker.opened_ms[0] = DB_HOUR_MS + 2;
+    row->breaker.tripped_ms = DB_HOUR_MS + 3;
+    row->breaker.baseline = 6;
+    row->breaker.observed = 7;
+    row->breaker.spent = 8;
+    row->breaker.step = 2;
+    row->breaker.waits = row->breaker.throttled = true;
+    row->breaker.alarm = 301;
+    row->breaker.shadow_ms = INT64_MAX;
+    row->breaker.would_block = 9;
+}
+
+static void
+test_breakers(void)
+{
+    begin_shard();
+    add_breaker(BREAKER_OPEN, 1);
+    add_breaker(BREAKER_HALF_OPEN, 2);
+    settle();
+    load_features(true);
+    const struct breaker *breaker = &loaded.breaker.breaker;
+
+    CHECK_INT("one row", loaded.breakers, 1);
+    CHECK_INT("the last state", breaker->state, BREAKER_HALF_OPEN);
+    CHECK_INT("opens", breaker->opens, 2);
+    CHECK_INT("since", breaker->since_ms, DB_HOUR_MS);
+    CHECK_INT("until", breaker->until_ms, DB_HOUR_MS + 1);
+    CHECK_INT("not calm", breaker->calm_ms, INT64_MAX);
+    CHECK_INT("opened", breaker->opened_ms[0], DB_HOUR_MS + 2);
+    CHECK_INT("never before", breaker->opened_ms[1], INT64_MIN);
+    CHECK_INT("tripped", breaker->tripped_ms, DB_HOUR_MS + 3);
+    CHECK_INT("baseline", breaker->baseline, 6);
+    CHECK_INT("observed", breaker->observed, 7);
+    CHECK_INT("spent", breaker->spent, 8);
+    CHECK_INT("step", breaker->step, 2);
+    CHECK_INT("waits", breaker->waits && breaker->throttled, true);
+    CHECK_INT("alarm", breaker->alarm, 301);
+    CHECK_INT("no warning", breaker->warn_ms, INT64_MAX);
+    CHECK_INT("shadow for ever", breaker->shadow_ms, INT64_MAX);
+    CHECK_INT("would not", breaker->would_ms, INT64_MAX);
+    CHECK_INT("would have blocked", breaker->would_block, 9);
+    CHECK_INT("usual", loaded.breaker.usual, 4);
+    CHECK_INT("accepted", loaded.breaker.accepted, 5);
+    CHECK_INT("until then", loaded.breaker.accepted_until_ms, DB_HOUR_MS);
+    CHECK_INT("whose word", strcmp(loaded.actor, "jane"), 0);
+    CHECK_INT("without a reason", loaded.breaker.reason.at == NULL, true);
+    end_shard();
+}
+
+static void
+test_moves(void)
+{
+    begin_shard();
+    for (int i = 0; i < 2; i++) {
+        struct breaker_move *row = list_add(&settlement->moves);
+
+        assert(row != NULL);
+        *row = (struct breaker_move){.tenant = TEXT("acme"),
+                                     .feature = TEXT("search"),
+                                     .at_ms = DB_HOUR_MS,
+                                     .from = i == 0 ? BREAKER_CLOSED : BREAKER_OPEN,
+                                     .to = i == 0 ? BREAKER_OPEN : BREAKER_HALF_OPEN,
+                                     .opens = 1,
+                                     .observed = 13 * MONEY_NANO_PER_UNIT,
+                                     .trigger = i == 0 ? TEXT("event-1") : (struct text){NULL, 0}};
+    }
+    settle();
+    CHECK_SQL(&db,
+              "SELECT from_state || '>' || to_state || ' ' || observed || ' '"
+              " || coalesce(trigger, '-') || ' ' || shard FROM tripmeter.breaker_move ORDER BY id",
+              "closed>open 13.000000000 event-1 3 open>half_open 13.000000000 - 3");
+    /* A breaker that restricts waits for something, or the database refuses it. */
+    char state[6];
+
+    CHECK_INT(
+        "no deadline",
+        strcmp(db_state(&db,
+                        "INSERT INTO tripmeter.feature_breaker VALUES ('a', 'b', 'open', NULL,"
+                        " 'infinity', 1, 'infinity', NULL, NULL, NULL, 0, 0, 0, 0, false,"
+                        " false, 0, 'infinity', NULL, 'infinity', 0, 0, 0, NULL, NULL, NULL)",
+                        state),
+               "23514"),
+        0);
+    end_shard();
+}
+
+static CU_TestInfo tests[] = {
+    {"slots", test_slots}, {"hours", test_hours}, {"breakers", test_breakers},
+    {"moves", test_moves}, CU_TEST_INFO_NULL,
+};
+
+const CU_SuiteInfo suite_store_features = {
+    .pName = "store_features", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};
