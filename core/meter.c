@@ -24,27 +24,49 @@ const char *const meter_names[METER_COUNT] = {
     [METER_CHARGE] = "charge",
 };
 
-/* Without branches, so that the counts are added side by side: signs tell of an overflow. */
-bool
-amounts_add(struct amounts *sum, const struct amounts *more)
-{
-    uint64_t next[COUNT_COUNT];
-    uint64_t wrapped = 0;
-    struct {
-        tally cost, charge, refunded;
-    } money = {sum->cost, sum->charge, sum->refunded};
+/* The counts of most events; those behind them are zero in nearly every one, and are not touched
+ * then: sums are many, and lie in memory. */
+enum { COMMON_COUNTS = COUNT_reasoning_tokens };
 
-    for (size_t i = 0; i < COUNT_COUNT; i++) {
-        const uint64_t a = (uint64_t)sum->count[i];
-        const uint64_t b = (uint64_t)more->count[i];
+/* Without branches, so that counts are added side by side; the sign of the result tells of an
+ * overflow. */
+static inline uint64_t
+add_counts(uint64_t *next, const int64_t *sum, const int64_t *more, size_t count)
+{
+    uint64_t wrapped = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t a = (uint64_t)sum[i];
+        const uint64_t b = (uint64_t)more[i];
 
         next[i] = a + b;
         wrapped |= (next[i] ^ a) & (next[i] ^ b);
     }
+    return wrapped;
+}
+
+bool
+amounts_add(struct amounts *sum, const struct amounts *more)
+{
+    uint64_t next[COUNT_COUNT];
+    size_t count = COMMON_COUNTS;
+    int64_t rest = 0;
+    struct {
+        tally cost, charge, refunded;
+    } money = {sum->cost, sum->charge, sum->refunded};
+    uint64_t wrapped = add_counts(next, sum->count, more->count, COMMON_COUNTS);
+
+    for (size_t i = COMMON_COUNTS; i < COUNT_COUNT; i++)
+        rest |= more->count[i];
+    if (rest != 0) {
+        wrapped |= add_counts(next + COMMON_COUNTS, sum->count + COMMON_COUNTS,
+                              more->count + COMMON_COUNTS, COUNT_COUNT - COMMON_COUNTS);
+        count = COUNT_COUNT;
+    }
     if (wrapped >> 63 != 0 || !tally_add(&money.cost, more->cost) ||
         !tally_add(&money.charge, more->charge) || !tally_add(&money.refunded, more->refunded))
         return false;
-    memcpy(sum->count, next, sizeof sum->count);
+    memcpy(sum->count, next, count * sizeof *next);
     sum->cost = money.cost;
     sum->charge = money.charge;
     sum->refunded = money.refunded;

@@ -20,10 +20,10 @@ extern const char *const count_names[COUNT_COUNT];
 extern const char *const count_comments[COUNT_COUNT];
 
 struct amounts {
-    int64_t count[COUNT_COUNT];
     tally cost;     /* net: refunds are in it */
     tally charge;   /* what the customer pays; equal to cost without a price list */
     tally refunded; /* the refunds in cost, as a negative number; cost - refunded is gross */
+    int64_t count[COUNT_COUNT];
 };
 
 /* Adds every member; false (and nothing added) when one would overflow. */

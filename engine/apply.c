@@ -233,7 +233,7 @@ apply_arrival(struct worker *worker, const struct arrival *arrival, struct readi
         }
         break;
     case TAKEN_HALT:
-        claims_halt(worker, held, arrival->gap.topic, arrival->why.text);
+        claims_halt(worker, held, arrival->gap.topic, arrival->why);
         break;
     }
 }

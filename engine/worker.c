@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TAKE_AT_MOST   1000
+#define TAKE_AT_MOST   256
 #define IDLE_WAIT_MS   10
 #define PARK_WAIT_MS   1
 #define TICK_MS        100

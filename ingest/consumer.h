@@ -73,7 +73,7 @@ struct arrival {
     enum taken taken;
     struct record record; /* TAKEN_RECORD */
     struct gap gap;       /* TAKEN_GAP; TAKEN_HALT: topic and shard, `why` says why */
-    struct err why;
+    const char *why;      /* the consumer's, until its next take */
 };
 /* Waits up to timeout_ms for the first arrival and takes what else is there, at most `room`. They are
  * the consumer's until consumer_release. */

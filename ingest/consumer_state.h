@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CONSUMER_TAKE_LIMIT 1000 /* records at once */
+#define CONSUMER_TAKE_LIMIT 256 /* records at once: what is touched again lies in a cache still */
 
 /* One topic partition of an assigned shard. */
 struct part {
@@ -24,6 +24,7 @@ struct part {
     _Atomic int64_t high;
     _Atomic int64_t asked_ms; /* 0: never answered */
     _Atomic int64_t reached;  /* `expected` as the watcher may see it: after the last batch */
+    struct err halted;        /* why it is not read any more */
 };
 
 struct consumer {

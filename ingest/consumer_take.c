@@ -117,9 +117,10 @@ take_error(struct part *part, const rd_kafka_message_t *message, struct arrival 
     default:
         break;
     }
-    *arrival =
-        (struct arrival){.taken = TAKEN_HALT, .gap = {.topic = part->topic, .shard = part->shard}};
-    (void)err_set(&arrival->why, ERR_FATAL, "at offset %" PRId64 ": %s", part->expected, text);
+    *arrival = (struct arrival){.taken = TAKEN_HALT,
+                                .gap = {.topic = part->topic, .shard = part->shard},
+                                .why = part->halted.text};
+    (void)err_set(&part->halted, ERR_FATAL, "at offset %" PRId64 ": %s", part->expected, text);
     part->expected = -1;
     return true;
 }
@@ -158,7 +159,8 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
         part->suspicion = -1;
         if (message->offset - part->expected > consumer->config->kafka.gap_max) {
             arrival->taken = TAKEN_HALT;
-            (void)err_set(&arrival->why, ERR_FATAL,
+            arrival->why = part->halted.text;
+            (void)err_set(&part->halted, ERR_FATAL,
                           "offsets %" PRId64 " to %" PRId64
                           " hold no record: more than kafka.gap_max, was the log truncated?",
                           part->expected, message->offset - 1);

@@ -182,11 +182,15 @@ fact_key(struct key128 row, struct key128 project, const struct lookup *lookup)
     return identity_join(identity_join(row, project), lookup->model);
 }
 
+/* Bytes of an amount that nearly every event touches. */
+enum { COMMON_AMOUNTS = offsetof(struct amounts, count[COUNT_reasoning_tokens]) };
+
 static void
 ask_for(const void *memory, size_t size)
 {
     for (size_t i = 0; i < size; i += 64)
         __builtin_prefetch((const char *)memory + i, 1);
+    __builtin_prefetch((const char *)memory + size - 1, 1);
 }
 
 void
@@ -216,13 +220,12 @@ book_foresee_rows(const struct book *book, const struct tenant *tenant, const st
     const uint32_t key = table_find(&book->key_facts, identity_join(tenant->row.key, lookup->key));
 
     if (fact != TABLE_NONE)
-        ask_for(&((struct fact *)list_at(&settlement->facts, fact))->delta, sizeof(struct amounts));
+        ask_for(&((struct fact *)list_at(&settlement->facts, fact))->delta, COMMON_AMOUNTS);
     if (key != TABLE_NONE)
-        ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta,
-                sizeof(struct amounts));
+        ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta, COMMON_AMOUNTS);
     if (totals->row_of == book->number)
         ask_for(&((struct period_total *)list_at(&settlement->periods, totals->row))->delta,
-                sizeof(struct amounts));
+                COMMON_AMOUNTS);
 }
 
 static struct amounts *
