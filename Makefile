@@ -54,7 +54,7 @@ TEST := $(wildcard tests/*.c)
 TESTCXX := $(wildcard tests/*.cc)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h tests/campaign/*.h)
 # What lint reads: all C that is ours.
-C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c tests/campaign/*.c)
+C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c tests/campaign/*.c tests/tsan/*.c)
 # What the integration tests and the bench run.
 PROGRAMS := tripmeter kafka_tool control_driver follower bench_tool campaign_worker
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))

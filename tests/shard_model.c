@@ -15,8 +15,8 @@ static struct {
     size_t tenant;
     size_t project; /* 0: none that is declared */
     int64_t start_ms;
-    struct amounts amounts;
     bool adjusts; /* too late for its own period: in no total */
+    struct amounts amounts;
 } booked[WORLD_LOG];
 
 static struct {

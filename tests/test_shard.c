@@ -767,6 +767,24 @@ test_limit_of_nothing(void)
     close_world();
 }
 
+/* Claimed again after somebody else had it: nothing of before is believed. */
+static void
+test_begun_anew(void)
+{
+    open_world(&policy);
+    use("2026-03-10T10:00:00Z", "acme", 400);
+    world_settle(&world);
+    shard_begin(world.shard, &(struct shard_start){.epoch = world.db.epoch + 1,
+                                                   .seq = world.db.seq,
+                                                   .time_ms = world.db.time_ms,
+                                                   .progress = &world.db.progress,
+                                                   .policy = world.db.policy,
+                                                   .enforcing = true});
+    CU_ASSERT_FALSE(shard_knows(world.shard, TEXT("acme")));
+    CHECK_INT("tenants", shard_tenant_count(world.shard), 0);
+    close_world();
+}
+
 static CU_TestInfo tests[] = {
     {"steps fire once, the limit blocks at exactly 100 %", test_steps},
     {"a limit is raised and lowered", test_limit_raised},
@@ -790,6 +808,7 @@ static CU_TestInfo tests[] = {
     {"idle tenants leave, restricted ones stay", test_idle_ones_leave},
     {"Postgres' totals win", test_difference},
     {"a limit of nothing is reached as the month begins", test_limit_of_nothing},
+    {"a shard that is claimed anew knows nobody", test_begun_anew},
     CU_TEST_INFO_NULL,
 };
 

@@ -26,9 +26,11 @@ started(void *opaque)
     const struct start start = *(struct start *)opaque;
 
     free(opaque);
-    return (void *)(intptr_t)start.run(start.context);
+    return (void *)(intptr_t)start.run(start.context); /* NOLINT(performance-no-int-to-ptr) */
 }
 
+/* The C library's own names begin with underscores.
+ * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
 int
 thrd_create(thrd_t *thread, thrd_start_t run, void *context)
 {
@@ -131,3 +133,4 @@ cnd_broadcast(cnd_t *condition)
 {
     return pthread_cond_broadcast((pthread_cond_t *)condition) == 0 ? thrd_success : thrd_error;
 }
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
