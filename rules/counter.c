@@ -81,7 +81,7 @@ forget(struct counters *counters, size_t place)
     const struct counter *last = &counters->at[counters->count - 1];
 
     table_remove(&counters->index, counter->key);
-    free((char *)(uintptr_t)counter->subject.at);
+    free(counter->name);
     counters->count--;
     if (counter == last)
         return;
@@ -149,6 +149,7 @@ counter_of(struct tenant *tenant, const struct quota *rule, struct text subject,
 
     *counter = (struct counter){.state = {.rule = rule, .project = project},
                                 .subject = {name, subject.size},
+                                .name = name,
                                 .key = key,
                                 .window = counter_window(tenant, rule, now_ms)};
     tenant_bind_limit(tenant, &counter->state);
@@ -235,7 +236,7 @@ counters_free(struct counters *counters)
     if (counters == NULL)
         return;
     for (size_t i = 0; i < counters->count; i++)
-        free((char *)(uintptr_t)counters->at[i].subject.at);
+        free(counters->at[i].name);
     free(counters->at);
     table_free(&counters->index);
     free(counters);

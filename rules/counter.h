@@ -21,6 +21,7 @@
 struct counter {
     struct quota_state state; /* project: index, for quotas of projects; else -1 */
     struct text subject;      /* feature, model, key or project; empty: the tenant */
+    char *name;               /* its bytes, the counter's own */
     struct key128 key;        /* in the index */
     struct period window;     /* gauges: always */
     tally used;

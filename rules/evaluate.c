@@ -126,8 +126,11 @@ counted(const struct tenant *tenant, const struct evaluation *evaluation, struct
         const bool turns = rule->gauge.size == 0;
         char scope[SCOPE_SIZE];
 
-        if (!counter->state.blocked || rule->mode == MODE_SHADOW ||
-            !text_eq((struct text){scope, counter_scope(tenant, counter, scope)}, out->scope))
+        if (!counter->state.blocked || rule->mode == MODE_SHADOW)
+            continue;
+        const size_t size = counter_scope(tenant, counter, scope);
+
+        if (!text_eq((struct text){scope, size}, out->scope))
             continue;
         restrict_to(out,
                     rule->scope == QUOTA_PROJECT ? CODE_project_budget_exhausted

@@ -164,11 +164,32 @@ test_adjustment(void)
     db_end(&db);
 }
 
+/* 100, 110, 120 and then 150 a month: 120 on average, 150 / 110 is a growth of 36.36 %. */
+static void
+test_increase(void)
+{
+    db_begin(&db);
+    db_run(&db, "INSERT INTO tripmeter.shard (shard, shard_time) VALUES (0, '2026-06-10Z')");
+    db_run(&db,
+           "INSERT INTO tripmeter.period_total SELECT 'acme', '', m, m + interval '1 month', 0, n,"
+           " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n / 100.0, 0, 0"
+           " FROM (VALUES ('2026-01-01Z'::timestamptz, 7000), ('2026-02-01Z', 100),"
+           " ('2026-03-01Z', 110), ('2026-04-01Z', 120), ('2026-05-01Z', 150),"
+           " ('2026-06-01Z', 9)) AS used(m, n)");
+    CHECK_SQL(&db,
+              "SELECT meter, periods, average, growth, need FROM tripmeter.v_quota_increase"
+              " ORDER BY meter",
+              "cost 4 1.200000000 0.3636 2.454545455 requests 4 120.000000000 0.3636 245.454545455"
+              " tokens 4 0.000000000 0.0000 0.000000000");
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"when every shard has closed it", test_final},
     {"what is closed stays closed", test_claimed},
     {"final rows do not change", test_refused},
     {"what came too late is beside it", test_adjustment},
+    {"what a larger quota would have to be", test_increase},
     CU_TEST_INFO_NULL,
 };
 

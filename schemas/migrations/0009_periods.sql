@@ -219,3 +219,33 @@ CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_adjustment
     FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
 CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.period_final
     FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();
+
+-- ---- what a larger quota would have to be ---------------------------------------------------------
+CREATE VIEW tripmeter.v_quota_increase AS
+WITH ended AS (
+    SELECT t.tenant, t.requests, t.input_tokens + t.output_tokens AS tokens, t.cost,
+           row_number() OVER (PARTITION BY t.tenant ORDER BY t.period DESC) AS back
+    FROM tripmeter.period_total t
+    WHERE t.project = '' AND t.period_end <= (SELECT max(s.shard_time) FROM tripmeter.shard s)
+), used AS (
+    SELECT e.tenant, e.back, m.meter, m.amount
+    FROM ended e CROSS JOIN LATERAL (VALUES ('requests', e.requests::numeric),
+        ('tokens', e.tokens::numeric), ('cost', e.cost)) AS m(meter, amount)
+    WHERE e.back <= 4
+), pack AS (
+    SELECT tenant, meter, count(*) AS periods, avg(amount) AS average,
+           coalesce(max(amount) FILTER (WHERE back = 1)
+                    / nullif(avg(amount) FILTER (WHERE back > 1), 0) - 1, 0) AS growth
+    FROM used GROUP BY tenant, meter
+)
+SELECT tenant, meter, periods, average::numeric(38, 9) AS average,
+       growth::numeric(20, 4) AS growth,
+       (average * (1 + growth) * 1.5)::numeric(38, 9) AS need
+FROM pack;
+COMMENT ON VIEW tripmeter.v_quota_increase IS 'What a tenant that asks for more would need, from its last four billing periods that are over';
+COMMENT ON COLUMN tripmeter.v_quota_increase.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_quota_increase.meter IS 'requests, tokens or cost';
+COMMENT ON COLUMN tripmeter.v_quota_increase.periods IS 'How many periods it is made of: 1 to 4';
+COMMENT ON COLUMN tripmeter.v_quota_increase.average IS 'Use in a period; cost in units of the tenant''s currency';
+COMMENT ON COLUMN tripmeter.v_quota_increase.growth IS 'Of the last period over the average of those before: 0.1 is a tenth more; 0 when there are none';
+COMMENT ON COLUMN tripmeter.v_quota_increase.need IS 'average * (1 + growth) * 1.5';
