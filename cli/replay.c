@@ -30,27 +30,27 @@ struct replay {
     int64_t records;
 };
 
+static bool
+begin(struct course *course, const struct policy *policy)
+{
+    course->stage = stage_new(policy);
+    course->memory = arena_new(LINES_MEMORY);
+    list_init(&course->lines, sizeof(struct line), LINE_LIMIT);
+    return course->stage != NULL && course->memory != NULL;
+}
+
 struct replay *
 replay_new(const struct policy *policy, const struct policy *other)
 {
     struct replay *replay = calloc(1, sizeof *replay);
-    const struct policy *const policies[] = {policy, other};
 
     if (replay == NULL)
         return NULL;
     replay->count = other == NULL ? 1 : 2;
-    for (size_t i = 0; i < replay->count; i++) {
-        struct course *course = &replay->courses[i];
-
-        course->stage = stage_new(policies[i]);
-        course->memory = arena_new(LINES_MEMORY);
-        list_init(&course->lines, sizeof(struct line), LINE_LIMIT);
-        if (course->stage == NULL || course->memory == NULL) {
-            replay_free(replay);
-            return NULL;
-        }
-    }
-    return replay;
+    if (begin(&replay->courses[0], policy) && (other == NULL || begin(&replay->courses[1], other)))
+        return replay;
+    replay_free(replay);
+    return NULL;
 }
 
 void
@@ -259,14 +259,14 @@ print_totals(const struct stage *stage, FILE *out)
                                          ">COST",   ">CHARGE",   NULL};
     size_t count;
     const struct period_total *totals = stage_totals(stage, &count);
-    const struct period_total **order = calloc(count + 1, sizeof *order);
+    const void **order = calloc(count + 1, sizeof(const void *));
     struct columns *columns = columns_new(titles);
     const bool good = order != NULL && columns != NULL;
 
     for (size_t i = 0; good && i < count; i++)
         order[i] = &totals[i];
     if (good && count > 0)
-        qsort(order, count, sizeof *order, by_tenant);
+        qsort(order, count, sizeof(const void *), by_tenant);
     for (size_t i = 0; good && i < count; i++)
         add_total(columns, order[i]);
     if (good && count > 0) {

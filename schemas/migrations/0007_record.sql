@@ -122,7 +122,7 @@ CREATE FUNCTION tripmeter.record_find(
                  cost numeric, charge numeric, refunded numeric, left_cost numeric,
                  left_charge numeric)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off
-SET enable_mergejoin = off AS $$
+SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
