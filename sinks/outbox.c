@@ -337,7 +337,7 @@ static const char clear_sql[] =
     "SELECT tripmeter.settle_transition(NULL, fingerprint, 'resolve', ROW(fingerprint, 0, 0,"
     " 'resolve', rule, tenant, labels, severity, " NOW ", step, '{}', " REST
     ", 'cleared', summary, NULL, " NOW ", NULL)::tripmeter.transition)"
-    " FROM tripmeter.episode WHERE fingerprint = $2 AND resolved_at IS NULL";
+    " FROM tripmeter.episode WHERE fingerprint IN ($2, $3) AND resolved_at IS NULL";
 
 static bool
 raise_alert(struct outbox *outbox, const char *rule, const char *severity,
@@ -351,15 +351,17 @@ raise_alert(struct outbox *outbox, const char *rule, const char *severity,
     return outbox_do(outbox, raise_sql, values, 6, why);
 }
 
+/* An endpoint that takes a message is well. */
 static bool
-clear_alert(struct outbox *outbox, const char *rule, const struct delivery *delivery,
-            struct err *why)
+clear_alerts(struct outbox *outbox, const struct delivery *delivery, struct err *why)
 {
-    char fingerprint[FINGERPRINT_SIZE];
-    const char *const values[] = {outbox_now(outbox), fingerprint};
+    char dead[FINGERPRINT_SIZE];
+    char disabled[FINGERPRINT_SIZE];
+    const char *const values[] = {outbox_now(outbox), dead, disabled};
 
-    endpoint_identity(delivery->endpoint, rule, fingerprint);
-    return outbox_do(outbox, clear_sql, values, 2, why);
+    endpoint_identity(delivery->endpoint, "delivery/dead", dead);
+    endpoint_identity(delivery->endpoint, "delivery/disabled", disabled);
+    return outbox_do(outbox, clear_sql, values, 3, why);
 }
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
@@ -431,8 +433,7 @@ finish_delivered(struct outbox *outbox, const struct delivery *delivery, enum fa
         return false;
     *fate = PQntuples(rows) == 1 ? FATE_DELIVERED : FATE_STALE;
     PQclear(rows);
-    return *fate == FATE_STALE || (clear_alert(outbox, "delivery/dead", delivery, why) &&
-                                   clear_alert(outbox, "delivery/disabled", delivery, why));
+    return *fate == FATE_STALE || clear_alerts(outbox, delivery, why);
 }
 
 static bool

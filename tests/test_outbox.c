@@ -226,10 +226,13 @@ test_probe(void)
     close_desk(&desk);
 }
 
-/* 410: nothing is sent there any more, engineering hears of it; a new target starts anew. */
+/* 410: nothing is sent there any more, engineering hears of it; a new target starts anew, and what it
+ * takes ends the alert. */
 static void
 test_gone(void)
 {
+    static const char open_troubles[] = "SELECT count(*) FROM tripmeter.episode WHERE rule LIKE"
+                                        " 'delivery/%' AND resolved_at IS NULL";
     struct desk desk;
     struct delivery delivery;
     struct err why;
@@ -260,6 +263,9 @@ test_gone(void)
     (void)route_all(&desk);
     CHECK_INT("again", claim_one(&desk, &delivery), 1);
     CU_ASSERT_STRING_EQUAL(delivery.endpoint.at, "billing/webhook/0");
+    CU_ASSERT_STRING_EQUAL(alerts_env_ask(&desk.env, open_troubles), "1");
+    (void)finish(&desk, &delivery, VERDICT_DELIVERED, "");
+    CU_ASSERT_STRING_EQUAL(alerts_env_ask(&desk.env, open_troubles), "0");
     close_desk(&desk);
 }
 
