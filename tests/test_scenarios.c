@@ -70,6 +70,69 @@ test_files(void)
         play(names[i]);
 }
 
+/* What happens at a time, or is said by an operator. */
+static bool
+is_act(const char *line)
+{
+    return strncmp(line, "20", 2) == 0 || strncmp(line, "breaker ", 8) == 0;
+}
+
+/* The story with a restart before everything that happens, the first excepted. */
+static size_t
+with_restarts(struct text body, char *out)
+{
+    size_t size = 0;
+    bool begun = false;
+
+    for (const char *at = body.at; at < body.at + body.size;) {
+        const char *end = memchr(at, '\n', (size_t)(body.at + body.size - at));
+        const size_t length =
+            end == NULL ? (size_t)(body.at + body.size - at) : (size_t)(end - at) + 1;
+
+        if (begun && is_act(at)) {
+            memcpy(out + size, "restart\n", 8);
+            size += 8;
+        }
+        begun = begun || is_act(at);
+        memcpy(out + size, at, length);
+        size += length;
+        at += length;
+    }
+    return size;
+}
+
+/* Whatever a breaker remembers is settled with it: no restart changes a story. */
+static void
+test_breakers_restarted(void)
+{
+    static const char *const names[] = {"",           "-probe",    "-restart",     "-silence",
+                                        "-late",      "-storm",    "-dst",         "-shadow",
+                                        "-first-day", "-operator", "-step-change", "-crash"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct findings findings = {.arena = NULL};
+        struct err why = {.class = ERR_NONE};
+        struct arena *arena = arena_new((size_t)4 << 20);
+        char file[NAME_ROOM];
+        struct text body;
+
+        REQUIRE(arena);
+        (void)snprintf(file, sizeof file, FOLDER "breaker%s.scenario", names[i]);
+        CU_ASSERT_TRUE_FATAL(file_read(file, SCENARIO_SIZE_LIMIT, arena, &body, &why));
+        char *text = arena_take(arena, body.size * 9 + 1);
+
+        REQUIRE(text);
+        const struct text story = {text, with_restarts(body, text)};
+        struct scenario *scenario = scenario_parse(file, story, NULL, &findings);
+
+        CHECK_INT(file, scenario != NULL && scenario_play(scenario, &findings), true);
+        report(&findings);
+        scenario_free(scenario);
+        findings_free(&findings);
+        arena_free(arena);
+    }
+}
+
 /* The example of the manual is what it says: the first block of code in it, played. */
 static void
 test_manual(void)
@@ -335,6 +398,7 @@ test_command(void)
 
 static CU_TestInfo tests[] = {
     {"every file of " FOLDER, test_files},
+    {"stories of breakers with a restart before every line", test_breakers_restarted},
     {"the example of docs/scenarios.md", test_manual},
     {"what cannot be read is named with its place", test_refused},
     {"what is not as expected too", test_differences},
