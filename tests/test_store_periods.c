@@ -2,6 +2,8 @@
 #include "tests/check.h"
 #include "tests/store_db.h"
 
+#include <assert.h>
+
 static struct db db;
 static struct arena *arena;
 static char state[6];
@@ -91,12 +93,14 @@ test_claimed(void)
 static void
 test_refused(void)
 {
-    static const char *const changes[] = {
+    static const char another_total[] =
+        "INSERT INTO tripmeter.period_total SELECT 'new', project, period, period_end, 0, 0, 0, 0,"
+        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM tripmeter.period_total";
+    const char *const changes[] = {
         "UPDATE tripmeter.period_total SET cost = 0",
         "UPDATE tripmeter.period_total SET period_end = now() + interval '1 day'",
         "DELETE FROM tripmeter.period_total",
-        "INSERT INTO tripmeter.period_total SELECT 'new', project, period, period_end, 0, 0, 0, 0,"
-        " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM tripmeter.period_total",
+        another_total,
         "UPDATE tripmeter.tenant_fact SET cost = 0",
         "UPDATE tripmeter.tenant_fact SET period = period + interval '1 month'",
         "DELETE FROM tripmeter.tenant_fact",
@@ -146,6 +150,7 @@ test_adjustment(void)
     struct adjustment *const late = list_add(&one->adjustments);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(late);
+    assert(late != NULL);
     *late = (struct adjustment){.tenant = TEXT("acme"),
                                 .period_ms = DB_PERIOD_MS,
                                 .service = {DB_PERIOD_MS - 28 * CLOCK_DAY_MS, DB_PERIOD_MS},
