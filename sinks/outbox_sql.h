@@ -1,5 +1,5 @@
 /*
- * Inside of the outbox: what outbox.c (claim, finish) and routing.c (route) share.
+ * Inside of the outbox: what outbox.c (claim, finish) and freeze.c (route) share.
  */
 #ifndef SINKS_OUTBOX_SQL_H
 #define SINKS_OUTBOX_SQL_H
