@@ -89,10 +89,8 @@ with_restarts(struct text body, char *out)
         const size_t length =
             end == NULL ? (size_t)(body.at + body.size - at) : (size_t)(end - at) + 1;
 
-        if (begun && is_act(at)) {
-            memcpy(out + size, "restart\n", 8);
-            size += 8;
-        }
+        if (begun && is_act(at))
+            size += text_copy(out + size, sizeof "restart\n", TEXT("restart\n"));
         begun = begun || is_act(at);
         memcpy(out + size, at, length);
         size += length;

@@ -268,7 +268,7 @@ test_moves(void)
                                      .from = i == 0 ? BREAKER_CLOSED : BREAKER_OPEN,
                                      .to = i == 0 ? BREAKER_OPEN : BREAKER_HALF_OPEN,
                                      .opens = 1,
-                                     .observed = 13 * MONEY_NANO_PER_UNIT,
+                                     .observed = (tally)13 * MONEY_NANO_PER_UNIT,
                                      .trigger = i == 0 ? TEXT("event-1") : (struct text){NULL, 0}};
     }
     settle();
