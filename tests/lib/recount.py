@@ -86,12 +86,14 @@ class Recount:
         self.counted = self.duplicates = self.dead = 0
 
     def is_duplicate(self, event, at):
-        """The record's time is the event's own; what counts is the highest one so far."""
+        """The record's time is the event's own; what counts is the highest one so far.  What is older
+        than the window is known from the record of settled events, however long ago it was."""
         self.now = max(self.now, at)
         identity = (event["subject"], event["source"], event["id"])
         before = self.seen.get(identity)
         self.seen[identity] = self.now
-        return before is not None and self.now - before < self.window
+        late = self.record and at < self.now - self.window
+        return before is not None and (late or self.now - before < self.window)
 
     def add(self, event):
         data = event["data"]
