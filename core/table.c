@@ -6,7 +6,7 @@
 static struct table_slot *
 slots_new(size_t count)
 {
-    struct table_slot *slots = malloc(count * sizeof *slots);
+    struct table_slot *slots = aligned_alloc(TABLE_LINE, count * sizeof *slots);
 
     if (slots != NULL)
         for (size_t i = 0; i < count; i++)

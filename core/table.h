@@ -20,6 +20,7 @@ struct key128 {
 };
 
 #define TABLE_NONE UINT32_MAX
+#define TABLE_LINE 64 /* bytes of a cache line */
 
 struct table_slot {
     uint64_t high;   /* of the key */
@@ -48,10 +49,11 @@ void table_remove(struct table *table, struct key128 key);
 
 /* ---- inside -------------------------------------------------------------------------------------- */
 
+/* The first slot of a cache line: nearly every search ends in the line it begins in. */
 static inline size_t
 table_home(const struct table *table, uint32_t middle)
 {
-    return middle & table->mask;
+    return middle & table->mask & ~(size_t)(TABLE_LINE / sizeof(struct table_slot) - 1);
 }
 
 /* The slot that holds the key, or the free one where it would go. */
