@@ -39,6 +39,7 @@ HEALED_S = 60  # until nothing is left to do, on a machine with much else to do
 
 class Chaos:
     def __init__(self, env, seed):
+        self.passed = 0  # cycles
         self.env = env
         self.seed = seed
         kafka = read_env(env.kafka.directory)
@@ -113,6 +114,7 @@ class Chaos:
         for number, faults in enumerate(plan, 1):
             try:
                 self.cycle(number, faults)
+                self.passed = number
             except BaseException:
                 print(f"chaos: cycle {number} failed: {' + '.join(map(str, faults))}")
                 raise
@@ -152,6 +154,7 @@ def main():
     print(f"chaos: {f'{words.cycles} cycles, all as it should be' if good else 'FAILED'}, "
           f"{time.monotonic() - began:.0f} s; again: SEED={words.seed} CYCLES={words.cycles} "
           f"make chaos")
+    print(f"chaos: {chaos.passed} passed, {0 if good else 1} failed")
     return 0 if good else 1
 
 
