@@ -112,4 +112,3 @@ outbox_hash(const struct text *parts, size_t count, unsigned char out[32])
         abort(); /* OpenSSL without SHA-256 or memory: no identity could be trusted */
     EVP_MD_CTX_free(hash);
 }
-
