@@ -245,7 +245,7 @@ run_errands(struct worker *worker, struct held *held)
             *(struct errand *)list_at(&worker->errands, kept++) = errand;
             continue;
         }
-        apply_errand(worker, held, &errand);
+        orders_errand(worker, held, &errand);
     }
     for (size_t i = count; i < worker->errands.count; i++)
         *(struct errand *)list_at(&worker->errands, kept++) =

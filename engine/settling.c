@@ -144,7 +144,7 @@ take(struct worker *worker, struct reply *reply)
             held->tried = reply->times;
         break;
     case REPLY_COMMAND:
-        apply_order(worker, reply->order);
+        orders_take(worker, reply->order);
         break;
     case REPLY_FATAL:
         worker_fatal(worker, &reply->why);

@@ -290,7 +290,7 @@ turn(struct worker *worker)
     if (worker->assign && claims_gathered(worker) && consumer_assign(worker->consumer, &why))
         worker->assign = false;
     take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
-    apply_alone(worker);
+    orders_alone(worker);
     if (worker_mono_ms() >= worker->tick_at_ms) {
         worker->tick_at_ms = worker_mono_ms() + TICK_MS;
         pace_tick(worker);

@@ -205,13 +205,15 @@ void loading_forget(struct worker *worker, int32_t shard);
 void apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool full);
 /* One event of a record that was parked. False: it still waits. */
 bool apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
-void apply_order(struct worker *worker, struct order *order);
-/* Those that wait for a settlement to themselves, each with its settlement. */
-void apply_alone(struct worker *worker);
-/* The tenant it waited for is there. */
-void apply_errand(struct worker *worker, struct held *held, struct errand *errand);
 /* The last record of the batch of each partition is what a restart recognises. */
 void apply_fingerprints(struct worker *worker, struct held *held);
+
+/* ---- engine/orders.c -------------------------------------------------------------------------------- */
+void orders_take(struct worker *worker, struct order *order);
+/* Those that wait for a settlement to themselves, each with its settlement. */
+void orders_alone(struct worker *worker);
+/* The tenant it waited for is there. */
+void orders_errand(struct worker *worker, struct held *held, struct errand *errand);
 
 /* ---- engine/settling.c ------------------------------------------------------------------------------- */
 /* Freezes what is due (`all`: everything open) and hands it over. */
