@@ -4,7 +4,6 @@
 #include "tests/store_db.h"
 
 #include <assert.h>
-
 #include <stdlib.h>
 
 static struct db db;
