@@ -116,20 +116,26 @@ page_breakers(struct writer *out, const json_t *document)
     const json_t *learning = json_object_get(database, "learning");
     const size_t count = json_array_size(breakers);
 
+    const int64_t unprotected = page_number(learning, "count");
+
+    if (count == 0 && unprotected == 0)
+        return;
+    put_section(out, "Features that run away", (int64_t)count, (int64_t)count);
     if (count > 0) {
-        put_section(out, "Features that run away", (int64_t)count, (int64_t)count);
         page_table(out, columns, sizeof columns / sizeof columns[0]);
         for (size_t i = 0; i < count; i++)
             put_breaker(out, document, json_array_get(breakers, i));
         writer_string(out, "</tbody></table>\n");
+    } else {
+        put_none(out, "No breaker is open.");
     }
-    if (page_number(learning, "count") > 0) {
-        writer_string(out, "<p class=\"none\">Not protected yet, for nothing is known of what is "
-                           "usual: ");
-        page_count(out, page_number(learning, "count"));
-        writer_string(out, " features, as ");
+    if (unprotected > 0) {
+        writer_string(out, "<details><summary>");
+        page_count(out, unprotected);
+        writer_string(out, " features are not protected yet: nothing is known of what is usual"
+                           "</summary><p class=\"none\">");
         page_name(out, page_member(learning, "names"));
-        writer_string(out, "</p>\n");
+        writer_string(out, "</p></details>\n");
     }
 }
 
