@@ -27,9 +27,17 @@ class Broker:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def create_topic(self, topic, partitions, **config):
-        """Config names have _ for . here: retention_ms=-1."""
-        self.tool("create-topic", topic, partitions,
-                  *(f"{name.replace('_', '.')}={value}" for name, value in config.items()))
+        """Config names have _ for . here: retention_ms=-1.  A broker that has just begun may not say
+        who is the controller, and the client does not ask again: another one does."""
+        words = ["create-topic", topic, partitions,
+                 *(f"{name.replace('_', '.')}={value}" for name, value in config.items())]
+        for _ in range(2):
+            try:
+                return self.tool(*words)
+            except RuntimeError as why:
+                if "waiting for controller" not in str(why):
+                    raise
+        return self.tool(*words)
 
     def create_usage_topic(self, topic, partitions):
         """For events with their producers' times, however old (`time: trust_producers`)."""
