@@ -68,7 +68,7 @@ drop_ghost(struct worker *worker, const struct settlement *frozen)
 static void
 commit_hints(struct worker *worker, const struct settlement *settlement)
 {
-    if (worker->stalled)
+    if (worker->stalled || !consumer_up(worker->consumer))
         return;
     for (size_t t = 0; t < settlement->topic_count; t++)
         if (settlement->progress[t].moved)

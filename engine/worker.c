@@ -133,6 +133,7 @@ membership(struct worker *worker)
         break;
     case MEMBERSHIP_LOST:
         log_warning("lost", "worker=%s text=\"thrown out of the group\"", worker->setup.name);
+        worker->stalled = true; /* until it is a member again */
         claims_lost(worker, true);
         break;
     case MEMBERSHIP_FATAL:
