@@ -5,22 +5,6 @@
 
 #include <assert.h>
 
-static bool
-no_memory(struct err *why)
-{
-    return err_set(why, ERR_RETRY, "no memory for a settlement");
-}
-
-static struct pgparam *
-columns(struct store *store, const enum pg_type *types, size_t count)
-{
-    struct pgparams *const params = store_params(store);
-
-    for (size_t i = 0; i < count; i++)
-        (void)pgparams_array(params, types[i]);
-    return params->at;
-}
-
 /* NULL for a moment that never was. */
 static void
 put_moment(struct pgparam *column, int64_t at_ms)
@@ -69,12 +53,6 @@ place_of(const struct feature_slot *slot)
 }
 
 static int
-later(const void *a, const void *b)
-{
-    return (a > b) - (a < b); /* rows of one list: by index */
-}
-
-static int
 compare_slots(const void *one, const void *other)
 {
     const struct feature_slot *const a = *(const struct feature_slot *const *)one;
@@ -84,7 +62,7 @@ compare_slots(const void *one, const void *other)
     if (order != 0)
         return order;
     return place_of(a) != place_of(b) ? (place_of(a) > place_of(b)) - (place_of(a) < place_of(b))
-                                      : later(a, b);
+                                      : store_later(a, b);
 }
 
 static bool
@@ -114,8 +92,8 @@ fill_slots(struct store *store, const struct settle_input *input, size_t *rows, 
     const void **const row = store_sorted(store, list, compare_slots);
 
     if (row == NULL)
-        return no_memory(why);
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+        return store_no_memory(why);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct feature_slot *const one = row[i];
@@ -149,7 +127,7 @@ compare_hours(const void *one, const void *other)
     if (order != 0)
         return order;
     return a->hour_ms != b->hour_ms ? (a->hour_ms > b->hour_ms) - (a->hour_ms < b->hour_ms)
-                                    : later(a, b);
+                                    : store_later(a, b);
 }
 
 static bool
@@ -176,8 +154,8 @@ fill_hours(struct store *store, const struct settle_input *input, size_t *rows, 
     tally learned = 0;
 
     if (row == NULL)
-        return no_memory(why);
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+        return store_no_memory(why);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct feature_hour *const one = row[i];
@@ -204,7 +182,7 @@ compare_breakers(const void *one, const void *other)
     const struct breaker_memory *const b = *(const struct breaker_memory *const *)other;
     const int order = compare_names(a->tenant, a->feature, b->tenant, b->feature);
 
-    return order != 0 ? order : later(a, b);
+    return order != 0 ? order : store_later(a, b);
 }
 
 const char sql_breakers[] =
@@ -270,8 +248,8 @@ fill_breakers(struct store *store, const struct settle_input *input, size_t *row
     const void **const row = store_sorted(store, list, compare_breakers);
 
     if (row == NULL)
-        return no_memory(why);
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+        return store_no_memory(why);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct breaker_memory *const one = row[i];
@@ -306,7 +284,7 @@ fill_moves(struct store *store, const struct settle_input *input, size_t *rows, 
                                          PG_BOOL, PG_INT4, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC,
                                          PG_TEXT, PG_TEXT, PG_TEXT};
     const struct list *const list = &input->settlement->moves;
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     (void)why;
     for (size_t i = 0; i < list->count; i++) {

@@ -79,6 +79,12 @@ void store_topics(struct store *store);
 int32_t store_topic(const struct store *store, struct text name);
 /* The parameters of the next statement, empty. */
 struct pgparams *store_params(struct store *store);
+/* Begins one array a type. */
+struct pgparam *store_columns(struct store *store, const enum pg_type *types, size_t count);
+/* Rows of one list as store_sorted gives them, by index: the last one of a key comes last. */
+int store_later(const void *a, const void *b);
+/* False. */
+bool store_no_memory(struct err *why);
 /* One statement with those parameters; NULL and an error when it fails. */
 PGresult *store_query(struct store *store, const char *sql, struct err *why);
 /* BEGIN and COMMIT around what needs several statements; after an error: ROLLBACK. */

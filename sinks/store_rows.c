@@ -23,9 +23,8 @@ store_sorted(struct store *store, const struct list *list, row_compare *compare)
     return store->order;
 }
 
-/* Begins one array a type. */
-static struct pgparam *
-columns(struct store *store, const enum pg_type *types, size_t count)
+struct pgparam *
+store_columns(struct store *store, const enum pg_type *types, size_t count)
 {
     struct pgparams *const params = store_params(store);
 
@@ -34,16 +33,16 @@ columns(struct store *store, const enum pg_type *types, size_t count)
     return params->at;
 }
 
-static bool
-no_memory(struct err *why)
+bool
+store_no_memory(struct err *why)
 {
     return err_set(why, ERR_RETRY, "no memory for a settlement");
 }
 
 /* ---- what changes whole: the last one of a key counts -------------------------------------------- */
 
-static int
-later(const void *a, const void *b)
+int
+store_later(const void *a, const void *b)
 {
     return (a > b) - (a < b); /* rows of one list: by index */
 }
@@ -67,7 +66,7 @@ compare_quotas(const void *one, const void *other)
     const struct quota_memory *const b = *(const struct quota_memory *const *)other;
     const int order = compare_quota_keys(a, b);
 
-    return order != 0 ? order : later(a, b);
+    return order != 0 ? order : store_later(a, b);
 }
 
 const char sql_quotas[] =
@@ -86,8 +85,8 @@ fill_quotas(struct store *store, const struct settle_input *input, size_t *rows,
     const void **const row = store_sorted(store, list, compare_quotas);
 
     if (row == NULL)
-        return no_memory(why);
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+        return store_no_memory(why);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct quota_memory *const quota = row[i];
@@ -114,7 +113,7 @@ compare_due(const void *one, const void *other)
     const struct tenant_due *const b = *(const struct tenant_due *const *)other;
     const int order = text_compare(a->tenant, b->tenant);
 
-    return order != 0 ? order : later(a, b);
+    return order != 0 ? order : store_later(a, b);
 }
 
 /* Only the home looks after a tenant: what another shard remembers of it is not written. */
@@ -133,8 +132,8 @@ fill_due(struct store *store, const struct settle_input *input, size_t *rows, st
     const void **const row = store_sorted(store, list, compare_due);
 
     if (row == NULL)
-        return no_memory(why);
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+        return store_no_memory(why);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct tenant_due *const due = row[i];
@@ -162,7 +161,7 @@ fill_transitions(struct store *store, const struct settle_input *input, size_t *
     const void **const row = store_sorted(store, list, NULL);
 
     if (row == NULL)
-        return no_memory(why);
+        return store_no_memory(why);
     *rows = list->count;
     return store_transition_params(store, input->settlement->shard,
                                    (const struct transition *const *)row, list->count, why);
@@ -183,7 +182,7 @@ fill_decisions(struct store *store, const struct settle_input *input, size_t *ro
     static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TIME, PG_TEXT,
                                          PG_TEXT, PG_TEXT, PG_TEXT, PG_INT8};
     const struct list *const list = &input->settlement->decisions;
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
         const struct scope_state *const state = list_at(list, i);
@@ -191,7 +190,7 @@ fill_decisions(struct store *store, const struct settle_input *input, size_t *ro
         const struct text json = store_json_restrictions(state, store->arena);
 
         if (json.at == NULL)
-            return no_memory(why);
+            return store_no_memory(why);
         pgarray_text(&column[0], state->scope);
         pgarray_text_or_null(&column[1], state->tenant);
         pgarray_time(&column[2], state->at_ms);
@@ -216,7 +215,7 @@ fill_commands(struct store *store, const struct settle_input *input, size_t *row
 {
     static const enum pg_type types[] = {PG_INT8, PG_TIME, PG_TEXT};
     const struct list *const list = &input->settlement->commands;
-    struct pgparam *const column = columns(store, types, sizeof types / sizeof types[0]);
+    struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     (void)why;
     for (size_t i = 0; i < list->count; i++) {
