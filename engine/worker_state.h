@@ -129,8 +129,8 @@ struct worker {
     int64_t assign_by_ms; /* even when more claims are coming */
     bool joined;
     int64_t turned_ms; /* when the present turn began */
-    bool stalled; /* stopped for so long that the group may have another as this member: it is told
-                     nothing before it has assigned shards anew */
+    bool stalled; /* stopped for so long that the group may have another as this member, or thrown
+                     out: it is told nothing before it has assigned shards anew */
     const struct arrival *batch; /* in hand; NULL between batches */
     bool dropped;                /* the batch in hand is of an assignment that is over */
     struct arena *parking;

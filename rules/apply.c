@@ -243,14 +243,6 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
         judge_project(shard, tenant, -1, &occasion);
 }
 
-static struct tenant *
-tenant_at(const struct shard *shard, const struct lookup *lookup)
-{
-    const uint32_t place = table_find(&shard->index, lookup->tenant);
-
-    return place == TABLE_NONE ? NULL : shard->tenants[place];
-}
-
 static void
 judge_booked(struct shard *shard, const struct place *place, const struct event *event,
              struct tenant *tenant, const struct booking *booking)
@@ -338,7 +330,7 @@ static bool
 count_event(struct shard *shard, const struct place *place, const struct event *event,
             const struct lookup *lookup, const struct recalled *recalled, struct dead *why)
 {
-    struct tenant *tenant = tenant_at(shard, lookup);
+    struct tenant *tenant = shard_at(shard, lookup->tenant);
 
     if (recalled->itself != NULL && !record_same_content(recalled->itself, event))
         return refuse(why, DEAD_id_conflict, "settled before with other counts or cost");
@@ -372,7 +364,7 @@ count_event(struct shard *shard, const struct place *place, const struct event *
 bool
 shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup)
 {
-    const struct tenant *tenant = tenant_at(shard, lookup);
+    const struct tenant *tenant = shard_at(shard, lookup->tenant);
 
     if (shard->topics[topic].seen != NULL)
         seen_foresee(shard->topics[topic].seen, lookup->identity);
@@ -384,7 +376,7 @@ shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *loo
 void
 shard_foresee_more(const struct shard *shard, const struct lookup *lookup, bool rows)
 {
-    const struct tenant *tenant = tenant_at(shard, lookup);
+    const struct tenant *tenant = shard_at(shard, lookup->tenant);
 
     if (tenant != NULL && rows)
         book_foresee_rows(shard->open, tenant, lookup);
@@ -429,9 +421,9 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
                                          .detail = "seen before with other counts or cost"});
     /* What the record must be asked waits for the answer, and what comes behind it of its tenant. */
     const bool waits =
-        answer == SEEN_NEW &&
-        (!record_recall(shard, record, event, lookup, &recalled) ||
-         tenant_at(shard, lookup) == NULL || originals_waits(&shard->originals, lookup->tenant));
+        answer == SEEN_NEW && (!record_recall(shard, record, event, lookup, &recalled) ||
+                               shard_at(shard, lookup->tenant) == NULL ||
+                               originals_waits(&shard->originals, lookup->tenant));
 
     if (answer == SEEN_DUPLICATE)
         count_duplicate(shard, record);
@@ -460,7 +452,7 @@ shard_parked(struct shard *shard, const struct record *record, int32_t index,
 
     lookup_of(&lookup, event);
     if (!record_recall(shard, record, event, &lookup, &recalled) ||
-        tenant_at(shard, &lookup) == NULL)
+        shard_at(shard, lookup.tenant) == NULL)
         return APPLIED_UNKNOWN;
     originals_wait_over(&shard->originals, lookup.tenant);
     if (!count_event(shard, &place, event, &lookup, &recalled, &why))
@@ -486,7 +478,7 @@ shard_revive(struct shard *shard, const struct record *record, int32_t index,
         seen == NULL || shard->setup.record ? SEEN_NEW : seen_ask(seen, &occurrence);
 
     if (!record_recall_all(shard, record, event, &lookup, &recalled) ||
-        tenant_at(shard, &lookup) == NULL)
+        shard_at(shard, lookup.tenant) == NULL)
         return REVIVED_UNKNOWN;
     if (answer == SEEN_CONFLICT)
         return REVIVED_REFUSED;

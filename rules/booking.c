@@ -50,29 +50,27 @@ same_currency(const struct event *event, const struct tenant *tenant)
     return given.size == 0 || text_eq(given, tenant->currency);
 }
 
+const struct usage_count usage_counts[USAGE_COUNTS] = {
+    {USAGE_INPUT_TOKENS, COUNT_input_tokens},
+    {USAGE_CACHE_READ_TOKENS, COUNT_cache_read_tokens},
+    {USAGE_CACHE_WRITE_TOKENS, COUNT_cache_write_tokens},
+    {USAGE_OUTPUT_TOKENS, COUNT_output_tokens},
+    {USAGE_REASONING_TOKENS, COUNT_reasoning_tokens},
+    {USAGE_IMAGES, COUNT_images},
+    {USAGE_AUDIO_MS, COUNT_audio_ms},
+    {USAGE_BYTES, COUNT_bytes},
+};
+
 static void
 count_usage(struct booking *booking, const struct event *event, const struct policy *policy)
 {
-    static const struct {
-        enum usage usage;
-        enum count count;
-    } taken[] = {
-        {USAGE_INPUT_TOKENS, COUNT_input_tokens},
-        {USAGE_CACHE_READ_TOKENS, COUNT_cache_read_tokens},
-        {USAGE_CACHE_WRITE_TOKENS, COUNT_cache_write_tokens},
-        {USAGE_OUTPUT_TOKENS, COUNT_output_tokens},
-        {USAGE_REASONING_TOKENS, COUNT_reasoning_tokens},
-        {USAGE_IMAGES, COUNT_images},
-        {USAGE_AUDIO_MS, COUNT_audio_ms},
-        {USAGE_BYTES, COUNT_bytes},
-    };
     int64_t *const count = booking->amounts.count;
     const bool failed = event->status == STATUS_FAILED;
     bool used = false;
 
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        count[taken[i].count] = event->usage[taken[i].usage];
-        used |= event->usage[taken[i].usage] > 0;
+    for (size_t i = 0; i < USAGE_COUNTS; i++) {
+        count[usage_counts[i].count] = event->usage[usage_counts[i].usage];
+        used |= event->usage[usage_counts[i].usage] > 0;
     }
     const bool costs = (event->flags & EVENT_HAS_COST) != 0;
 

@@ -29,6 +29,14 @@ void book_free(struct book *book);
 /* Empties it for settlement `number`; progress goes on from `from`. */
 void book_open(struct book *book, uint64_t number, const struct progress *from);
 
+/* Which count a usage adds to; requests go by rules of their own. */
+#define USAGE_COUNTS (USAGE_COUNT - 1)
+struct usage_count {
+    enum usage usage;
+    enum count count;
+};
+extern const struct usage_count usage_counts[USAGE_COUNTS];
+
 struct booking {
     struct amounts amounts;
     bool unpriced;

@@ -324,7 +324,6 @@ counting_left_over(struct shard *shard, const struct tenant *tenant, const struc
 {
     for (size_t i = 0; i < load->counter_count && !tenant->split; i++) {
         const struct counter_memory *memory = &load->counters[i];
-        char rule[80] = "quota/";
         char start[CLOCK_TEXT_SIZE];
 
         if ((!memory->open && !memory->blocked) || is_held(tenant, memory))
@@ -337,21 +336,12 @@ counting_left_over(struct shard *shard, const struct tenant *tenant, const struc
         row->open = row->blocked = false;
         if (!memory->open)
             continue;
-        (void)text_copy(rule + 6, sizeof rule - 6, memory->quota);
-        struct transition transition = {.move = MOVE_RESOLVE,
-                                        .rule = text_of(rule),
-                                        .severity = policy_step_severity((int32_t)memory->spent),
-                                        .at_ms = shard->time_ms,
-                                        .step = (int32_t)memory->spent,
-                                        .restricts = memory->blocked,
-                                        .zone = text_of(zone_name(tenant->zone)),
-                                        .reason = RESOLVED_RULE_REMOVED};
+        struct transition end = {.restricts = memory->blocked, .reason = RESOLVED_RULE_REMOVED};
 
         if (memory->subject.size > 0)
-            transition.labels[memory->label] = memory->subject;
-        transition.labels[LABEL_TENANT] = tenant->name;
+            end.labels[memory->label] = memory->subject;
         if (memory->end_ms < INT64_MAX)
-            transition.labels[LABEL_PERIOD] = text_of(clock_format(memory->start_ms, start));
-        shard_transition(shard, &transition);
+            end.labels[LABEL_PERIOD] = text_of(clock_format(memory->start_ms, start));
+        judge_end_remembered(shard, tenant, memory->quota, memory->spent, &end);
     }
 }

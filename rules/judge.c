@@ -282,6 +282,24 @@ judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason)
 }
 
 void
+judge_end_remembered(struct shard *shard, const struct tenant *tenant, struct text quota,
+                     uint32_t spent, const struct transition *told)
+{
+    struct transition end = *told;
+    char rule[80] = "quota/";
+
+    (void)text_copy(rule + 6, sizeof rule - 6, quota);
+    end.move = MOVE_RESOLVE;
+    end.rule = text_of(rule);
+    end.severity = policy_step_severity((int32_t)spent);
+    end.at_ms = shard->time_ms;
+    end.step = (int32_t)spent;
+    end.zone = text_of(zone_name(tenant->zone));
+    end.labels[LABEL_TENANT] = tenant->name;
+    shard_transition(shard, &end);
+}
+
+void
 judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_load *load)
 {
     struct settlement *settlement = shard->open->settlement;
@@ -299,7 +317,6 @@ judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_
         if (held || (!memory->open && !memory->blocked))
             continue;
         struct quota_memory *row = shard_must(list_add(&settlement->quotas));
-        char rule[80] = "quota/";
 
         *row = *memory;
         row->tenant = arena_text(settlement->arena, memory->tenant);
@@ -308,22 +325,14 @@ judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_
         row->open = row->blocked = false;
         if (!memory->open)
             continue;
-        (void)text_copy(rule + 6, sizeof rule - 6, memory->quota);
-        struct transition transition = {.move = MOVE_RESOLVE,
-                                        .rule = text_of(rule),
-                                        .severity = policy_step_severity((int32_t)memory->spent),
-                                        .at_ms = shard->time_ms,
-                                        .step = (int32_t)memory->spent,
-                                        .restricts = memory->blocked,
-                                        .zone = text_of(zone_name(tenant->zone)),
-                                        .reason = present ? RESOLVED_RULE_REMOVED
-                                                          : RESOLVED_PERIOD_ROLLOVER};
+        struct transition end = {.restricts = memory->blocked,
+                                 .reason =
+                                     present ? RESOLVED_RULE_REMOVED : RESOLVED_PERIOD_ROLLOVER};
 
-        transition.labels[LABEL_TENANT] = tenant->name;
-        transition.labels[LABEL_PROJECT] =
+        end.labels[LABEL_PROJECT] =
             memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
-        transition.labels[LABEL_PERIOD] = text_of(clock_format(memory->period_ms, start));
-        shard_transition(shard, &transition);
+        end.labels[LABEL_PERIOD] = text_of(clock_format(memory->period_ms, start));
+        judge_end_remembered(shard, tenant, memory->quota, memory->spent, &end);
     }
     counting_left_over(shard, tenant, load);
 }

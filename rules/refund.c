@@ -162,22 +162,10 @@ reverse(struct booking *reversal, const struct original *original)
 static void
 fill_in(struct event *as, const struct original *original)
 {
-    static const struct {
-        enum usage usage;
-        enum count count;
-    } counted[] = {{USAGE_INPUT_TOKENS, COUNT_input_tokens},
-                   {USAGE_CACHE_READ_TOKENS, COUNT_cache_read_tokens},
-                   {USAGE_CACHE_WRITE_TOKENS, COUNT_cache_write_tokens},
-                   {USAGE_OUTPUT_TOKENS, COUNT_output_tokens},
-                   {USAGE_REASONING_TOKENS, COUNT_reasoning_tokens},
-                   {USAGE_IMAGES, COUNT_images},
-                   {USAGE_AUDIO_MS, COUNT_audio_ms},
-                   {USAGE_BYTES, COUNT_bytes}};
-
     dress(as, original, false);
-    for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
-        if ((as->has & 1U << counted[i].usage) == 0)
-            as->usage[counted[i].usage] = original->amounts.count[counted[i].count];
+    for (size_t i = 0; i < USAGE_COUNTS; i++)
+        if ((as->has & 1U << usage_counts[i].usage) == 0)
+            as->usage[usage_counts[i].usage] = original->amounts.count[usage_counts[i].count];
     if ((as->flags & EVENT_HAS_COST) == 0 && original->amounts.count[COUNT_unpriced] == 0) {
         as->flags |= EVENT_HAS_COST;
         as->cost.nano = (int64_t)original->amounts.cost;

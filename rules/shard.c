@@ -170,9 +170,7 @@ struct tenant *
 shard_find(const struct shard *shard, struct text name, struct key128 *id)
 {
     *id = identity_one(name);
-    const uint32_t place = table_find(&shard->index, *id);
-
-    return place == TABLE_NONE ? NULL : shard->tenants[place];
+    return shard_at(shard, *id);
 }
 
 bool

@@ -64,7 +64,15 @@ void *shard_must(void *memory);
 struct text shard_keep(struct shard *shard, struct text text);
 /* Periods that ended at or before this are closed to the events of a topic. */
 int64_t shard_closed(const struct shard *shard, int32_t topic);
-/* NULL: not held. *id is its identity either way. */
+/* NULL: not held. */
+static inline struct tenant *
+shard_at(const struct shard *shard, struct key128 id)
+{
+    const uint32_t place = table_find(&shard->index, id);
+
+    return place == TABLE_NONE ? NULL : shard->tenants[place];
+}
+/* The same by name; *id is its identity either way. */
 struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
 
 /* ---- rules/record.c: the record of settled events ------------------------------------------------- */
@@ -129,6 +137,10 @@ void judge_tenant(struct shard *shard, struct tenant *tenant, const struct occas
 void judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason);
 /* The present period of the tenant has ended: episodes close, the next period is judged. */
 void judge_turn(struct shard *shard, struct tenant *tenant);
+/* Tells that an episode of a quota has ended which only Postgres remembers. `told`: what it
+ * restricted, the reason, and the labels but for the tenant's. */
+void judge_end_remembered(struct shard *shard, const struct tenant *tenant, struct text quota,
+                          uint32_t spent, const struct transition *told);
 /* Episodes that Postgres remembers and nothing holds any more: of periods that ended while nobody
  * owned the shard, of quotas that left the plan. */
 void judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_load *load);

@@ -22,7 +22,7 @@ compare_counters(const void *one, const void *other)
     const struct counter_memory *const b = *(const struct counter_memory *const *)other;
     const int order = compare_keys(a, b);
 
-    return order != 0 ? order : (a > b) - (a < b); /* rows of one list: by index */
+    return order != 0 ? order : store_later(a, b);
 }
 
 const char sql_counters[] =
@@ -43,15 +43,14 @@ fill_counters(struct store *store, const struct settle_input *input, size_t *row
                                          PG_NUMERIC, PG_TIME, PG_INT8, PG_BOOL, PG_BOOL, PG_TIME};
     const struct list *const list = &input->settlement->counters;
     const void **const row = store_sorted(store, list, compare_counters);
-    struct pgparams *const params = store_params(store);
 
     if (row == NULL)
-        return err_set(why, ERR_RETRY, "no memory for a settlement");
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        (void)pgparams_array(params, types[i]);
+        return store_no_memory(why);
+    struct pgparam *const columns = store_columns(store, types, sizeof types / sizeof types[0]);
+
     for (size_t i = 0; i < list->count; i++) {
         const struct counter_memory *const counter = row[i];
-        struct pgparam *column = params->at;
+        struct pgparam *column = columns;
 
         if (i + 1 < list->count && compare_keys(counter, row[i + 1]) == 0)
             continue;
