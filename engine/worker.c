@@ -118,6 +118,14 @@ revoke(struct worker *worker)
 }
 
 static void
+lost(struct worker *worker, const char *how)
+{
+    log_warning("lost", "worker=%s text=\"%s\"", worker->setup.name, how);
+    worker->stalled = true; /* until it is a member again */
+    claims_lost(worker, true);
+}
+
+static void
 membership(struct worker *worker)
 {
     struct err why;
@@ -132,9 +140,12 @@ membership(struct worker *worker)
         revoke(worker);
         break;
     case MEMBERSHIP_LOST:
-        log_warning("lost", "worker=%s text=\"thrown out of the group\"", worker->setup.name);
-        worker->stalled = true; /* until it is a member again */
-        claims_lost(worker, true);
+        lost(worker, "thrown out of the group");
+        break;
+    case MEMBERSHIP_FENCED:
+        lost(worker, "thrown out of the group; joins it as a new client");
+        if (!consumer_renew(worker->consumer, &why))
+            worker_fatal(worker, &why);
         break;
     case MEMBERSHIP_FATAL:
         worker_fatal(worker, &why);

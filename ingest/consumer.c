@@ -9,6 +9,8 @@
 
 #define SHARD_LIMIT 10000
 #define STOP_MS     500
+#define LATE_MS     60000 /* the library keeps requests for as long (socket.timeout.ms) */
+#define LEAVE_MS    5000
 
 int64_t
 consumer_wall_ms(void)
@@ -98,6 +100,12 @@ consumer_drop_parts(struct consumer *consumer)
     (void)pthread_mutex_unlock(&consumer->watch_lock);
 }
 
+void
+consumer_lost(struct consumer *consumer)
+{
+    consumer->late_until_ms = steady_ms() + LATE_MS;
+}
+
 /* Every shard must come with all of its topics: range assignment over equal counts sees to that. */
 static bool
 take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
@@ -155,6 +163,7 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
         return;
     }
     if (rd_kafka_assignment_lost(client)) {
+        consumer_lost(consumer);
         unassign(consumer);
         consumer_drop_parts(consumer);
         consumer->membership = MEMBERSHIP_LOST;
@@ -168,12 +177,23 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
     consumer->revoking = true;
 }
 
+/*
+ * A member that lost its session joins under a new number.  Hints it had sent under the old one, and
+ * the library had kept while the coordinator was away, then look to the broker as if another process
+ * ran as the same instance, and the library declares the client dead.  Who is fenced out of a steady
+ * membership really has a double.
+ */
 static void
 on_fatal(struct consumer *consumer)
 {
     char text[ERR_TEXT_SIZE];
+    const rd_kafka_resp_err_t code = rd_kafka_fatal_error(consumer->client, text, sizeof text);
 
-    (void)rd_kafka_fatal_error(consumer->client, text, sizeof text);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID &&
+        (rd_kafka_assignment_lost(consumer->client) || steady_ms() < consumer->late_until_ms)) {
+        consumer->membership = MEMBERSHIP_FENCED;
+        return;
+    }
     consumer->membership = MEMBERSHIP_FATAL;
     (void)err_set(&consumer->fatal, ERR_FATAL,
                   "kafka: %s (is another process running as the same instance?)", text);
@@ -293,35 +313,45 @@ subscribe(struct consumer *consumer, struct err *why)
            err_set(why, ERR_FATAL, "kafka: subscribe: %s", rd_kafka_err2str(code));
 }
 
+/* A client that has subscribed, its queue and its watcher. */
+static bool
+begin(struct consumer *consumer, struct err *why)
+{
+    rd_kafka_conf_t *conf = consumer_conf(&consumer->setup, &consumer->slow_fetcher, why);
+
+    if (conf == NULL)
+        return false;
+    atomic_store(&consumer->stopping, false);
+    rd_kafka_conf_set_opaque(conf, consumer);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    consumer->client = kafka_client(RD_KAFKA_CONSUMER, conf, why);
+    if (consumer->client == NULL)
+        return false;
+    (void)rd_kafka_poll_set_consumer(consumer->client);
+    consumer->queue = rd_kafka_queue_new(consumer->client);
+    consumer->watching = pthread_create(&consumer->watcher, NULL, consumer_watch, consumer) == 0;
+    return (consumer->watching || err_set(why, ERR_FATAL, "no thread can be started")) &&
+           subscribe(consumer, why);
+}
+
 struct consumer *
 consumer_open(const struct consumer_setup *setup, struct err *why)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
-    rd_kafka_conf_t *conf;
 
     if (consumer == NULL) {
         (void)err_set(why, ERR_FATAL, "memory is short");
         return NULL;
     }
+    consumer->setup = *setup;
     consumer->config = setup->config;
     (void)pthread_mutex_init(&consumer->watch_lock, NULL);
     /* A message gives at most two arrivals: a gap, and itself. */
     consumer->arrivals = calloc((size_t)CONSUMER_TAKE_LIMIT * 2, sizeof *consumer->arrivals);
-    conf = consumer_conf(setup, &consumer->slow_fetcher, why);
-    if (conf != NULL) {
-        rd_kafka_conf_set_opaque(conf, consumer);
-        rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-        rd_kafka_conf_set_error_cb(conf, on_error);
-        consumer->client = kafka_client(RD_KAFKA_CONSUMER, conf, why);
-    }
-    if (consumer->client == NULL || consumer->arrivals == NULL) {
-        (void)consumer_close(consumer, 0);
-        return NULL;
-    }
-    (void)rd_kafka_poll_set_consumer(consumer->client);
-    consumer->queue = rd_kafka_queue_new(consumer->client);
-    consumer->watching = pthread_create(&consumer->watcher, NULL, consumer_watch, consumer) == 0;
-    if (!consumer->watching || !subscribe(consumer, why)) {
+    if (consumer->arrivals == NULL)
+        (void)err_set(why, ERR_FATAL, "memory is short");
+    if (consumer->arrivals == NULL || !begin(consumer, why)) {
         (void)consumer_close(consumer, 1000);
         return NULL;
     }
@@ -350,26 +380,26 @@ leave(void *opaque)
     return NULL;
 }
 
-bool
-consumer_close(struct consumer *consumer, int64_t deadline_ms)
+/* Undoes begin; false when the client did not come back in time. */
+static bool
+end(struct consumer *consumer, int64_t deadline_ms)
 {
-    if (consumer == NULL)
-        return true;
     struct leaving *leaving = calloc(1, sizeof *leaving);
     pthread_t thread;
-    const int64_t until_ms = consumer_wall_ms() + deadline_ms;
+    const int64_t until_ms = steady_ms() + deadline_ms;
 
     atomic_store(&consumer->stopping, true);
     if (leaving == NULL)
         return false;
     if (consumer->watching)
         (void)pthread_join(consumer->watcher, NULL);
+    consumer->watching = false;
     leaving->consumer = consumer;
     if (consumer->client != NULL) {
         if (pthread_create(&thread, NULL, leave, leaving) != 0)
             return false;
         (void)pthread_detach(thread);
-        while (!atomic_load(&leaving->done) && consumer_wall_ms() < until_ms) {
+        while (!atomic_load(&leaving->done) && steady_ms() < until_ms) {
             const struct timespec pause = {.tv_nsec = 10000000};
 
             (void)nanosleep(&pause, NULL);
@@ -378,6 +408,33 @@ consumer_close(struct consumer *consumer, int64_t deadline_ms)
             return false;
     }
     free(leaving);
+    consumer->client = NULL;
+    consumer->queue = NULL;
+    return true;
+}
+
+bool
+consumer_renew(struct consumer *consumer, struct err *why)
+{
+    if (!end(consumer, LEAVE_MS))
+        return err_set(why, ERR_FATAL, "kafka: the former client has not ended in %d s",
+                       LEAVE_MS / 1000);
+    consumer->membership = MEMBERSHIP_SAME;
+    consumer->revoking = false;
+    consumer->reassign = false;
+    consumer->fetching = false;
+    consumer->late_until_ms = 0;
+    atomic_store(&consumer->up, false);
+    return begin(consumer, why);
+}
+
+bool
+consumer_close(struct consumer *consumer, int64_t deadline_ms)
+{
+    if (consumer == NULL)
+        return true;
+    if (!end(consumer, deadline_ms))
+        return false;
     free(consumer->shards);
     free(consumer->arrivals);
     (void)pthread_mutex_destroy(&consumer->watch_lock);

@@ -22,6 +22,7 @@
 
 struct consumer;
 
+/* What it points to outlives the consumer. */
 struct consumer_setup {
     const struct config *config;
     const char *client_id;
@@ -43,6 +44,7 @@ enum membership {
     MEMBERSHIP_CHANGED, /* ask consumer_shards */
     MEMBERSHIP_REVOKED, /* all shards go: settle what can be settled, then consumer_let_go */
     MEMBERSHIP_LOST,    /* this member was thrown out: drop everything, it rejoins by itself */
+    MEMBERSHIP_FENCED,  /* and what it had sent before came late: drop everything, consumer_renew */
     MEMBERSHIP_FATAL,   /* why says it */
 };
 /* Serves the group; call it often, it does not wait. */
@@ -50,6 +52,9 @@ enum membership consumer_poll(struct consumer *consumer, struct err *why);
 /* Serves the group too, but leaves what it found for the next consumer_poll: true when there is
  * something. */
 bool consumer_pending(struct consumer *consumer);
+/* Begins again as a new client of the same group, with nothing assigned. The old one has a moment to
+ * leave. False: FATAL. */
+bool consumer_renew(struct consumer *consumer, struct err *why);
 /* Completes a revocation. */
 void consumer_let_go(struct consumer *consumer);
 /* Shards assigned now, rising; returns how many. */

@@ -1,4 +1,5 @@
 /* What the broker says of the partitions, asked at once or by a thread of its own. */
+#include "config/failpoint.h"
 #include "ingest/consumer_state.h"
 
 #include <time.h>
@@ -128,6 +129,11 @@ consumer_commit_hint(struct consumer *consumer, int32_t topic, int32_t shard, in
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 
+    if (failpoint(FAIL_commit_hint, -1)) {
+        consumer_lost(consumer);
+        (void)rd_kafka_test_fatal_error(consumer->client, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                                        "late offset commit");
+    }
     rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard)->offset =
         next;
     (void)rd_kafka_commit(consumer->client, list, 1);

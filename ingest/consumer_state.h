@@ -28,7 +28,8 @@ struct part {
 };
 
 struct consumer {
-    const struct config *config;
+    struct consumer_setup setup;
+    const struct config *config; /* the setup's */
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;    /* all partition queues are forwarded to it */
     enum membership membership; /* what the callbacks found since the last poll */
@@ -36,6 +37,7 @@ struct consumer {
     bool reassign;         /* a gap is to be asked about again */
     bool fetching;         /* partitions are assigned with offsets */
     int64_t stopped_by_ms; /* until then the library may be stopping what was fetched before */
+    int64_t late_until_ms; /* until then what was sent as a former member may come late */
     int32_t *shards;
     size_t shard_count;
     struct part *parts; /* shard by shard, topic by topic */
@@ -57,6 +59,8 @@ int64_t consumer_wall_ms(void);
 /* NULL when the shard is not assigned. */
 struct part *consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard);
 void consumer_drop_parts(struct consumer *consumer);
+/* The group has, or may soon have, another member in its place. */
+void consumer_lost(struct consumer *consumer);
 /* False while the library may still be ending the assignment before. */
 bool consumer_may_replace(const struct consumer *consumer);
 rd_kafka_resp_err_t consumer_replace(struct consumer *consumer,

@@ -110,6 +110,17 @@ class FailpointTest(Story):
         self.start()
         self.check_made_good()
 
+    def test_late_commit(self):
+        """What it told Kafka comes from a member that was replaced since: it joins as a new client."""
+        self.begin(partitions=2)
+        self.engine.start("commit_hint=error@1")
+        self.calls("acme", LIMIT + 2)
+        self.engine.await_log("joins it as a new client")
+        self.calls("later", LIMIT + 2)
+        self.check_made_good()
+        self.gateway.await_denied("later", "plan_allowance_exhausted")
+        self.assertEqual(0, self.engine.stop())
+
     def test_nothing_is_settled_over_what_is_parked(self):
         """A stranger waits for its load while a tenant in memory goes on, and the engine dies: the
         stranger's events are still ahead of what is settled."""
