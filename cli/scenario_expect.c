@@ -412,6 +412,9 @@ compare_status(const struct comparison *comparison)
     check_yes(comparison, "blocked", one.quota->blocked);
     check_yes(comparison, "unlimited", one.quota->unlimited);
     check_amount(comparison, "unallocated", one.unallocated, one.is_money);
+    check_amount(comparison, "today", one.today, one.is_money);
+    check_amount(comparison, "day_share", one.day_share, one.is_money);
+    check_amount(comparison, "forecast", one.forecast, one.is_money);
     check_time(comparison, "resets", one.resets_ms);
     tenant_free(tenant);
 }

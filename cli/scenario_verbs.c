@@ -82,7 +82,9 @@ static const struct field_row status_fields[] = {
     {"percent", VALUE_COUNT, NULL},    {"level", VALUE_TEXT, "ok|info|warning|critical|exceeded"},
     {"approaching", VALUE_YES, NULL},  {"blocked", VALUE_YES, NULL},
     {"unlimited", VALUE_YES, NULL},    {"unallocated", VALUE_AMOUNT, NULL},
-    {"resets", VALUE_TIME, NULL},      {NULL, VALUE_TEXT, NULL}};
+    {"today", VALUE_AMOUNT, NULL},     {"day_share", VALUE_AMOUNT, NULL},
+    {"forecast", VALUE_AMOUNT, NULL},  {"resets", VALUE_TIME, NULL},
+    {NULL, VALUE_TEXT, NULL}};
 static const struct field_row breaker_fields[] = {
     {"state", VALUE_TEXT,
      "learning|shadow|closed|open|half_open|ramp|latched|forced_open|forced_closed"},

@@ -161,7 +161,8 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
         const struct quota_memory *memory = list_at(&db->quotas, i);
 
         if (text_eq(memory->tenant, name) &&
-            (memory->open || memory->blocked || has_period(db, name, memory->period_ms, after_ms)))
+            (memory->open || memory->blocked || memory->pace.warning || memory->pace.notice ||
+             has_period(db, name, memory->period_ms, after_ms)))
             load->quotas[load->quota_count++] = *memory;
     }
     stage_load_features(stage, name, load);

@@ -60,6 +60,27 @@ take_quota(const struct tenant *tenant, const struct quota_state *quota, struct 
         out->project = tenant->spec.projects[quota->project].name;
 }
 
+static void
+set_pace(const struct tenant *tenant, int64_t now_ms, struct standing *out)
+{
+    const struct period *period = &tenant->periods[0].period;
+    const struct pace *pace = &out->quota->pace;
+    const bool present = now_ms >= period->start_ms && now_ms < period->end_ms;
+
+    if (!present)
+        return;
+    out->has_pace = true;
+    out->has_today = out->quota->rule->pacing && now_ms < pace->day.end_ms;
+    out->today = out->has_today ? out->used - pace->before : 0;
+    out->days = out->has_today ? pace->days : cycle_days(tenant->zone, now_ms, period->end_ms);
+    const tally left = out->limit - (out->used - out->today);
+
+    out->day_share = left <= 0 ? 0 : left / out->days;
+    out->has_forecast = now_ms >= forecast_from(period);
+    if (out->has_forecast)
+        out->forecast = forecast_of(out->used, period, now_ms);
+}
+
 void
 standing_of(const struct tenant *tenant, size_t index, int64_t now_ms, struct standing *out)
 {
@@ -85,6 +106,8 @@ standing_of(const struct tenant *tenant, size_t index, int64_t now_ms, struct st
                      : policy_level(used, quota->limit);
     out->approaching =
         quota->limit == 0 || used >= policy_step_amount(quota->limit, quota->rule->soft_pct);
+    if (index < tenant->quota_count)
+        set_pace(tenant, now_ms, out);
     if (index < tenant->quota_count && quota->project < 0)
         set_unallocated(tenant, out);
 }

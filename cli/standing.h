@@ -23,6 +23,13 @@ struct standing {
     const char *level; /* ok, info, warning, critical, exceeded */
     bool approaching;  /* at or above the soft threshold */
     int64_t resets_ms;
+    bool has_pace;     /* of a tenant or a project in its billing period, and limited */
+    bool has_today;    /* the day is known: `pacing: on`, and an event today */
+    tally today;       /* used today */
+    tally day_share;   /* left at its beginning (now, when it is not known) by the days left */
+    int64_t days;      /* left, today included */
+    bool has_forecast; /* a tenth of the period is over */
+    tally forecast;    /* use at its end, when it goes on as it began */
     bool has_budgets;  /* some of the tenant's limit was given to projects */
     tally unallocated; /* what was not */
 };

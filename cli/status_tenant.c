@@ -100,6 +100,37 @@ print_unallocated(const struct tenant *tenant)
     }
 }
 
+/* How fast those are used up whose pace is watched. */
+static void
+print_pace(const struct standing_load *load)
+{
+    const struct tenant *tenant = load->tenant;
+
+    for (size_t i = 0; i < tenant->quota_count; i++) {
+        struct standing one;
+        char amount[AMOUNT_SIZE];
+        char share[AMOUNT_SIZE];
+
+        standing_of(tenant, i, load->now_ms, &one);
+        const struct quota *rule = one.quota->rule;
+
+        if (!one.has_pace || (!rule->pacing && !rule->forecast))
+            continue;
+        printf("%s%s%.*s: ", rule->name.at, one.project.at == NULL ? "" : " of ",
+               (int)one.project.size, one.project.at == NULL ? "" : one.project.at);
+        if (rule->pacing)
+            printf("%s used today, a day's share is %s (%" PRId64 " left)%s",
+                   amount_text(one.today, one.is_money, tenant->currency, amount),
+                   amount_text(one.day_share, one.is_money, tenant->currency, share), one.days,
+                   rule->forecast && one.has_forecast ? "; " : "\n");
+        if (rule->forecast && one.has_forecast)
+            printf("on course for %s\n",
+                   amount_text(one.forecast, one.is_money, tenant->currency, amount));
+        else if (!rule->pacing)
+            puts("no forecast before a tenth of the period is over");
+    }
+}
+
 static void
 print_standings(const struct standing_load *load)
 {
@@ -118,6 +149,7 @@ print_standings(const struct standing_load *load)
         columns_print(columns, stdout);
     columns_free(columns);
     print_unallocated(tenant);
+    print_pace(load);
 }
 
 static void
@@ -162,6 +194,28 @@ json_moment(int64_t at_ms)
     return json_string(clock_format(at_ms, text));
 }
 
+/* null where it does not apply, or is not known. */
+static void
+add_pace(json_t *out, const struct standing *one)
+{
+    json_t *pace =
+        !one->has_pace
+            ? json_null()
+            : json_pack("{s:o, s:o, s:I}", "today",
+                        one->has_today ? json_amount(one->today, one->is_money) : json_null(),
+                        "day_share", json_amount(one->day_share, one->is_money), "days_left",
+                        (json_int_t)one->days);
+
+    (void)json_object_set_new(out, "pace", pace);
+    (void)json_object_set_new(out, "forecast",
+                              one->has_pace && one->has_forecast
+                                  ? json_amount(one->forecast, one->is_money)
+                                  : json_null());
+    (void)json_object_set_new(out, "unallocated",
+                              one->has_budgets ? json_amount(one->unallocated, one->is_money)
+                                               : json_null());
+}
+
 static json_t *
 json_standing(const struct standing_load *load, size_t index)
 {
@@ -196,6 +250,7 @@ json_standing(const struct standing_load *load, size_t index)
 
     (void)json_object_update(out, more);
     json_decref(more);
+    add_pace(out, &one);
     return out;
 }
 

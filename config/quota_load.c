@@ -224,6 +224,29 @@ read_mode(struct reading *reading, const struct yaml *node)
     return true;
 }
 
+static bool
+read_switch(struct reading *reading, const struct yaml *node, bool *out)
+{
+    int64_t value;
+
+    if (!node_choice(reading->findings, node, reading->what, "off|on", &value))
+        return false;
+    *out = value != 0;
+    return true;
+}
+
+static bool
+read_pacing(struct reading *reading, const struct yaml *node)
+{
+    return read_switch(reading, node, &reading->quota->pacing);
+}
+
+static bool
+read_forecast(struct reading *reading, const struct yaml *node)
+{
+    return read_switch(reading, node, &reading->quota->forecast);
+}
+
 /* ---- the quota ------------------------------------------------------------------------------- */
 
 /* The meter first: a limit's form depends on it. */
@@ -237,6 +260,7 @@ static const struct {
     {"steps", read_steps, true},    {"scope", read_scope, false},
     {"period", read_period, false}, {"on_exceed", read_on_exceed, true},
     {"mode", read_mode, true},      {"gauge", read_gauge, false},
+    {"pacing", read_pacing, true},  {"forecast", read_forecast, true},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 
@@ -308,6 +332,25 @@ gauge_is_clear(struct reading *reading)
     return good;
 }
 
+/* Pace is a matter of what is used up over a billing period, by a tenant or a project. */
+static bool
+pace_is_clear(struct reading *reading)
+{
+    static const char *const names[] = {"pacing", "forecast"};
+    const struct quota *quota = reading->quota;
+    const bool set[] = {quota->pacing, quota->forecast};
+    bool good = true;
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (set[i] && (quota->gauge.size > 0 || quota->window != WINDOW_BILLING ||
+                       quota->scope > QUOTA_PROJECT))
+            good = finding_error(reading->findings, member_node(reading, names[i])->key_at,
+                                 "%s: %s is for quotas of a tenant or a project in its billing "
+                                 "period; remove it",
+                                 reading->quota_name, names[i]);
+    return good;
+}
+
 static bool
 read_members(struct reading *reading)
 {
@@ -323,7 +366,7 @@ read_members(struct reading *reading)
         return false;
     for (size_t i = 1; i < MEMBER_COUNT; i++)
         good = read_member(reading, i) && good;
-    return limit_is_clear(reading) && good;
+    return pace_is_clear(reading) && limit_is_clear(reading) && good;
 }
 
 bool

@@ -67,11 +67,17 @@ start_ms(const struct walk *walk, const struct zone *zone, int64_t n)
     return zone_instant(zone, start_days(walk, n) * CLOCK_DAY_MS);
 }
 
+static int64_t
+local_day(const struct zone *zone, int64_t at_ms)
+{
+    return clock_day_of(at_ms + zone_offset_at(zone, at_ms).offset_ms);
+}
+
 struct period
 cycle_period(const struct cycle *cycle, const struct zone *zone, int64_t at_ms)
 {
     const struct walk walk = walk_of(cycle);
-    const int64_t today = clock_day_of(at_ms + zone_offset_at(zone, at_ms).offset_ms);
+    const int64_t today = local_day(zone, at_ms);
     int64_t n =
         walk.months == 0
             ? floor_div(today - clock_days(walk.base), walk.days)
@@ -84,6 +90,20 @@ cycle_period(const struct cycle *cycle, const struct zone *zone, int64_t at_ms)
     while (start_ms(&walk, zone, n + 1) <= at_ms)
         n++;
     return (struct period){start_ms(&walk, zone, n), start_ms(&walk, zone, n + 1)};
+}
+
+struct period
+cycle_day(const struct zone *zone, int64_t at_ms)
+{
+    static const struct cycle days = {.kind = CYCLE_DAYS, .step = 1, .contract = {1970, 1, 1}};
+
+    return cycle_period(&days, zone, at_ms);
+}
+
+int64_t
+cycle_days(const struct zone *zone, int64_t at_ms, int64_t end_ms)
+{
+    return local_day(zone, end_ms - 1) - local_day(zone, at_ms) + 1;
 }
 
 static int64_t

@@ -34,6 +34,11 @@ struct period {
 /* The period an instant lies in. Defined for every instant of years 1900..9000. */
 struct period cycle_period(const struct cycle *cycle, const struct zone *zone, int64_t at_ms);
 
+/* The local day an instant lies in, and how many of them [at_ms, end_ms) touches, its own included:
+ * 1 on the last day of a period that ends with it. */
+struct period cycle_day(const struct zone *zone, int64_t at_ms);
+int64_t cycle_days(const struct zone *zone, int64_t at_ms, int64_t end_ms);
+
 /*
  * The hour that facts are booked in: the start of the tenant's local clock hour as an instant, or
  * UTC midnight where that lies inside it (zones off by half an hour), or the change of offset

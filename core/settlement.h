@@ -80,6 +80,18 @@ struct adjustment {
     struct amounts delta;
 };
 
+/* What its pace remembers (rules/pace.h); amounts times 1e9, whatever the meter. */
+struct pace_memory {
+    int64_t day_ms; /* start of the local day; 0: none */
+    int64_t days;   /* of the period from that day on, itself included */
+    tally before;   /* used before it */
+    bool warned;
+    bool warning;
+    bool noticed;
+    bool notice;
+    tally forecast;
+};
+
 /* What a quota remembers in a period: written whole whenever it changes. */
 struct quota_memory {
     struct text tenant;
@@ -90,6 +102,7 @@ struct quota_memory {
     bool open;        /* an episode is open */
     bool blocked;     /* a restriction is active */
     int64_t since_ms; /* when it began */
+    struct pace_memory pace;
 };
 
 /* A feature of a tenant, where the policy has breakers. These three are written whole, like the memory

@@ -3,6 +3,7 @@
 #include "core/digest.h"
 #include "core/identity.h"
 #include "rules/counting.h"
+#include "rules/pacer.h"
 #include "rules/trip.h"
 
 #include <assert.h>
@@ -344,6 +345,8 @@ count_event(struct shard *shard, const struct place *place, const struct event *
         return false;
     if (shard->time_ms >= tenant->periods[0].period.end_ms)
         judge_turn(shard, tenant);
+    if (shard->time_ms >= tenant->pace_ms)
+        pacer_turn(shard, tenant);
     const enum booked booked =
         book_and_judge(shard, place, event, lookup, tenant, recalled->original);
 

@@ -24,9 +24,7 @@ counter_window(const struct tenant *tenant, const struct quota *rule, int64_t at
         return (struct period){hour.start_ms, hour.end_ms};
     }
     if (rule->window == WINDOW_DAY)
-        return cycle_period(
-            &(struct cycle){.kind = CYCLE_DAYS, .step = 1, .contract = {1970, 1, 1}}, tenant->zone,
-            at_ms);
+        return cycle_day(tenant->zone, at_ms);
     return tenant_period_of(tenant, at_ms);
 }
 
@@ -37,8 +35,8 @@ counter_stored(const struct quota *rule, tally amount)
                                                                 : amount * MONEY_NANO_PER_UNIT;
 }
 
-static tally
-recalled(const struct quota *rule, tally stored)
+tally
+counter_recalled(const struct quota *rule, tally stored)
 {
     return rule->gauge.size == 0 && meter_is_money(rule->meter) ? stored
                                                                 : stored / MONEY_NANO_PER_UNIT;
@@ -186,11 +184,11 @@ recall(struct tenant *tenant, const struct counter_memory *memory, int64_t now_m
     if (counter == NULL)
         return tenant->counters->count == COUNTER_LIMIT;
     if (memory->start_ms > now_ms && memory->start_ms == counter->window.end_ms) {
-        counter->ahead = recalled(rule, memory->used);
+        counter->ahead = counter_recalled(rule, memory->used);
         return true;
     }
     counter->window = (struct period){memory->start_ms, memory->end_ms};
-    counter->used = recalled(rule, memory->used);
+    counter->used = counter_recalled(rule, memory->used);
     counter->at_ms = memory->at_ms;
     counter->state.spent = (int32_t)memory->spent;
     counter->state.open = memory->open;

@@ -60,6 +60,7 @@ size_t counter_scope(const struct tenant *tenant, const struct counter *counter,
                      char out[SCOPE_SIZE]);
 /* An amount as it is stored: times 1e9, whatever the meter. */
 tally counter_stored(const struct quota *rule, tally amount);
+tally counter_recalled(const struct quota *rule, tally stored);
 /* What is stored of it; texts point into it. */
 void counter_memory_of(const struct tenant *tenant, const struct counter *counter,
                        struct counter_memory *out);

@@ -1,6 +1,7 @@
 #include "core/identity.h"
 #include "rules/counting.h"
 #include "rules/evaluate.h"
+#include "rules/pacer.h"
 #include "rules/shard_state.h"
 #include "rules/trip.h"
 
@@ -14,22 +15,16 @@ project_text(const struct tenant *tenant, int32_t project)
 
 /* ---- what is remembered and told ---------------------------------------------------------------- */
 
-static void
-remember(struct shard *shard, struct tenant *tenant, const struct quota_state *state)
+void
+judge_remember(struct shard *shard, struct tenant *tenant, const struct quota_state *state)
 {
     struct settlement *settlement = shard->open->settlement;
     struct quota_memory *row = shard_must(list_add(&settlement->quotas));
-    const struct text project = project_text(tenant, state->project);
 
-    *row = (struct quota_memory){
-        .tenant = arena_text(settlement->arena, tenant->name),
-        .quota = arena_text(settlement->arena, state->rule->name),
-        .project = project.at == NULL ? TEXT("") : arena_text(settlement->arena, project),
-        .period_ms = tenant->periods[0].period.start_ms,
-        .spent = (uint32_t)state->spent,
-        .open = state->open,
-        .blocked = state->blocked,
-        .since_ms = state->since_ms};
+    tenant_quota_memory(tenant, state, row);
+    row->tenant = arena_text(settlement->arena, row->tenant);
+    row->quota = arena_text(settlement->arena, row->quota);
+    row->project = row->project.size == 0 ? TEXT("") : arena_text(settlement->arena, row->project);
     tenant->touched = shard->open->number;
 }
 
@@ -208,13 +203,16 @@ judge_project(struct shard *shard, struct tenant *tenant, int32_t project,
 
         if (state->project != project)
             continue;
-        quota_judge(state, meter_read(sum, state->rule->meter), shard->time_ms, &verdict);
-        if (!verdict.changed && !verdict.moved)
-            continue;
-        changed = true;
-        remember(shard, tenant, state);
+        const tally used = meter_read(sum, state->rule->meter);
+
+        quota_judge(state, used, shard->time_ms, &verdict);
         if (verdict.moved)
             tell(shard, tenant, state, &verdict, state->blocked || was_blocked, occasion->reason);
+        if (!pacer_judge(shard, tenant, state, used, occasion->reason) && !verdict.changed &&
+            !verdict.moved)
+            continue;
+        changed = true;
+        judge_remember(shard, tenant, state);
     }
     tenant_set_trips(tenant, project);
     if (!changed)
@@ -252,11 +250,11 @@ close_episode(struct shard *shard, struct tenant *tenant, struct quota_state *st
     const bool was_open = state->open;
     const struct quota_verdict verdict = {.move = MOVE_RESOLVE, .step = state->spent};
 
-    if (!was_open && !was_blocked && state->spent == 0)
+    if (!pacer_close(shard, tenant, state) && !was_open && !was_blocked && state->spent == 0)
         return;
     state->open = false;
     state->blocked = false;
-    remember(shard, tenant, state);
+    judge_remember(shard, tenant, state);
     if (was_open)
         tell(shard, tenant, state, &verdict, was_blocked, reason);
     state->spent = 0;
@@ -314,7 +312,8 @@ judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_
             held |= text_eq(memory->quota, tenant->quotas[q].rule->name) &&
                     text_eq(memory->project.size == 0 ? (struct text){NULL, 0} : memory->project,
                             project_text(tenant, tenant->quotas[q].project));
-        if (held || (!memory->open && !memory->blocked))
+        if (held ||
+            (!memory->open && !memory->blocked && !memory->pace.warning && !memory->pace.notice))
             continue;
         struct quota_memory *row = shard_must(list_add(&settlement->quotas));
 
@@ -322,12 +321,13 @@ judge_left_over(struct shard *shard, struct tenant *tenant, const struct tenant_
         row->tenant = arena_text(settlement->arena, memory->tenant);
         row->quota = arena_text(settlement->arena, memory->quota);
         row->project = arena_text(settlement->arena, memory->project);
-        row->open = row->blocked = false;
+        row->open = row->blocked = row->pace.warning = row->pace.notice = false;
+        const enum resolved reason = present ? RESOLVED_RULE_REMOVED : RESOLVED_PERIOD_ROLLOVER;
+
+        pacer_left_over(shard, tenant, memory, reason);
         if (!memory->open)
             continue;
-        struct transition end = {.restricts = memory->blocked,
-                                 .reason =
-                                     present ? RESOLVED_RULE_REMOVED : RESOLVED_PERIOD_ROLLOVER};
+        struct transition end = {.restricts = memory->blocked, .reason = reason};
 
         end.labels[LABEL_PROJECT] =
             memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
@@ -351,12 +351,18 @@ judge_due(struct shard *shard, struct tenant *tenant)
     for (size_t q = 0; q < tenant->quota_count; q++) {
         const struct quota_state *state = &tenant->quotas[q];
 
-        restricted |= state->open || state->blocked;
+        const int64_t pace_ms = pace_due(state, &tenant->periods[0].period);
+
+        restricted |= state->open || state->blocked || state->pace.warning || state->pace.notice ||
+                      state->pace.awaits;
         at_once |= state->limit == 0 && !state->unlimited;
+        due_ms = pace_ms < due_ms ? pace_ms : due_ms;
     }
     /* Usage booked ahead of time is judged when its period begins, and so is a limit of nothing. */
-    if (restricted || at_once || tenant->period_count > 1)
-        due_ms = tenant->periods[0].period.end_ms;
+    const int64_t end_ms = tenant->periods[0].period.end_ms;
+
+    if ((restricted || at_once || tenant->period_count > 1) && end_ms < due_ms)
+        due_ms = end_ms;
     for (size_t i = 0; i < tenant->word_count; i++)
         if (tenant->words[i].until_ms > shard->time_ms) {
             restricted = true;

@@ -13,6 +13,7 @@
 #ifndef RULES_QUOTA_H
 #define RULES_QUOTA_H
 
+#include "rules/pace.h"
 #include "rules/policy.h"
 
 #define QUOTA_REARM_POINTS 5
@@ -26,6 +27,7 @@ struct quota_state {
     bool open;        /* an episode is open */
     bool blocked;     /* at or above the limit of a blocking quota */
     int64_t since_ms; /* when `blocked` last became true */
+    struct pace pace;
 };
 
 struct quota_verdict {

@@ -137,6 +137,8 @@ void judge_tenant(struct shard *shard, struct tenant *tenant, const struct occas
 void judge_now(struct shard *shard, struct tenant *tenant, enum resolved reason);
 /* The present period of the tenant has ended: episodes close, the next period is judged. */
 void judge_turn(struct shard *shard, struct tenant *tenant);
+/* The row of a quota, as it is now. */
+void judge_remember(struct shard *shard, struct tenant *tenant, const struct quota_state *state);
 /* Tells that an episode of a quota has ended which only Postgres remembers. `told`: what it
  * restricted, the reason, and the labels but for the tenant's. */
 void judge_end_remembered(struct shard *shard, const struct tenant *tenant, struct text quota,

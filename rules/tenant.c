@@ -209,14 +209,15 @@ bind_quotas(struct tenant *tenant)
         if (rule->scope == QUOTA_TENANT) {
             struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
-            *state = (struct quota_state){.rule = rule, .project = -1};
+            *state = (struct quota_state){.rule = rule, .project = -1, .pace.wire = TALLY_MAX};
             tenant_bind_limit(tenant, state);
         }
         for (size_t p = 0; p < tenant->spec.project_count; p++)
             if (has_budget(&tenant->spec.projects[p], rule)) {
                 struct quota_state *state = &tenant->quotas[tenant->quota_count++];
 
-                *state = (struct quota_state){.rule = rule, .project = (int32_t)p};
+                *state = (struct quota_state){
+                    .rule = rule, .project = (int32_t)p, .pace.wire = TALLY_MAX};
                 tenant_bind_limit(tenant, state);
             }
     }
@@ -239,6 +240,24 @@ keep_plans(struct tenant *tenant, const struct tenant_load *load)
     return true;
 }
 
+/* The day ends by today's zone; nothing is wired before it is judged. */
+static void
+recall_pace(const struct tenant *tenant, struct quota_state *state,
+            const struct quota_memory *memory)
+{
+    state->pace = (struct pace){.days = memory->pace.days,
+                                .before = counter_recalled(state->rule, memory->pace.before),
+                                .warned = memory->pace.warned,
+                                .warning = memory->pace.warning,
+                                .noticed = memory->pace.noticed,
+                                .notice = memory->pace.notice,
+                                .forecast = counter_recalled(state->rule, memory->pace.forecast),
+                                .wire = TALLY_MAX};
+    if (memory->pace.day_ms != 0)
+        state->pace.day = (struct period){memory->pace.day_ms,
+                                          cycle_day(tenant->zone, memory->pace.day_ms).end_ms};
+}
+
 static bool
 recall_one(struct tenant *tenant, const struct quota_memory *memory)
 {
@@ -252,6 +271,7 @@ recall_one(struct tenant *tenant, const struct quota_memory *memory)
             state->open = memory->open;
             state->blocked = memory->blocked;
             state->since_ms = memory->since_ms;
+            recall_pace(tenant, state, memory);
             return true;
         }
     }
@@ -265,7 +285,7 @@ keep_other(struct tenant *tenant, const struct quota_memory *memory)
 
     *other = *memory;
     other->tenant = tenant->name;
-    other->open = other->blocked = false;
+    other->open = other->blocked = other->pace.warning = other->pace.notice = false;
     return arena_keep(tenant->memory, &other->quota) && arena_keep(tenant->memory, &other->project);
 }
 
@@ -284,6 +304,21 @@ recall(struct tenant *tenant, const struct quota_memory *memory, size_t count)
     return true;
 }
 
+static bool
+is_paced(const struct quota *rule)
+{
+    return rule->pacing || rule->forecast;
+}
+
+void
+tenant_set_pace(struct tenant *tenant)
+{
+    tenant->pace_ms = INT64_MAX;
+    for (size_t q = 0; q < tenant->quota_count && !tenant->split; q++)
+        if (tenant->quotas[q].rule->pacing && tenant->quotas[q].pace.day.end_ms < tenant->pace_ms)
+            tenant->pace_ms = tenant->quotas[q].pace.day.end_ms;
+}
+
 void
 tenant_set_trips(struct tenant *tenant, int32_t project)
 {
@@ -294,8 +329,10 @@ tenant_set_trips(struct tenant *tenant, int32_t project)
         const struct quota_state *state = &tenant->quotas[q];
         const enum meter meter = state->rule->meter;
         const uint32_t bit = UINT32_C(1) << meter;
-        const tally at = state->project == project ? quota_trip_at(state) : TALLY_MAX;
+        tally at = state->project == project ? quota_trip_at(state) : TALLY_MAX;
 
+        if (state->project == project && is_paced(state->rule) && state->pace.wire < at)
+            at = state->pace.wire;
         if (at == TALLY_MAX || ((totals->watched & bit) != 0 && totals->trip_at[meter] <= at))
             continue;
         totals->trip_at[meter] = at;
@@ -385,6 +422,9 @@ tenant_turn(struct tenant *tenant, int64_t now_ms)
 {
     turn_periods(tenant, now_ms);
     bind_limits(tenant);
+    for (size_t q = 0; q < tenant->quota_count; q++)
+        tenant->quotas[q].pace = (struct pace){.wire = TALLY_MAX};
+    tenant_set_pace(tenant);
 }
 
 /* The present period as it was begun, else as zone and cycle have it. */
@@ -466,6 +506,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     recall_totals(tenant, load->periods, load->period_count);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
+    tenant_set_pace(tenant);
     if (!tenant->split && !counters_make(tenant, load, now_ms))
         goto short_of_memory;
     if (policy->has_breakers && load->has_features && !tenant->split) {
@@ -490,6 +531,31 @@ tenant_free(struct tenant *tenant)
     features_free(tenant->features);
     counters_free(tenant->counters);
     arena_free(tenant->memory);
+}
+
+void
+tenant_quota_memory(const struct tenant *tenant, const struct quota_state *state,
+                    struct quota_memory *out)
+{
+    const struct pace *pace = &state->pace;
+
+    *out = (struct quota_memory){
+        .tenant = tenant->name,
+        .quota = state->rule->name,
+        .project = state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name,
+        .period_ms = tenant->periods[0].period.start_ms,
+        .spent = (uint32_t)state->spent,
+        .open = state->open,
+        .blocked = state->blocked,
+        .since_ms = state->since_ms,
+        .pace = {.day_ms = pace->day.start_ms,
+                 .days = pace->days,
+                 .before = counter_stored(state->rule, pace->before),
+                 .warned = pace->warned,
+                 .warning = pace->warning,
+                 .noticed = pace->noticed,
+                 .notice = pace->notice,
+                 .forecast = counter_stored(state->rule, pace->forecast)}};
 }
 
 bool
@@ -530,19 +596,8 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                 .end_ms = tenant->periods[i].period.end_ms,
                 .delta = tenant->periods[i].totals[s].sum};
         }
-    for (size_t q = 0; q < tenant->quota_count; q++) {
-        const struct quota_state *state = &tenant->quotas[q];
-
-        load->quotas[load->quota_count++] = (struct quota_memory){
-            .tenant = tenant->name,
-            .quota = state->rule->name,
-            .project = state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name,
-            .period_ms = tenant->periods[0].period.start_ms,
-            .spent = (uint32_t)state->spent,
-            .open = state->open,
-            .blocked = state->blocked,
-            .since_ms = state->since_ms};
-    }
+    for (size_t q = 0; q < tenant->quota_count; q++)
+        tenant_quota_memory(tenant, &tenant->quotas[q], &load->quotas[load->quota_count++]);
     for (size_t i = 0; i < tenant->other_count; i++)
         load->quotas[load->quota_count++] = tenant->others[i];
     return true;

@@ -57,6 +57,7 @@ struct tenant {
     } row;              /* of the event before: the next one is nearly always in it */
     struct period hour; /* of the event before, likewise */
     uint64_t touched;   /* number of the settlement that last held anything of it */
+    int64_t pace_ms;    /* the first event from then on begins a day: rules/pacer.h */
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
     struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
@@ -91,7 +92,7 @@ struct tenant {
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
     size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
     int64_t stored_due_ms;  /* what the store knows */
-    bool restricted;        /* a restriction or an open episode */
+    bool restricted;        /* a restriction, an open episode, or a notice to come */
     bool stored_restricted; /* what the store knows */
     int64_t project_day;    /* UTC day for which an undeclared project was alerted */
 };
@@ -106,6 +107,9 @@ void tenant_free(struct tenant *tenant);
 bool tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                    struct tenant_load *load);
 
+/* What is stored of one of its quotas; texts point into the tenant. */
+void tenant_quota_memory(const struct tenant *tenant, const struct quota_state *state,
+                         struct quota_memory *out);
 /* Sets the limit of one of its quotas: the override, else the plan's. */
 void tenant_bind_limit(const struct tenant *tenant, struct quota_state *state);
 
@@ -122,5 +126,7 @@ void tenant_remember(struct tenant *tenant, struct period period);
 void tenant_turn(struct tenant *tenant, int64_t now_ms);
 /* Sets trip_at of every meter of one scope of the present period (project -1: the tenant). */
 void tenant_set_trips(struct tenant *tenant, int32_t project);
+/* Sets pace_ms: the end of the days that its quotas are in. */
+void tenant_set_pace(struct tenant *tenant);
 
 #endif

@@ -195,7 +195,8 @@ read_top(const PGresult *rows, bool is_money, struct arena *arena, struct top *o
     }
 }
 
-/* `column` is feature or project; the names come from here, never from outside. */
+/* `column` is feature or project; the names come from here, never from outside. The period of a
+ * warning about a day is that day. */
 static bool
 ask_top(struct outbox *outbox, const struct transition *transition, const char *column,
         struct top *out, struct err *why)
@@ -208,10 +209,11 @@ ask_top(struct outbox *outbox, const struct transition *transition, const char *
 
     (void)snprintf(statement, sizeof statement,
                    "SELECT %s, sum(%s), sum(sum(%s)) OVER () FROM tripmeter.tenant_fact"
-                   " WHERE tenant = $1 AND period = $2::timestamptz"
+                   " WHERE tenant = $1 AND %s $2::timestamptz"
                    " AND ($3::text IS NULL OR project = $3)"
                    " GROUP BY 1 HAVING sum(%s) > 0 ORDER BY 2 DESC, 1 LIMIT 3",
-                   column, measure, measure, measure);
+                   column, measure, measure,
+                   words_is(transition, "pacing") ? "hour >=" : "period =", measure);
     PGresult *rows = outbox_run(outbox, statement, values, 3, why);
 
     if (rows == NULL)

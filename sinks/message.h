@@ -77,6 +77,7 @@ const char *words_amount(tally amount, bool is_money, char out[AMOUNT_SIZE]);
 /* The kind of a rule: "quota" of "quota/api_calls"; and the name behind it. */
 struct text words_rule_kind(struct text rule);
 struct text words_rule_name(struct text rule);
+bool words_is(const struct transition *transition, const char *kind);
 /* "acme", "acme / web": whose alert it is; "tripmeter" for those of no tenant. Returns out. */
 #define WHO_SIZE 320
 const char *words_who(const struct transition *transition, char out[WHO_SIZE]);

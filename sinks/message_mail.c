@@ -57,6 +57,10 @@ add_time(struct content *content, const char *name, int64_t at_ms)
 static const char *
 usage_name(const struct alert_view *view)
 {
+    if (words_is(&view->transition, "pacing"))
+        return "Today";
+    if (words_is(&view->transition, "forecast"))
+        return "Forecast";
     if (view->kind == MESSAGE_FIRING)
         return "Used";
     return view->transition.reason == RESOLVED_PERIOD_ROLLOVER ? "Last period" : "Used now";
@@ -117,7 +121,7 @@ add_blocked(struct content *content)
                      transition->step >= 100 ? "nothing: this limit only alerts" : "nothing");
         return;
     }
-    if (!text_eq(words_rule_kind(transition->rule), TEXT("quota")))
+    if (!words_is(transition, "quota"))
         (void)snprintf(line, sizeof line, "its requests");
     else if (project.at == NULL)
         (void)snprintf(line, sizeof line,
@@ -164,7 +168,8 @@ collect(const struct alert_view *view, struct content *content)
     add_times(content);
     add_blocked(content);
     if (transition->resets_ms != 0 && view->kind == MESSAGE_FIRING)
-        add_time(content, "Resets", transition->resets_ms);
+        add_time(content, words_is(transition, "pacing") ? "Day ends" : "Resets",
+                 transition->resets_ms);
     content->advice_count = advice_for(view, content->advice);
     (void)snprintf(
         content->footer, sizeof content->footer, "severity %s, rule %.*s, alert %.*s:%" PRId64,
@@ -185,6 +190,13 @@ static struct text
 share_name(const struct share *share)
 {
     return share->name.size == 0 ? TEXT("(not named)") : share->name;
+}
+
+/* Of what time alert_evidence tells. */
+static const char *
+span_of(const struct transition *transition)
+{
+    return words_is(transition, "pacing") ? "today" : "in this period";
 }
 
 static void
@@ -251,7 +263,7 @@ write_text(struct writer *to, const struct content *content)
     if (view->features.count + view->projects.count > 0 && view->kind == MESSAGE_FIRING) {
         writer_string(to, "\nWho causes it (");
         words_unit(to, transition->unit);
-        writer_string(to, " in this period)\n");
+        writer_format(to, " %s)\n", span_of(transition));
         write_top_text(to, "feature", &view->features, transition->is_money);
         write_top_text(to, "project", &view->projects, transition->is_money);
     }
@@ -332,7 +344,7 @@ write_html(struct writer *to, const struct content *content)
     if (view->features.count + view->projects.count > 0 && view->kind == MESSAGE_FIRING) {
         writer_string(to, "<h2>Who causes it (");
         write_escaped(to, transition->unit);
-        writer_string(to, " in this period)</h2>\n<table>\n");
+        writer_format(to, " %s)</h2>\n<table>\n", span_of(transition));
         write_top_html(to, "feature", &view->features, transition->is_money);
         write_top_html(to, "project", &view->projects, transition->is_money);
         writer_string(to, "</table>\n");
@@ -370,6 +382,10 @@ write_subject(struct writer *to, const struct alert_view *view)
             writer_format(to, " %" PRId32 "%%", transition->step);
         if (transition->restricts)
             writer_string(to, ", requests BLOCKED");
+        if (words_is(transition, "pacing"))
+            writer_string(to, ", too fast today");
+        if (words_is(transition, "forecast"))
+            writer_string(to, ", on course for more than its limit");
     } else if (view->kind == MESSAGE_MISSED) {
         writer_format(to, ", %s meanwhile (%s)",
                       view->restricted ? "blocked and allowed again" : "alert and over",

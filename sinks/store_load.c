@@ -64,10 +64,13 @@ _Static_assert(TENANT_PAST_LIMIT == 16, "as many as sql_past asks for");
 /* What is open, and the latest of each: also where nothing was booked, so that what a limit of nothing
  * has told does not depend on whether its tenant stayed in memory. */
 static const char sql_memories[] =
-    "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at"
+    "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at,"
+    " q.day, q.day_number, q.day_before, q.day_warned, q.day_open, q.forecast_told, "
+    "q.forecast_open, q.forecast"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
     " JOIN tripmeter.quota_state q USING (tenant)"
-    " WHERE q.is_open OR q.blocked OR (q.period <= $2 AND NOT EXISTS"
+    " WHERE q.is_open OR q.blocked OR q.day_open OR q.forecast_open OR (q.period <= $2 AND NOT "
+    "EXISTS"
     " (SELECT FROM tripmeter.quota_state l WHERE l.tenant = q.tenant AND l.quota = q.quota"
     " AND l.project = q.project AND l.period > q.period))"
     " ORDER BY n.ord, q.quota, q.project, q.period";
@@ -287,6 +290,15 @@ read_quotas(struct store *store, int row, struct tenant_load *load)
         quota->open = pg_read_bool(answer, row, 5);
         quota->blocked = pg_read_bool(answer, row, 6);
         quota->since_ms = pg_read_time(answer, row, 7);
+        quota->pace.day_ms = pg_read_time(answer, row, 8);
+        quota->pace.days = pg_read_int(answer, row, 9);
+        quota->pace.warned = pg_read_bool(answer, row, 11);
+        quota->pace.warning = pg_read_bool(answer, row, 12);
+        quota->pace.noticed = pg_read_bool(answer, row, 13);
+        quota->pace.notice = pg_read_bool(answer, row, 14);
+        if (!pg_read_money(answer, row, 10, &quota->pace.before) ||
+            !pg_read_money(answer, row, 15, &quota->pace.forecast))
+            return false;
     }
     return load->quotas != NULL;
 }

@@ -72,15 +72,22 @@ compare_quotas(const void *one, const void *other)
 const char sql_quotas[] =
     "INSERT INTO tripmeter.quota_state AS q"
     " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[],"
-    " $6::boolean[], $7::boolean[], $8::timestamptz[])"
+    " $6::boolean[], $7::boolean[], $8::timestamptz[], $9::timestamptz[], $10::bigint[],"
+    " $11::numeric[], $12::boolean[], $13::boolean[], $14::boolean[], $15::boolean[],"
+    " $16::numeric[])"
     " ON CONFLICT (tenant, quota, project, period) DO UPDATE SET spent = excluded.spent,"
-    " is_open = excluded.is_open, blocked = excluded.blocked, since_at = excluded.since_at";
+    " is_open = excluded.is_open, blocked = excluded.blocked, since_at = excluded.since_at,"
+    " day = excluded.day, day_number = excluded.day_number,"
+    " day_before = excluded.day_before, day_warned = excluded.day_warned,"
+    " day_open = excluded.day_open, forecast_told = excluded.forecast_told,"
+    " forecast_open = excluded.forecast_open, forecast = excluded.forecast";
 
 bool
 fill_quotas(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME,
-                                         PG_INT8, PG_BOOL, PG_BOOL, PG_TIME};
+    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME,   PG_INT8,    PG_BOOL,
+                                         PG_BOOL, PG_TIME, PG_TIME, PG_INT8,   PG_NUMERIC, PG_BOOL,
+                                         PG_BOOL, PG_BOOL, PG_BOOL, PG_NUMERIC};
     const struct list *const list = &input->settlement->quotas;
     const void **const row = store_sorted(store, list, compare_quotas);
 
@@ -101,6 +108,14 @@ fill_quotas(struct store *store, const struct settle_input *input, size_t *rows,
         pgarray_bool(&column[5], quota->open);
         pgarray_bool(&column[6], quota->blocked);
         pgarray_time(&column[7], quota->since_ms);
+        pgarray_time(&column[8], quota->pace.day_ms);
+        pgarray_int8(&column[9], quota->pace.days);
+        pgarray_money(&column[10], quota->pace.before);
+        pgarray_bool(&column[11], quota->pace.warned);
+        pgarray_bool(&column[12], quota->pace.warning);
+        pgarray_bool(&column[13], quota->pace.noticed);
+        pgarray_bool(&column[14], quota->pace.notice);
+        pgarray_money(&column[15], quota->pace.forecast);
         ++*rows;
     }
     return true;

@@ -140,11 +140,41 @@ words_unit(struct writer *to, struct text unit)
         writer_add(to, unit.at[i] == '_' ? " " : unit.at + i, 1);
 }
 
+bool
+words_is(const struct transition *transition, const char *kind)
+{
+    return text_eq(words_rule_kind(transition->rule), text_of(kind));
+}
+
+/* "acme uses up tokens too fast: 151 of 150 tokens today (1.5 times the share of a day)";
+ * "acme is going to use 12,480 of 3,000 tokens of ai_tokens by the end of the period" */
+static void
+write_pace(struct writer *to, const struct transition *transition, const char *who)
+{
+    if (words_is(transition, "pacing")) {
+        writer_format(to, "%s uses up ", who);
+        writer_text(to, words_rule_name(transition->rule));
+        writer_string(to, " too fast: ");
+        words_usage(to, transition);
+        writer_string(to, " today (1.5 times the share of a day)");
+    } else {
+        writer_format(to, "%s is going to use ", who);
+        words_usage(to, transition);
+        writer_string(to, " of ");
+        writer_text(to, words_rule_name(transition->rule));
+        writer_string(to, " by the end of the period");
+    }
+}
+
 static void
 write_firing(struct writer *to, const struct transition *transition, const char *who)
 {
     const struct text name = words_rule_name(transition->rule);
 
+    if (words_is(transition, "pacing") || words_is(transition, "forecast")) {
+        write_pace(to, transition, who);
+        return;
+    }
     if (!transition->has_value) {
         writer_format(to, "%s: ", who);
         writer_text(to, name);

@@ -136,6 +136,44 @@ missed_view(void)
 }
 
 static struct alert_view
+pacing_view(void)
+{
+    struct alert_view view = quota_view();
+    struct transition *transition = &view.transition;
+
+    transition->rule = TEXT("pacing/api_calls");
+    transition->labels[LABEL_PERIOD] = TEXT("2026-03-13T23:00:00Z");
+    transition->step = 0;
+    transition->crossed_count = 0;
+    transition->value = 2501;
+    transition->threshold = 2500;
+    transition->resets_ms = MARCH_14 + 14 * CLOCK_HOUR_MS + 48 * CLOCK_MINUTE_MS;
+    view.features = (struct top){
+        .at = {{TEXT("search"), 1800}, {TEXT("chat"), 701}}, .count = 2, .total = 2501};
+    view.projects = (struct top){.count = 0};
+    view.since_ms = MARCH_14;
+    return view;
+}
+
+static struct alert_view
+forecast_view(void)
+{
+    struct alert_view view = pacing_view();
+    struct transition *transition = &view.transition;
+
+    transition->rule = TEXT("forecast/spend");
+    transition->labels[LABEL_PROJECT] = TEXT("web");
+    transition->severity = SEVERITY_INFO;
+    transition->is_money = true;
+    transition->value = (tally)3141 * MONEY_NANO_PER_UNIT;
+    transition->threshold = (tally)2500 * MONEY_NANO_PER_UNIT;
+    transition->unit = TEXT("USD");
+    transition->resets_ms = APRIL_1;
+    view.features = view.projects = (struct top){.count = 0};
+    return view;
+}
+
+static struct alert_view
 dead_view(void)
 {
     struct alert_view view = {
@@ -160,8 +198,9 @@ struct view_row {
 };
 
 static const struct view_row rows[] = {
-    {"warning", quota_view}, {"blocked", blocked_view}, {"resolved", resolved_view},
-    {"missed", missed_view}, {"dead", dead_view},
+    {"warning", quota_view},     {"blocked", blocked_view}, {"resolved", resolved_view},
+    {"missed", missed_view},     {"dead", dead_view},       {"pacing", pacing_view},
+    {"forecast", forecast_view},
 };
 
 static void

@@ -26,6 +26,15 @@ end(void)
 /* What came through the callbacks, as text. */
 static char heard[2048];
 
+static struct pace_memory heard_pace; /* of the tenant's first quota */
+static const struct pace_memory paced = {.day_ms = DB_HOUR_MS,
+                                         .days = 30,
+                                         .before = -INT64_C(15000000001),
+                                         .warned = true,
+                                         .noticed = true,
+                                         .notice = true,
+                                         .forecast = (tally)12480 * MONEY_NANO_PER_UNIT};
+
 static void
 hear_tenant(void *context, const struct tenant_load *load)
 {
@@ -33,6 +42,8 @@ hear_tenant(void *context, const struct tenant_load *load)
     char cost[TALLY_TEXT_SIZE] = "-";
 
     (void)context;
+    if (load->quota_count > 0)
+        heard_pace = load->quotas[0].pace;
     if (load->period_count > 0)
         (void)tally_format_money(load->periods[0].delta.cost, cost);
     (void)snprintf(heard + used, sizeof heard - used,
@@ -163,7 +174,8 @@ test_totals_and_words(void)
                               .quota = TEXT("spend"),
                               .period_ms = DB_PERIOD_MS,
                               .spent = UINT32_MAX,
-                              .since_ms = DB_HOUR_MS};
+                              .since_ms = DB_HOUR_MS,
+                              .pace = paced};
     *(struct quota_memory *)list_add(&one->quotas) = (struct quota_memory){
         .tenant = TEXT("zeta"), .quota = TEXT("spend"), .period_ms = DB_PERIOD_MS, .blocked = true};
     CHECK_INT("books", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
@@ -184,6 +196,12 @@ test_totals_and_words(void)
     query.count = 1;
     CHECK_TEXT(load(&query), "acme@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=1"
                              " words=2(allow);");
+    CHECK_INT("the day", heard_pace.day_ms, paced.day_ms);
+    CHECK_INT("its number", heard_pace.days, paced.days);
+    CHECK_INT("before it", (int64_t)heard_pace.before, (int64_t)paced.before);
+    CHECK_INT("warned", heard_pace.warned && !heard_pace.warning, true);
+    CHECK_INT("noticed", heard_pace.noticed && heard_pace.notice, true);
+    CHECK_INT("forecast", (int64_t)heard_pace.forecast, (int64_t)paced.forecast);
     db_end(&db);
 }
 

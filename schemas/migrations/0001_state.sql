@@ -94,7 +94,7 @@ COMMENT ON COLUMN tripmeter.tenant_shard.tenant IS 'Tenant';
 COMMENT ON COLUMN tripmeter.tenant_shard.shard IS 'Its home';
 COMMENT ON COLUMN tripmeter.tenant_shard.provisional IS 'No event has come yet: the home is where murmur2 would put the tenant, and the first event may move it';
 COMMENT ON COLUMN tripmeter.tenant_shard.due_at IS 'When the tenant must be looked at without an event; infinity: never';
-COMMENT ON COLUMN tripmeter.tenant_shard.restricted IS 'Has a restriction or an open episode: loaded as soon as the shard is claimed';
+COMMENT ON COLUMN tripmeter.tenant_shard.restricted IS 'Has a restriction, an open episode, or a notice that is to come without an event: loaded as soon as the shard is claimed';
 
 CREATE TABLE tripmeter.tenant_version (
     tenant text COLLATE "C" NOT NULL CHECK (tenant <> '' AND octet_length(tenant) <= 128),

@@ -172,9 +172,18 @@ CREATE TABLE tripmeter.quota_state (
     is_open boolean NOT NULL,
     blocked boolean NOT NULL,
     since_at timestamptz NOT NULL,
+    day timestamptz NOT NULL,
+    day_number bigint NOT NULL,
+    day_before numeric(47, 9) NOT NULL,
+    day_warned boolean NOT NULL,
+    day_open boolean NOT NULL,
+    forecast_told boolean NOT NULL,
+    forecast_open boolean NOT NULL,
+    forecast numeric(47, 9) NOT NULL,
     PRIMARY KEY (tenant, quota, project, period)
 );
-CREATE INDEX quota_state_open ON tripmeter.quota_state (tenant) WHERE is_open OR blocked;
+CREATE INDEX quota_state_open ON tripmeter.quota_state (tenant)
+    WHERE is_open OR blocked OR day_open OR forecast_open;
 COMMENT ON TABLE tripmeter.quota_state IS 'What each quota remembers in a period, so that every step fires once';
 COMMENT ON COLUMN tripmeter.quota_state.tenant IS 'Tenant';
 COMMENT ON COLUMN tripmeter.quota_state.quota IS 'Name of the quota in the plan';
@@ -184,6 +193,14 @@ COMMENT ON COLUMN tripmeter.quota_state.spent IS 'Bit i: step i of the quota''s 
 COMMENT ON COLUMN tripmeter.quota_state.is_open IS 'An alert of it is open';
 COMMENT ON COLUMN tripmeter.quota_state.blocked IS 'It restricts traffic now';
 COMMENT ON COLUMN tripmeter.quota_state.since_at IS 'Shard time of the last change';
+COMMENT ON COLUMN tripmeter.quota_state.day IS 'Local midnight of the day that day_before is of; 1970: none yet, or the quota has no pacing';
+COMMENT ON COLUMN tripmeter.quota_state.day_number IS 'Days of the period from that day on, itself included';
+COMMENT ON COLUMN tripmeter.quota_state.day_before IS 'What had been used of the period when the first event of that day came, in the meter of the quota (money in units of the tenant''s currency)';
+COMMENT ON COLUMN tripmeter.quota_state.day_warned IS 'That day''s warning was given: it took more than 1.5 times its share';
+COMMENT ON COLUMN tripmeter.quota_state.day_open IS 'The alert of that is open';
+COMMENT ON COLUMN tripmeter.quota_state.forecast_told IS 'The notice of this period was given: it will end above the limit';
+COMMENT ON COLUMN tripmeter.quota_state.forecast_open IS 'The alert of that is open';
+COMMENT ON COLUMN tripmeter.quota_state.forecast IS 'The use at the end of the period as it was told; 0: nothing was';
 
 -- ---- event by event --------------------------------------------------------------------------
 
