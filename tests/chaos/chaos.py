@@ -103,11 +103,6 @@ class Chaos:
         wait_until(self.kafka_leads, HEALED_S, "Kafka leads its partitions")
         self.job.await_settled(HEALED_S, "lag is back to 0")
         for engine in self.engines:
-            # The broker was away for longer than a session, and Kafka gave its place away: it says so
-            # and ends, for its supervisor, which is us.
-            if not engine.running() and "Static consumer fenced" in engine.tail():
-                print("chaos: an engine lost its place in the group and ended; it is started again")
-                engine.start()
             assert engine.running(), f"an engine ended:\n{engine.tail()}"
         lag_s = time.monotonic() - healing
         state = self.invariants.check()
