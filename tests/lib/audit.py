@@ -28,10 +28,25 @@ def check_sums(test, job):
                      job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
     test.assertEqual(job.one("SELECT sum(keyed) FROM tripmeter.progress"),
                      job.one("SELECT coalesce(sum(events), 0) FROM tripmeter.key_fact"))
+    check_weeks(test, job)
     test.assertEqual(job.one("SELECT sum(dead) FROM tripmeter.progress"),
                      job.one("SELECT count(*) FROM tripmeter.dead_letter"))
     if job.settings.get("record_enabled", True):
         check_record(test, job)
+
+
+def check_weeks(test, job):
+    """Whatever the week is looked at by, it comes to what is settled."""
+    sums = "sum(cost), sum(charge), sum(requests)::bigint, sum(input_tokens)::bigint"
+    settled = job.rows(f"""
+        SELECT tenant, {sums} FROM (
+            SELECT tenant, cost, charge, requests, input_tokens FROM tripmeter.period_total
+            WHERE project = ''
+            UNION ALL SELECT tenant, cost, charge, requests, input_tokens
+            FROM tripmeter.period_adjustment WHERE project = '') t GROUP BY 1 ORDER BY 1""")
+    for by in ("", "_project", "_feature", "_model", "_key"):
+        test.assertEqual(settled, job.rows(
+            f"SELECT tenant, {sums} FROM tripmeter.v_spend_week{by} GROUP BY 1 ORDER BY 1"), by)
 
 
 def check_record(test, job):
