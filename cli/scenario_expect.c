@@ -1,4 +1,4 @@
-#include "cli/scenario_player.h"
+#include "cli/scenario_check.h"
 
 #include "cli/standing.h"
 #include "rules/feature.h"
@@ -7,87 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define AMOUNT_TEXT_SIZE TALLY_TEXT_SIZE
-
 static const char *const move_names[] = {
     [MOVE_FIRE] = "fires", [MOVE_STEP] = "rises", [MOVE_RESOLVE] = "resolves"};
-
-/* ---- one field ------------------------------------------------------------------------------------- */
-
-struct comparison {
-    struct player *player;
-    const struct statement *statement;
-};
-
-static void
-differs(const struct comparison *comparison, const struct value *value, const char *actual)
-{
-    (void)finding_error(comparison->player->differences, value->at, "%s is %s, expected %s",
-                        value->field->name, actual, value->text.at);
-}
-
-static void
-check_text(const struct comparison *comparison, const char *field, struct text actual)
-{
-    const struct value *value = statement_value(comparison->statement, field);
-    char text[EFFECT_TEXT_SIZE];
-
-    if (value == NULL || text_eq(value->text, actual))
-        return;
-    (void)text_copy(text, sizeof text, actual.size == 0 ? TEXT("nothing") : actual);
-    differs(comparison, value, text);
-}
-
-static void
-check_count(const struct comparison *comparison, const char *field, int64_t actual)
-{
-    const struct value *value = statement_value(comparison->statement, field);
-    char text[32];
-
-    if (value == NULL || value->number == actual)
-        return;
-    (void)snprintf(text, sizeof text, "%" PRId64, actual);
-    differs(comparison, value, text);
-}
-
-static void
-check_yes(const struct comparison *comparison, const char *field, bool actual)
-{
-    const struct value *value = statement_value(comparison->statement, field);
-
-    if (value != NULL && value->number != actual)
-        differs(comparison, value, actual ? "yes" : "no");
-}
-
-static void
-check_amount(const struct comparison *comparison, const char *field, tally actual, bool is_money)
-{
-    const struct value *value = statement_value(comparison->statement, field);
-    char text[AMOUNT_TEXT_SIZE];
-
-    if (value == NULL || value->nano == (is_money ? actual : actual * MONEY_NANO_PER_UNIT))
-        return;
-    differs(comparison, value,
-            is_money ? tally_format_short(actual, 2, text) : tally_format_count(actual, text));
-}
-
-static void
-check_time(const struct comparison *comparison, const char *field, int64_t actual_ms)
-{
-    const struct value *value = statement_value(comparison->statement, field);
-    char actual[SCENARIO_TIME_SIZE];
-    char expected[SCENARIO_TIME_SIZE];
-
-    if (value == NULL || value->number == actual_ms)
-        return;
-    (void)finding_error(comparison->player->differences, value->at, "%s is %s, expected %s", field,
-                        actual_ms == INT64_MAX
-                            ? "never"
-                            : scenario_time(comparison->statement->zone, actual_ms, actual),
-                        value->number == INT64_MAX
-                            ? "never"
-                            : scenario_time(comparison->statement->zone, value->number, expected));
-}
 
 /* ---- an effect in the words of the expectation that would name it ------------------------------------ */
 
@@ -404,6 +325,8 @@ compare_status(const struct comparison *comparison)
     }
     check_amount(comparison, "used", one.used, one.is_money);
     check_amount(comparison, "limit", one.limit, one.is_money);
+    check_amount(comparison, "base", one.quota->base, one.is_money);
+    check_amount(comparison, "carry", one.quota->carry, one.is_money);
     check_amount(comparison, "remaining", one.remaining, one.is_money);
     check_amount(comparison, "over", one.over, one.is_money);
     check_count(comparison, "percent", one.percent);
@@ -495,6 +418,10 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_EXPECT_BREAKER:
         stage_settle(player->stage);
         compare_breaker(&comparison);
+        break;
+    case VERB_EXPECT_CARRY:
+        stage_settle(player->stage);
+        compare_carry(&comparison);
         break;
     case VERB_EXPECT_TOTAL:
         stage_settle(player->stage);

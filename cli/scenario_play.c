@@ -341,6 +341,7 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_EXPECT_REFUSED:
     case VERB_EXPECT_STATUS:
     case VERB_EXPECT_BREAKER:
+    case VERB_EXPECT_CARRY:
     case VERB_EXPECT_TOTAL:
         break;
     }

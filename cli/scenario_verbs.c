@@ -78,6 +78,7 @@ static const struct field_row refused_fields[] = {{"saying", VALUE_TEXT, NULL},
 static const struct field_row status_fields[] = {
     {"project", VALUE_TEXT, NULL},     {"of", VALUE_TEXT, NULL},
     {"used", VALUE_AMOUNT, NULL},      {"limit", VALUE_AMOUNT, NULL},
+    {"base", VALUE_AMOUNT, NULL},      {"carry", VALUE_AMOUNT, NULL},
     {"remaining", VALUE_AMOUNT, NULL}, {"over", VALUE_AMOUNT, NULL},
     {"percent", VALUE_COUNT, NULL},    {"level", VALUE_TEXT, "ok|info|warning|critical|exceeded"},
     {"approaching", VALUE_YES, NULL},  {"blocked", VALUE_YES, NULL},
@@ -96,6 +97,12 @@ static const struct field_row breaker_fields[] = {
     {"window", VALUE_AMOUNT, NULL},
     {"would_block", VALUE_AMOUNT, NULL},
     {NULL, VALUE_TEXT, NULL}};
+static const struct field_row carry_fields[] = {
+    {"project", VALUE_TEXT, NULL}, {"at", VALUE_TIME, NULL},        {"starts", VALUE_TIME, NULL},
+    {"ends", VALUE_TIME, NULL},    {"unlimited", VALUE_YES, NULL},  {"base", VALUE_AMOUNT, NULL},
+    {"carry", VALUE_AMOUNT, NULL}, {"closed", VALUE_YES, NULL},     {"final", VALUE_YES, NULL},
+    {"limit", VALUE_AMOUNT, NULL}, {"used", VALUE_AMOUNT, NULL},    {"unused", VALUE_AMOUNT, NULL},
+    {"over", VALUE_AMOUNT, NULL},  {"carried", VALUE_AMOUNT, NULL}, {NULL, VALUE_TEXT, NULL}};
 static const struct field_row total_fields[] = {
     {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},
     {"starts", VALUE_TIME, NULL},     {"ends", VALUE_TIME, NULL},
@@ -159,5 +166,6 @@ const struct verb_row scenario_verbs[] = {
      VERB_EXPECT_BREAKER,
      {SUBJECT("a tenant"), SUBJECT("a feature")},
      breaker_fields},
+    {"expect carry", VERB_EXPECT_CARRY, {SUBJECT("a tenant"), SUBJECT("a quota")}, carry_fields},
     {"expect total", VERB_EXPECT_TOTAL, {SUBJECT("a tenant")}, total_fields},
     {NULL, VERB_TIMES_IN, {{NULL, VALUE_TEXT, NULL}}, NULL}};

@@ -298,11 +298,29 @@ load_tenant(struct stage *stage, struct text name)
     (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
 }
 
+/* Whose period ended while nobody had it in memory; looked for as often as engines do. */
+static void
+load_overdue(struct stage *stage)
+{
+    const int64_t now_ms = shard_time(stage->shard);
+
+    if (now_ms < stage->overdue_at_ms)
+        return;
+    stage->overdue_at_ms = now_ms + CLOCK_MINUTE_MS;
+    for (size_t i = 0; i < stage->db.tenants.count; i++) {
+        const struct tenant_row *row = *(struct tenant_row **)list_at(&stage->db.tenants, i);
+
+        if (row->due_ms <= now_ms)
+            load_tenant(stage, row->name);
+    }
+}
+
 void
 stage_advance(struct stage *stage, int64_t now_ms)
 {
     while (!shard_advance(stage->shard, now_ms))
         make_room(stage);
+    load_overdue(stage);
     shard_read_to(stage->shard, now_ms);
 }
 

@@ -90,6 +90,11 @@ const struct period_total *stage_total(const struct stage *stage, struct text te
 /* Adds what was booked in that total's period for usage of final ones. */
 void stage_adjustments(const struct stage *stage, const struct period_total *total,
                        struct amounts *sum);
+/* How a quota that rolls over stands or stood in the period that holds the instant; project absent: the
+ * tenant's own. NULL: it did not. */
+const struct carry_memory *stage_carry(const struct stage *stage, struct text tenant,
+                                       struct text quota, struct text project, int64_t at_ms,
+                                       bool *final);
 /* Nothing will be booked in its period any more. */
 bool stage_is_final(const struct stage *stage, const struct period_total *total);
 

@@ -38,6 +38,11 @@ struct past_row {
     struct feature_past past;
 };
 
+struct carry_row {
+    struct carry_memory memory;
+    bool final; /* never changes again, and is not loaded */
+};
+
 /* What is settled. */
 struct settled {
     int64_t epoch;
@@ -52,6 +57,7 @@ struct settled {
     struct list adjustments; /* struct adjustment */
     struct list quotas;      /* struct quota_memory */
     struct list counters;    /* struct counter_memory, in the order loads answer them */
+    struct list carries;     /* struct carry_row, in the order loads answer them */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
@@ -88,6 +94,7 @@ struct stage {
     struct decoder *decoder;
     struct settled db;
     struct list log;              /* struct logged */
+    int64_t overdue_at_ms;        /* who is overdue is looked for again */
     int64_t fed;                  /* records that are not in it */
     struct list commands;         /* struct stored_command, by id - 1 */
     struct list topic;            /* struct topic_row */
@@ -113,6 +120,12 @@ void stage_apply(struct stage *stage, size_t index);
 /* ---- cli/stage_feature.c: what Postgres would hold of features ------------------------------------ */
 void stage_write_features(struct stage *stage, const struct settlement *settlement);
 void stage_load_features(struct stage *stage, struct text tenant, struct tenant_load *load);
+
+/* ---- cli/stage_carry.c: what Postgres would hold of quotas that roll over ------------------------- */
+void stage_write_carries(struct stage *stage, const struct settlement *settlement);
+void stage_load_carries(struct stage *stage, struct text tenant, struct tenant_load *load);
+/* Is the period one of a row that is loaded? */
+bool stage_carries_period(const struct settled *db, struct text tenant, int64_t period_ms);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

@@ -13,6 +13,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->adjustments, sizeof(struct adjustment), STAGE_ROW_LIMIT);
     list_init(&db->quotas, sizeof(struct quota_memory), STAGE_ROW_LIMIT);
     list_init(&db->counters, sizeof(struct counter_memory), STAGE_ROW_LIMIT);
+    list_init(&db->carries, sizeof(struct carry_row), STAGE_ROW_LIMIT);
     list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
@@ -35,6 +36,7 @@ settled_free(struct settled *db)
     list_free(&db->adjustments);
     list_free(&db->quotas);
     list_free(&db->counters);
+    list_free(&db->carries);
     list_free(&db->pasts);
     list_free(&db->slots);
     list_free(&db->breakers);
@@ -141,9 +143,9 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
 
         if (!text_eq(total->tenant, name))
             continue;
-        if (total->end_ms > after_ms)
+        if (total->end_ms > after_ms || stage_carries_period(db, name, total->start_ms))
             load->periods[load->period_count++] = *total;
-        else if (total->project.size == 0)
+        if (total->end_ms <= after_ms && total->project.size == 0)
             load->past[load->past_count++] = (struct period){total->start_ms, total->end_ms};
     }
     qsort(load->periods, load->period_count, sizeof *load->periods, by_start);
@@ -165,6 +167,7 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
              has_period(db, name, memory->period_ms, after_ms)))
             load->quotas[load->quota_count++] = *memory;
     }
+    stage_load_carries(stage, name, load);
     stage_load_features(stage, name, load);
 }
 
@@ -475,6 +478,7 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
         write_quota(stage, list_at(&settlement->quotas, i));
     for (size_t i = 0; i < settlement->counters.count; i++)
         write_counter(stage, list_at(&settlement->counters, i));
+    stage_write_carries(stage, settlement);
     stage_write_features(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
         const struct tenant_due *due = list_at(&settlement->due, i);

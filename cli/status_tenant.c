@@ -131,6 +131,31 @@ print_pace(const struct standing_load *load)
     }
 }
 
+/* What limits are made of where something was carried in. */
+static void
+print_carries(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->quota_count; i++) {
+        const struct quota_state *quota = &tenant->quotas[i];
+        const bool is_money = meter_is_money(quota->rule->meter);
+        char limit[AMOUNT_SIZE];
+        char base[AMOUNT_SIZE];
+        char carry[AMOUNT_SIZE];
+
+        if (quota->unlimited || quota->carry == 0)
+            continue;
+        printf("%s%s%.*s: limit %s is %s, and %s %s\n", quota->rule->name.at,
+               quota->project < 0 ? "" : " of ",
+               quota->project < 0 ? 0 : (int)tenant->spec.projects[quota->project].name.size,
+               quota->project < 0 ? "" : tenant->spec.projects[quota->project].name.at,
+               amount_text(quota->limit, is_money, tenant->currency, limit),
+               amount_text(quota->base, is_money, tenant->currency, base),
+               amount_text(quota->carry < 0 ? -quota->carry : quota->carry, is_money,
+                           tenant->currency, carry),
+               quota->carry > 0 ? "carried over" : "deducted for what was used beyond it before");
+    }
+}
+
 static void
 print_standings(const struct standing_load *load)
 {
@@ -149,6 +174,7 @@ print_standings(const struct standing_load *load)
         columns_print(columns, stdout);
     columns_free(columns);
     print_unallocated(tenant);
+    print_carries(tenant);
     print_pace(load);
 }
 
@@ -238,15 +264,17 @@ json_standing(const struct standing_load *load, size_t index)
         limited ? json_amount(one.remaining, one.is_money) : json_null(), "over",
         limited ? json_amount(one.over, one.is_money) : json_null());
     json_t *more = json_pack(
-        "{s:s, s:o, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:o}", "scope", scopes[rule->scope],
-        "subject",
+        "{s:s, s:o, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:o, s:o, s:o}", "scope",
+        scopes[rule->scope], "subject",
         one.subject.at == NULL ? json_null() : json_stringn(one.subject.at, one.subject.size),
         "window", rule->gauge.size > 0 ? "gauge" : windows[rule->window], "percent",
         limited ? json_integer(one.percent) : json_null(), "level", one.level, "approaching",
         one.approaching, "blocked", one.quota->blocked, "on_exceed",
         rule->on_exceed == ON_EXCEED_BLOCK ? "block" : "alert", "mode",
         rule->mode == MODE_SHADOW ? "shadow" : "enforce", "resets_at",
-        one.resets_ms == INT64_MAX ? json_null() : json_moment(one.resets_ms));
+        one.resets_ms == INT64_MAX ? json_null() : json_moment(one.resets_ms), "base",
+        limited ? json_amount(one.quota->base, one.is_money) : json_null(), "carry",
+        limited ? json_amount(one.quota->carry, one.is_money) : json_null());
 
     (void)json_object_update(out, more);
     json_decref(more);

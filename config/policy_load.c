@@ -191,8 +191,11 @@ read_quota(struct reader *reader, const struct yaml *node, struct plan *plan)
         (void)finding_error(reader->findings, node->key_at, "plan %s: the name of a quota %s",
                             plan->name.at, must);
     else if (quota_load(reader->findings, reader->policy, node, what, quota) &&
-             agrees_with_plans(reader, node, what, quota) && name_quota(reader, node, quota))
-        plan->counts |= counter_is_for(&plan->quotas[plan->quota_count++]);
+             agrees_with_plans(reader, node, what, quota) && name_quota(reader, node, quota)) {
+        plan->counts |= counter_is_for(quota);
+        plan->rolls |= quota->rollover.on;
+        plan->quota_count++;
+    }
 }
 
 static void

@@ -1,5 +1,6 @@
 #include "config/quota_load.h"
 
+#include "config/rollover_load.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -249,6 +250,18 @@ read_forecast(struct reading *reading, const struct yaml *node)
 
 /* ---- the quota ------------------------------------------------------------------------------- */
 
+/* After the limit, which caps are compared with. */
+static bool
+read_rollover(struct reading *reading, const struct yaml *node)
+{
+    const struct rollover_reading rollover = {.findings = reading->findings,
+                                              .what = reading->what,
+                                              .currency = reading->policy->currency,
+                                              .quota = reading->quota};
+
+    return rollover_load(&rollover, node, &reading->quota->rollover);
+}
+
 /* The meter first: a limit's form depends on it. */
 static const struct {
     const char *name;
@@ -261,6 +274,7 @@ static const struct {
     {"period", read_period, false}, {"on_exceed", read_on_exceed, true},
     {"mode", read_mode, true},      {"gauge", read_gauge, false},
     {"pacing", read_pacing, true},  {"forecast", read_forecast, true},
+    {"rollover", read_rollover, true},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };
 

@@ -16,6 +16,7 @@
 #include "core/event.h"
 #include "core/list.h"
 #include "core/meter.h"
+#include "core/rollover.h"
 #include "core/slots.h"
 
 /* One topic partition moves from one offset to another; records and events are accounted for. */
@@ -164,6 +165,28 @@ struct counter_memory {
     int64_t since_ms;
 };
 
+/* A quota that rolls over (core/rollover.h) in one billing period: written whole when the period
+ * begins, when its base or carry changes, when it ends, and when late usage changes how it ended.
+ * (tenant, quota, project, start) */
+struct carry_memory {
+    struct text tenant;
+    struct text quota;
+    struct text project; /* absent is stored as '' */
+    enum meter meter;    /* amounts are in it: nano-units for money, else counts */
+    int64_t start_ms;
+    int64_t end_ms;
+    bool unlimited; /* nothing can be carried out of it */
+    tally base;
+    tally carry; /* brought in; negative: deducted */
+    tally total_cap;
+    bool closed;          /* it has ended; the following is of its end */
+    struct rollover rule; /* what was carried on, and how */
+    tally room;           /* what the next period takes beside its base */
+    tally used;
+    struct rollover_end end;
+    int64_t policy; /* serial of the policy whose rule that is */
+};
+
 /* When a tenant needs looking at without any event; INT64_MAX: never. */
 struct tenant_due {
     struct text tenant;
@@ -255,6 +278,7 @@ struct settlement {
     struct list adjustments; /* struct adjustment */
     struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
     struct list counters;    /* struct counter_memory; likewise */
+    struct list carries;     /* struct carry_memory; likewise */
     struct list slots;       /* struct feature_slot; likewise */
     struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
     struct list breakers;    /* struct breaker_memory; likewise */

@@ -86,6 +86,8 @@ struct tenant_load {
     size_t quota_count;
     struct counter_memory *counters; /* of windows that end after the time asked for, and open */
     size_t counter_count;            /* ones, in order of quota, subject and start */
+    struct carry_memory *carries;    /* not final yet, in order of quota, project and start; the */
+    size_t carry_count;              /* totals of their periods are in `periods` as well */
     struct operator_word *words;
     size_t word_count;
     bool has_features; /* the following were asked for: the policy has breakers */

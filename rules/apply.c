@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/identity.h"
+#include "rules/carrying.h"
 #include "rules/counting.h"
 #include "rules/pacer.h"
 #include "rules/trip.h"
@@ -230,6 +231,8 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
     const struct occasion occasion = {.trigger = event->id, .reason = RESOLVED_CLEARED};
     const bool back = event->kind == EVENT_REFUND || event->kind == EVENT_CORRECT;
 
+    if (booking->period_index < 0 && !booking->adjusts && tenant->carries != NULL)
+        carrying_late(shard, tenant, booking, event->id);
     if (tenant->split || booking->period_index < 0)
         return;
     if (booking->period_index > 0) {

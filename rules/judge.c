@@ -1,4 +1,5 @@
 #include "core/identity.h"
+#include "rules/carrying.h"
 #include "rules/counting.h"
 #include "rules/evaluate.h"
 #include "rules/pacer.h"
@@ -226,6 +227,8 @@ judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *
 {
     if (tenant->split || shard->time_ms == SHARD_TIME_UNKNOWN)
         return;
+    if (tenant->carries != NULL)
+        carrying_store(shard, tenant);
     counting_all(shard, tenant, occasion);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++) {
         judge_project(shard, tenant, p, occasion);
@@ -265,7 +268,7 @@ judge_turn(struct shard *shard, struct tenant *tenant)
 {
     for (size_t q = 0; q < tenant->quota_count && !tenant->split; q++)
         close_episode(shard, tenant, &tenant->quotas[q], RESOLVED_PERIOD_ROLLOVER);
-    tenant_turn(tenant, shard->time_ms);
+    (void)shard_must(tenant_turn(tenant, shard->time_ms) ? tenant : NULL);
     judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_PERIOD_ROLLOVER});
 }
 
@@ -376,6 +379,9 @@ judge_due(struct shard *shard, struct tenant *tenant)
 
     due_ms = count_ms < due_ms ? count_ms : due_ms;
     due_ms = trip_ms < due_ms ? trip_ms : due_ms;
+    tenant->patient = due_ms == INT64_MAX;
+    if (carries_wait(tenant) && tenant->periods[0].period.end_ms < due_ms)
+        due_ms = tenant->periods[0].period.end_ms;
     tenant->restricted = restricted;
     if (due_ms != tenant->due_ms)
         (void)shard_must(due_set(&shard->due, tenant, due_ms) ? tenant : NULL);

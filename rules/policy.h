@@ -9,6 +9,7 @@
 #include "core/arena.h"
 #include "core/cycle.h"
 #include "core/meter.h"
+#include "core/rollover.h"
 
 #define QUOTA_STEP_LIMIT 16
 #define PLAN_QUOTA_LIMIT 64
@@ -34,6 +35,7 @@ struct quota {
     enum mode mode;
     bool pacing;   /* a day that takes more than its share is told of: rules/pace.h */
     bool forecast; /* a period that will end above the limit is */
+    struct rollover rollover; /* of billing periods of the tenant or of each project only */
 };
 
 struct plan {
@@ -41,6 +43,7 @@ struct plan {
     struct quota *quotas;
     size_t quota_count;
     bool counts; /* some of them count for themselves: rules/counter.h */
+    bool rolls;  /* some of them carry what is not used into the next period: rules/carry.h */
 };
 
 /* Breakers: how features are protected from running away. */

@@ -22,7 +22,10 @@ struct quota_state {
     const struct quota *rule;
     int32_t project; /* index into the tenant's projects, -1: the tenant itself */
     bool unlimited;
-    tally limit;
+    tally limit;      /* base and carry, within the total cap */
+    tally base;       /* what plan or contract give */
+    tally carry;      /* brought from the period before; negative: deducted */
+    tally total_cap;  /* ROLLOVER_NO_CAP where nothing rolls over */
     int32_t spent;    /* percent of the highest step that has fired; 0: none */
     bool open;        /* an episode is open */
     bool blocked;     /* at or above the limit of a blocking quota */

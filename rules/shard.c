@@ -536,11 +536,12 @@ evict(struct shard *shard)
             shard->sweep = 0;
         struct tenant *tenant = shard->tenants[shard->sweep];
 
-        if (tenant->restricted || tenant->due_place != 0 ||
+        if (tenant->restricted || (tenant->due_place != 0 && !tenant->patient) ||
             tenant->touched >= shard->open->number) {
             shard->sweep++;
             continue;
         }
+        (void)due_set(&shard->due, tenant, INT64_MAX);
         table_remove(&shard->index, tenant->id);
         shard->tenants[shard->sweep] = shard->tenants[--shard->tenant_count];
         if (shard->sweep < shard->tenant_count)

@@ -1,5 +1,6 @@
 #include "rules/tenant.h"
 
+#include "rules/carry.h"
 #include "rules/counter.h"
 #include "rules/feature.h"
 
@@ -111,74 +112,6 @@ copy_words(struct tenant *tenant, const struct operator_word *words, size_t coun
 }
 
 /* ---- quotas ------------------------------------------------------------------------------------ */
-
-/* The same quota as a plan has it, NULL when it has none. */
-static const struct quota *
-quota_of_plan(const struct tenant *tenant, struct text name, const struct quota *rule)
-{
-    const struct plan *plan = policy_plan(tenant->policy, name);
-
-    if (plan == NULL)
-        plan = tenant->policy->fallback_plan;
-    for (size_t q = 0; q < plan->quota_count; q++)
-        if (text_eq(plan->quotas[q].name, rule->name))
-            return &plan->quotas[q];
-    return NULL;
-}
-
-/* What a plan gave in the present period it gives until that ends, whatever plan came after it: a
- * larger plan acts at once, a smaller one from the next period on. */
-static void
-plan_limit(const struct tenant *tenant, struct quota_state *state)
-{
-    const struct period period = tenant->periods[0].period;
-    const int64_t whole_ms = period.end_ms - period.start_ms;
-    tally most = 0;
-    tally shares = 0; /* limit * ms */
-
-    state->unlimited = state->rule->unlimited;
-    state->limit = state->rule->limit;
-    for (size_t i = 0; i < tenant->plan_count; i++) {
-        const bool last = i + 1 == tenant->plan_count;
-        int64_t from_ms = tenant->plans[i].since_ms;
-        int64_t until_ms = last ? period.end_ms : tenant->plans[i + 1].since_ms;
-        const struct quota *quota = quota_of_plan(tenant, tenant->plans[i].plan, state->rule);
-
-        if (i == 0 || from_ms < period.start_ms)
-            from_ms = period.start_ms;
-        if (until_ms > period.end_ms)
-            until_ms = period.end_ms;
-        if (until_ms <= from_ms)
-            continue;
-        if (quota != NULL && quota->unlimited)
-            state->unlimited = true;
-        else if (quota != NULL && quota->limit > most)
-            most = quota->limit;
-        shares += most * (until_ms - from_ms);
-    }
-    if (most > state->limit)
-        state->limit = most;
-    if (tenant->policy->prorate_upgrades && tenant->plan_count > 1 && shares > 0)
-        state->limit = shares / whole_ms;
-}
-
-void
-tenant_bind_limit(const struct tenant *tenant, struct quota_state *state)
-{
-    const struct project_spec *project =
-        state->project < 0 ? NULL : &tenant->spec.projects[state->project];
-    const struct limit_override *limits = project == NULL ? tenant->spec.limits : project->limits;
-    const size_t count = project == NULL ? tenant->spec.limit_count : project->limit_count;
-
-    plan_limit(tenant, state);
-    for (size_t i = 0; i < count; i++)
-        if (text_eq(limits[i].quota, state->rule->name)) {
-            state->unlimited = limits[i].unlimited;
-            state->limit = meter_is_money(state->rule->meter)
-                               ? limits[i].nano
-                               : limits[i].nano / MONEY_NANO_PER_UNIT;
-        }
-}
 
 static bool
 has_budget(const struct project_spec *project, const struct quota *rule)
@@ -348,6 +281,7 @@ bind_limits(struct tenant *tenant)
 {
     for (size_t q = 0; q < tenant->quota_count; q++)
         tenant_bind_limit(tenant, &tenant->quotas[q]);
+    carries_note(tenant);
 }
 
 /* The period is not held yet and later than the last one that is. */
@@ -417,14 +351,18 @@ turn_periods(struct tenant *tenant, int64_t now_ms)
     tenant->period_count++;
 }
 
-void
+/* What ends is closed while its totals are held. False when memory is short. */
+bool
 tenant_turn(struct tenant *tenant, int64_t now_ms)
 {
+    if (!carries_bring(tenant, NULL, now_ms))
+        return false;
     turn_periods(tenant, now_ms);
     bind_limits(tenant);
     for (size_t q = 0; q < tenant->quota_count; q++)
         tenant->quotas[q].pace = (struct pace){.wire = TALLY_MAX};
     tenant_set_pace(tenant);
+    return true;
 }
 
 /* The present period as it was begun, else as zone and cycle have it. */
@@ -434,6 +372,9 @@ present_period(const struct tenant *tenant, const struct tenant_load *load, int6
     for (size_t i = 0; i < load->period_count; i++)
         if (load->periods[i].start_ms <= now_ms && now_ms < load->periods[i].end_ms)
             return (struct period){load->periods[i].start_ms, load->periods[i].end_ms};
+    for (size_t i = 0; i < load->carry_count; i++)
+        if (load->carries[i].start_ms <= now_ms && now_ms < load->carries[i].end_ms)
+            return (struct period){load->carries[i].start_ms, load->carries[i].end_ms};
     return tenant_period_of(tenant, now_ms);
 }
 
@@ -499,11 +440,15 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     for (size_t i = 0; i < load->past_count; i++)
         tenant_remember(tenant, load->past[i]);
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
-    if (!keep_plans(tenant, load) ||
+    if (!keep_plans(tenant, load) || !carries_make(tenant, load, now_ms) ||
         add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
         !recall(tenant, load->quotas, load->quota_count))
         goto short_of_memory;
     recall_totals(tenant, load->periods, load->period_count);
+    if (!carries_bring(tenant, load, now_ms))
+        goto short_of_memory;
+    if (tenant->carries != NULL)
+        bind_limits(tenant);
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
     tenant_set_pace(tenant);
@@ -517,8 +462,10 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     return tenant;
 
 short_of_memory:
-    if (tenant != NULL)
+    if (tenant != NULL) {
+        carries_free(tenant->carries);
         counters_free(tenant->counters);
+    }
     arena_free(memory);
     return NULL;
 }
@@ -530,6 +477,7 @@ tenant_free(struct tenant *tenant)
         return;
     features_free(tenant->features);
     counters_free(tenant->counters);
+    carries_free(tenant->carries);
     arena_free(tenant->memory);
 }
 
@@ -580,7 +528,7 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
         arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
     if (load->periods == NULL || load->quotas == NULL || load->past == NULL || load->plans == NULL)
         return false;
-    if (!counters_export(tenant, arena, load))
+    if (!counters_export(tenant, arena, load) || !carries_export(tenant, arena, load))
         return false;
     memcpy(load->past, tenant->past, tenant->past_count * sizeof *load->past);
     load->past_count = tenant->past_count;

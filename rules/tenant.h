@@ -19,6 +19,7 @@
 #include "core/tenant.h"
 #include "rules/quota.h"
 
+struct carries;
 struct counters;
 struct features;
 
@@ -62,6 +63,7 @@ struct tenant {
     size_t period_count;
     struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
     struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
+    struct carries *carries;   /* NULL: nothing rolls over; rules/carry.h */
     bool known;                /* has a row in Postgres */
     bool split;                /* its home is another shard: counted here, not judged */
     struct text currency;
@@ -91,6 +93,7 @@ struct tenant {
     struct published *published;
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
     size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
+    bool patient;           /* a later look will do: it is due for the end of a period only */
     int64_t stored_due_ms;  /* what the store knows */
     bool restricted;        /* a restriction, an open episode, or a notice to come */
     bool stored_restricted; /* what the store knows */
@@ -110,8 +113,14 @@ bool tenant_export(const struct tenant *tenant, int32_t shard, struct arena *are
 /* What is stored of one of its quotas; texts point into the tenant. */
 void tenant_quota_memory(const struct tenant *tenant, const struct quota_state *state,
                          struct quota_memory *out);
-/* Sets the limit of one of its quotas: the override, else the plan's. */
+/* Sets the limit of one of its quotas: the override, else the plan's, with what was carried in
+ * (rules/limit.c). */
 void tenant_bind_limit(const struct tenant *tenant, struct quota_state *state);
+/* What the quota would be limited to in another period, without a carry. */
+void tenant_limit_in(const struct tenant *tenant, struct period period, struct quota_state *state);
+/* The quota of that name in the plan that the tenant had just before an instant; NULL: none. */
+const struct quota *tenant_rule_before(const struct tenant *tenant, struct text quota,
+                                       int64_t at_ms);
 
 /* Index of a declared project, -1 when there is none of that name. */
 int32_t tenant_project(const struct tenant *tenant, struct text name);
@@ -122,8 +131,9 @@ int32_t tenant_period_at(struct tenant *tenant, int64_t at_ms);
 struct period tenant_period_of(const struct tenant *tenant, int64_t at_ms);
 /* Something is booked in a period that is not held: it keeps these bounds. */
 void tenant_remember(struct tenant *tenant, struct period period);
-/* Periods that ended at or before now leave; the present one comes to the front. */
-void tenant_turn(struct tenant *tenant, int64_t now_ms);
+/* Periods that ended at or before now leave; the present one comes to the front. False when memory is
+ * short. */
+bool tenant_turn(struct tenant *tenant, int64_t now_ms);
 /* Sets trip_at of every meter of one scope of the present period (project -1: the tenant). */
 void tenant_set_trips(struct tenant *tenant, int32_t project);
 /* Sets pace_ms: the end of the days that its quotas are in. */

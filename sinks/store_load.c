@@ -45,10 +45,14 @@ static const char sql_plans[] =
 
 _Static_assert(TENANT_PLAN_LIMIT == 8, "as many as sql_plans asks for");
 
-/* The columns from 5 on are those of struct amounts; see sql_periods(). */
+/* What is not over, and what a quota that rolls over may have to be closed or reckoned again with.
+ * The columns from 5 on are those of struct amounts; see sql_periods(). */
 #define SQL_PERIODS_FROM                                                    \
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"            \
     " JOIN tripmeter.period_total p USING (tenant) WHERE p.period_end > $2" \
+    " OR ($2 < 'infinity' AND p.period >= (SELECT min(q.period)"            \
+    " FROM tripmeter.quota_period q WHERE q.tenant = n.tenant"              \
+    " AND NOT q.is_final))"                                                 \
     " ORDER BY n.ord, p.project, p.period"
 
 /* Late events must find the bounds that a period had under an earlier contract. */
@@ -90,6 +94,7 @@ enum answer {
     ANSWER_PAST,
     ANSWER_QUOTAS,
     ANSWER_COUNTERS,
+    ANSWER_CARRIES,
     ANSWER_WORDS,
     ANSWER_HOURS,
     ANSWER_SLOTS,
@@ -98,13 +103,13 @@ enum answer {
 };
 
 static const char *
-sql_periods(char out[1024])
+sql_periods(char out[2048])
 {
-    size_t used = (size_t)snprintf(out, 1024, "SELECT n.ord, p.project, p.period, p.period_end");
+    size_t used = (size_t)snprintf(out, 2048, "SELECT n.ord, p.project, p.period, p.period_end");
 
     for (size_t i = 0; i < COUNT_COUNT; i++)
-        used += (size_t)snprintf(out + used, 1024 - used, ", p.%s", count_names[i]);
-    (void)snprintf(out + used, 1024 - used, ", p.cost, p.charge, p.refunded" SQL_PERIODS_FROM);
+        used += (size_t)snprintf(out + used, 2048 - used, ", p.%s", count_names[i]);
+    (void)snprintf(out + used, 2048 - used, ", p.cost, p.charge, p.refunded" SQL_PERIODS_FROM);
     return out;
 }
 
@@ -170,7 +175,7 @@ send_features(struct store *store, const struct load_query *query, struct err *w
 static bool
 send_all(struct store *store, const struct load_query *query, struct err *why)
 {
-    char periods[1024];
+    char periods[2048];
 
     if (PQenterPipelineMode(store->pg.conn) == 0)
         return pg_error(&store->pg, NULL, why);
@@ -183,6 +188,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
     return send(store, sql_plans, why) && send_after(store, query, sql_periods(periods), why) &&
            send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
            send_after(store, query, sql_load_counters, why) &&
+           send_after(store, query, sql_load_carries, why) &&
            send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
@@ -375,6 +381,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .past_count = (size_t)rows_of(store->loaded[ANSWER_PAST], cursor->past, ord),
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
         .counter_count = (size_t)rows_of(store->loaded[ANSWER_COUNTERS], cursor->counters, ord),
+        .carry_count = (size_t)rows_of(store->loaded[ANSWER_CARRIES], cursor->carries, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
         .has_features = store->loading.features,
         .hour_count = (size_t)rows_of(store->loaded[ANSWER_HOURS], cursor->hours, ord),
@@ -387,6 +394,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         !read_past(store, cursor->past, load) || !read_quotas(store, cursor->quotas, load) ||
         !read_words(store, cursor->words, load) ||
         !store_read_counters(store, store->loaded[ANSWER_COUNTERS], cursor->counters, load) ||
+        !store_read_carries(store, store->loaded[ANSWER_CARRIES], cursor->carries, load) ||
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
         !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
@@ -399,6 +407,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->quotas += (int)load->quota_count;
     cursor->words += (int)load->word_count;
     cursor->counters += (int)load->counter_count;
+    cursor->carries += (int)load->carry_count;
     cursor->hours += (int)load->hour_count;
     cursor->slots += (int)load->slot_count;
     cursor->breakers += (int)load->breaker_count;

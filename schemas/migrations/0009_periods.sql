@@ -81,6 +81,60 @@ COMMENT ON COLUMN tripmeter.period_final.charge IS 'What the customer pays for i
 COMMENT ON COLUMN tripmeter.period_final.adjusted_cost IS 'The same for usage of earlier periods that came too late for them (period_adjustment)';
 COMMENT ON COLUMN tripmeter.period_final.adjusted_charge IS 'The same for usage of earlier periods that came too late for them (period_adjustment)';
 
+-- ---- what is carried from period to period ------------------------------------------------------
+CREATE TABLE tripmeter.quota_period (
+    tenant text COLLATE "C" NOT NULL,
+    quota text COLLATE "C" NOT NULL,
+    project text COLLATE "C" NOT NULL,
+    period timestamptz NOT NULL,
+    period_end timestamptz NOT NULL CHECK (period < period_end),
+    meter text NOT NULL,
+    base numeric(47, 9),
+    carry numeric(47, 9) NOT NULL,
+    total_cap numeric(47, 9),
+    closed boolean NOT NULL,
+    used numeric(47, 9) NOT NULL,
+    allowance numeric(47, 9),
+    unused numeric(47, 9) NOT NULL,
+    overage numeric(47, 9) NOT NULL,
+    rolls boolean NOT NULL,
+    ratio numeric(7, 6) NOT NULL CHECK (ratio BETWEEN 0 AND 1),
+    carry_cap numeric(47, 9),
+    room numeric(47, 9),
+    deducts boolean NOT NULL,
+    carried numeric(47, 9) NOT NULL,
+    policy bigint NOT NULL,
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    is_final boolean NOT NULL DEFAULT false CHECK (closed OR NOT is_final),
+    PRIMARY KEY (tenant, quota, project, period)
+);
+CREATE INDEX quota_period_open ON tripmeter.quota_period (tenant) WHERE NOT is_final;
+CREATE INDEX quota_period_end ON tripmeter.quota_period (period_end) WHERE closed AND NOT is_final;
+COMMENT ON TABLE tripmeter.quota_period IS 'How quotas that roll over stood in each billing period: allowance = least(base + carry, total_cap), never below 0 and never below the base for the cap; a row is written when the period begins, closed when it ends, provisional until it is final. Amounts are in the meter of the quota (money in units of the tenant''s currency)';
+COMMENT ON COLUMN tripmeter.quota_period.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.quota_period.quota IS 'Name of the quota in the plan';
+COMMENT ON COLUMN tripmeter.quota_period.project IS 'Project, of quotas that each project has; empty: the tenant';
+COMMENT ON COLUMN tripmeter.quota_period.period IS 'Start of the billing period';
+COMMENT ON COLUMN tripmeter.quota_period.period_end IS 'Its end';
+COMMENT ON COLUMN tripmeter.quota_period.meter IS 'What is counted';
+COMMENT ON COLUMN tripmeter.quota_period.base IS 'What plan or contract gave, without what was carried in; NULL: unlimited';
+COMMENT ON COLUMN tripmeter.quota_period.carry IS 'Carried in from the period before; below 0: deducted for what was used beyond its allowance';
+COMMENT ON COLUMN tripmeter.quota_period.total_cap IS 'The most that base and carry come to; NULL: no cap';
+COMMENT ON COLUMN tripmeter.quota_period.closed IS 'The period has ended, and the columns from used to policy say how; before that they are 0 or NULL';
+COMMENT ON COLUMN tripmeter.quota_period.used IS 'What was used';
+COMMENT ON COLUMN tripmeter.quota_period.allowance IS 'What could be used; NULL: unlimited, or not closed';
+COMMENT ON COLUMN tripmeter.quota_period.unused IS 'allowance - used, at least 0';
+COMMENT ON COLUMN tripmeter.quota_period.overage IS 'What was used beyond base and carry';
+COMMENT ON COLUMN tripmeter.quota_period.rolls IS 'The plan at the end of the period carried on; else nothing was';
+COMMENT ON COLUMN tripmeter.quota_period.ratio IS 'Share of unused that was carried on, rounded down';
+COMMENT ON COLUMN tripmeter.quota_period.carry_cap IS 'The most that was carried on; NULL: no cap';
+COMMENT ON COLUMN tripmeter.quota_period.room IS 'What the total cap of the next period left beside its base, as agreed when this one ended; NULL: no cap';
+COMMENT ON COLUMN tripmeter.quota_period.deducts IS 'Overage is deducted from the next period, else forgiven';
+COMMENT ON COLUMN tripmeter.quota_period.carried IS 'Carried on: -overage where that is deducted, else least(floor(ratio * unused), carry_cap, room)';
+COMMENT ON COLUMN tripmeter.quota_period.policy IS 'Serial of the policy by which it was closed; 0: not closed';
+COMMENT ON COLUMN tripmeter.quota_period.changed_at IS 'When the row was last written';
+COMMENT ON COLUMN tripmeter.quota_period.is_final IS 'Nothing can come late any more: the row never changes again';
+
 CREATE FUNCTION tripmeter.close_periods() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -110,6 +164,9 @@ BEGIN
         WHERE a.tenant = t.tenant AND a.project = '' AND a.period = t.period) a
     WHERE t.project = '' AND t.period_end > was AND t.period_end <= upto;
     GET DIAGNOSTICS closed = ROW_COUNT;
+    -- Those too that were closed long after their end, when somebody looked at the tenant again.
+    UPDATE tripmeter.quota_period q SET is_final = true
+    WHERE q.closed AND NOT q.is_final AND q.period_end <= upto;
     RETURN closed;
 END
 $$;
@@ -219,6 +276,8 @@ CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_adjustment
     FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
 CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.period_final
     FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();
+CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.quota_period
+    FOR EACH ROW WHEN (OLD.is_final) EXECUTE FUNCTION tripmeter.refuse_change();
 
 -- ---- what a larger quota would have to be ---------------------------------------------------------
 CREATE VIEW tripmeter.v_quota_increase AS
