@@ -207,6 +207,10 @@ strict-%: deps-lint
 	@$(BUILD) CC=$* STRICT=1 OUT=build/strict-$* \
 	  $(addprefix build/strict-$*/,$(PROGRAMS) run_all)
 
+# How far clang's analyzer follows one function; its own default is thrice as far, takes thrice as
+# long, and has found nothing more here.
+NODES ?= 75000
+
 lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc and clang, clang-tidy, cppcheck, layering
 	@echo 'clang-format: $(words $(C_FILES) $(TESTCXX) $(HDR)) files'
 	@clang-format --dry-run -Werror $(C_FILES) $(TESTCXX) $(HDR)
@@ -215,7 +219,8 @@ lint: deps-lint layers strict-gcc strict-clang ## formatting, warnings of gcc an
 	  --error-exitcode=1 -I. --suppress=missingIncludeSystem $(C_FILES)
 	@echo 'clang-tidy: $(words $(C_FILES)) files'
 	@printf '%s\n' $(C_FILES) | \
-	  xargs -P2 -I{} clang-tidy --quiet {} -- $(STD) $(lib_cflags) 2>/dev/null
+	  xargs -P$(shell nproc) -I{} clang-tidy --quiet {} -- $(STD) $(lib_cflags) \
+	    -Xclang -analyzer-config -Xclang max-nodes=$(NODES) 2>/dev/null
 
 # libFuzzer is part of clang. Finds are kept in build/fuzz/; the next run starts from them.
 FUZZ_SECONDS ?= 30
