@@ -38,7 +38,7 @@ set_json(json_t *spec, const char *member, const char *value)
     return json_object_set_new(spec, member, json_loads(value, 0, NULL)) == 0;
 }
 
-/* Columns 1 to 6: plan, zone, cycle, currency, limits, projects. */
+/* Columns 1 to 7: plan, zone, cycle, currency, charge, limits, projects. */
 json_t *
 contract_of_row(const PGresult *rows, int row)
 {
@@ -48,8 +48,9 @@ contract_of_row(const PGresult *rows, int row)
         set_text(spec, "zone", db_text(rows, row, 2)) &&
         set_text(spec, "cycle", db_text(rows, row, 3)) &&
         set_text(spec, "currency", db_text(rows, row, 4)) &&
-        set_json(spec, "limits", db_text(rows, row, 5)) &&
-        set_json(spec, "projects", db_text(rows, row, 6)))
+        set_text(spec, "charge", db_text(rows, row, 5)) &&
+        set_json(spec, "limits", db_text(rows, row, 6)) &&
+        set_json(spec, "projects", db_text(rows, row, 7)))
         return spec;
     json_decref(spec);
     return NULL;
@@ -67,7 +68,7 @@ contract_read(struct db *db, const char *tenant, json_t **spec, int64_t *version
         return false;
     PQclear(rows);
     rows = db_query(db,
-                    "SELECT version, plan, zone, cycle, currency, limits, projects"
+                    "SELECT version, plan, zone, cycle, currency, charge, limits, projects"
                     " FROM tripmeter.tenant_version WHERE tenant = $1"
                     " ORDER BY version DESC LIMIT 1",
                     values, 1, why);
@@ -94,12 +95,14 @@ static const char sql_write[] =
     "WITH newest AS (SELECT * FROM tripmeter.tenant_version v WHERE v.tenant = $1"
     "  ORDER BY v.version DESC LIMIT 1)"
     "INSERT INTO tripmeter.tenant_version"
-    "  (tenant, version, valid_from, actor, reason, plan, zone, cycle, currency, limits, projects)"
+    "  (tenant, version, valid_from, actor, reason, plan, zone, cycle, currency, charge,"
+    "   limits, projects)"
     "SELECT $1, coalesce((SELECT version FROM newest), 0) + 1, coalesce($2::timestamptz, now()),"
-    "  $3, $4, $5, $6, $7, $8, $9::jsonb, $10::jsonb "
+    "  $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11::jsonb "
     "WHERE NOT EXISTS (SELECT FROM newest n"
-    "  WHERE (n.plan, n.zone, n.cycle, n.currency, n.limits, n.projects) IS NOT DISTINCT FROM"
-    "  ($5::text, $6::text, $7::text, $8::text, $9::jsonb, $10::jsonb)) "
+    "  WHERE (n.plan, n.zone, n.cycle, n.currency, n.charge, n.limits, n.projects)"
+    "  IS NOT DISTINCT FROM"
+    "  ($5::text, $6::text, $7::text, $8::text, $9::text, $10::jsonb, $11::jsonb)) "
     "RETURNING version";
 
 bool
@@ -116,6 +119,7 @@ contract_write(struct db *db, const char *tenant, json_t *spec, const struct con
                                   json_string_value(json_object_get(spec, "zone")),
                                   json_string_value(json_object_get(spec, "cycle")),
                                   json_string_value(json_object_get(spec, "currency")),
+                                  json_string_value(json_object_get(spec, "charge")),
                                   limits,
                                   projects};
     PGresult *rows = limits == NULL || projects == NULL

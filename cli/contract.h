@@ -18,7 +18,8 @@ bool contract_check(json_t *spec, const struct policy *policy, struct err *why);
 bool contract_read(struct db *db, const char *tenant, json_t **spec, int64_t *version,
                    struct err *why);
 
-/* From a row whose columns 1 to 6 are plan, zone, cycle, currency, limits, projects; NULL: no memory. */
+/* From a row whose columns 1 to 7 are plan, zone, cycle, currency, charge, limits, projects; NULL: no
+ * memory. */
 json_t *contract_of_row(const PGresult *rows, int row);
 
 struct contract_words {

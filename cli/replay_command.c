@@ -231,14 +231,14 @@ by_time(const void *a, const void *b)
  * stored, be it applied or not: where its first period begins as its first contract has it, that one
  * held from the beginning. */
 static const char sql_contracts[] =
-    "SELECT v.tenant, v.plan, v.zone, v.cycle, v.currency, v.limits, v.projects,"
+    "SELECT v.tenant, v.plan, v.zone, v.cycle, v.currency, v.charge, v.limits, v.projects,"
     " CASE WHEN v.version = 1 AND (v.zone IS NULL OR coalesce((SELECT min(p.period)"
     "    FROM tripmeter.period_total p WHERE p.tenant = v.tenant) AT TIME ZONE v.zone,"
     "   '2000-01-01')::time = '00:00') THEN 0 ELSE"
     "  floor(extract(epoch FROM coalesce(c.applied_time, v.created_at)) * 1000)::bigint END"
     " FROM tripmeter.tenant_version v LEFT JOIN tripmeter.command c ON c.kind = 'tenant'"
     "  AND c.tenant = v.tenant AND (c.body ->> 'version')::bigint = v.version"
-    " ORDER BY 8, 1, v.version";
+    " ORDER BY 9, 1, v.version";
 
 static bool
 play_records(struct play *play, struct session *session, struct err *why)
@@ -253,7 +253,7 @@ play_records(struct play *play, struct session *session, struct err *why)
     for (size_t i = 0; i < play->records.count; i++) {
         const struct taken *taken = list_at(&play->records, i);
 
-        for (; next < PQntuples(contracts) && db_int(contracts, next, 7) <= taken->time_ms;
+        for (; next < PQntuples(contracts) && db_int(contracts, next, 8) <= taken->time_ms;
              next++) {
             json_t *contract = contract_of_row(contracts, next);
 

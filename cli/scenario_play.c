@@ -50,7 +50,7 @@ set_limits(struct player *player, const struct statement *statement, json_t *lim
 static void
 play_tenant(struct player *player, const struct statement *statement)
 {
-    static const char *const members[] = {"plan", "zone", "cycle", "currency"};
+    static const char *const members[] = {"plan", "zone", "cycle", "currency", "charge"};
     json_t *contract = new_contract();
 
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {

@@ -2,8 +2,9 @@
 
 /* What a limit takes is the business of the contract (api_calls=2000, spend=250.00, unlimited). */
 static const struct field_row tenant_fields[] = {
-    {"plan", VALUE_TEXT, NULL},     {"zone", VALUE_TEXT, NULL},  {"cycle", VALUE_TEXT, NULL},
-    {"currency", VALUE_TEXT, NULL}, {"limit", VALUE_TEXT, NULL}, {NULL, VALUE_TEXT, NULL}};
+    {"plan", VALUE_TEXT, NULL},     {"zone", VALUE_TEXT, NULL},   {"cycle", VALUE_TEXT, NULL},
+    {"currency", VALUE_TEXT, NULL}, {"charge", VALUE_TEXT, NULL}, {"limit", VALUE_TEXT, NULL},
+    {NULL, VALUE_TEXT, NULL}};
 static const struct field_row project_fields[] = {{"limit", VALUE_TEXT, NULL},
                                                   {NULL, VALUE_TEXT, NULL}};
 static const struct field_row limit_fields[] = {{"project", VALUE_TEXT, NULL},

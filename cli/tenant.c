@@ -18,6 +18,7 @@ static const struct option_row set_options[] = {
     {"cycle", "CYCLE", "month, anchor:31, contract:2024-02-29/12, week or days:30/2026-01-15",
      false},
     {"currency", "CODE", "ISO 4217: USD", false},
+    {"charge", "RULE", "cost, a mark-up (20%), a price list (retail), or \"retail 20%\"", false},
     {"limit", "QUOTA=VALUE", "50k, 1_000 or 250.00, unlimited, or plan (as the plan has it)", true},
     {"project", "NAME[:QUOTA=VALUE,...]", "declares a project, with limits of its own", true},
     {"no-project", "NAME", "the project is no longer declared", true},
@@ -40,7 +41,7 @@ change(json_t *spec, const struct given *given, struct err *why)
         return json_object_del(json_object_get(spec, "projects"), given->value) == 0 ||
                err_set(why, ERR_INPUT, "there is no project \"%s\"", given->value);
     if (strcmp(name, "plan") == 0 || strcmp(name, "zone") == 0 || strcmp(name, "cycle") == 0 ||
-        strcmp(name, "currency") == 0)
+        strcmp(name, "currency") == 0 || strcmp(name, "charge") == 0)
         return json_object_set_new(spec, name, json_string(given->value)) == 0 ||
                err_set(why, ERR_INPUT, "--%s is no UTF-8", name);
     return true;
@@ -120,8 +121,8 @@ const struct command_row command_tenant_set = {
 /* ---- list -------------------------------------------------------------------------------------- */
 
 static const char sql_list[] =
-    "SELECT DISTINCT ON (v.tenant) v.tenant, v.plan, v.zone, v.cycle, v.currency, v.limits,"
-    "  v.projects, v.version, " DB_MS(
+    "SELECT DISTINCT ON (v.tenant) v.tenant, v.plan, v.zone, v.cycle, v.currency, v.charge,"
+    "  v.limits, v.projects, v.version, " DB_MS(
         "v.created_at") ", v.actor"
                         " FROM tripmeter.tenant_version v ORDER BY v.tenant, v.version DESC";
 
@@ -172,9 +173,9 @@ print_unknown(const PGresult *rows)
 static void
 print_list(const PGresult *rows, const struct policy *policy)
 {
-    static const char *const titles[] = {"TENANT",   "PLAN",    "ZONE",      "CYCLE",
-                                         "CURRENCY", ">LIMITS", ">PROJECTS", ">VERSION",
-                                         "SINCE",    "BY",      NULL};
+    static const char *const titles[] = {"TENANT",   "PLAN",   "ZONE",    "CYCLE",
+                                         "CURRENCY", "CHARGE", ">LIMITS", ">PROJECTS",
+                                         ">VERSION", "SINCE",  "BY",      NULL};
     struct columns *columns = columns_new(titles);
 
     for (int i = 0; columns != NULL && i < PQntuples(rows); i++) {
@@ -183,6 +184,7 @@ print_list(const PGresult *rows, const struct policy *policy)
         const char *zone = db_text(rows, i, 2);
         const char *cycle = db_text(rows, i, 3);
         const char *currency = db_text(rows, i, 4);
+        const char *charge = db_text(rows, i, 5);
         char text[CYCLE_TEXT_SIZE];
 
         columns_add(columns, db_text(rows, i, 0));
@@ -190,11 +192,12 @@ print_list(const PGresult *rows, const struct policy *policy)
         columns_add(columns, zone == NULL ? policy->zone.at : zone);
         columns_add(columns, cycle == NULL ? cycle_text(&policy->cycle, text) : cycle);
         columns_add(columns, currency == NULL ? policy->currency.at : currency);
+        columns_add(columns, charge == NULL ? "as its plan" : charge);
         add_number(columns, (int64_t)json_object_size(json_object_get(spec, "limits")));
         add_number(columns, (int64_t)json_object_size(json_object_get(spec, "projects")));
-        add_number(columns, db_int(rows, i, 7));
-        add_day(columns, db_int(rows, i, 8));
-        columns_add(columns, db_text(rows, i, 9));
+        add_number(columns, db_int(rows, i, 8));
+        add_day(columns, db_int(rows, i, 9));
+        columns_add(columns, db_text(rows, i, 10));
         json_decref(spec);
     }
     if (PQntuples(rows) == 0)
@@ -241,10 +244,11 @@ const struct command_row command_tenant_list = {.name = "tenant list",
 /* ---- show -------------------------------------------------------------------------------------- */
 
 static const char sql_show[] =
-    "SELECT v.version, v.plan, v.zone, v.cycle, v.currency, v.limits, v.projects, " DB_MS(
-        "v.valid_from") ", " DB_MS("v.created_at") ", v.actor, v.reason"
-                                                   " FROM tripmeter.tenant_version v WHERE "
-                                                   "v.tenant = $1 ORDER BY v.version DESC";
+    "SELECT v.version, v.plan, v.zone, v.cycle, v.currency, v.charge, v.limits,"
+    " v.projects, " DB_MS("v.valid_from") ", " DB_MS(
+        "v.created_at") ", v.actor, v.reason"
+                        " FROM tripmeter.tenant_version v WHERE "
+                        "v.tenant = $1 ORDER BY v.version DESC";
 
 static void
 print_versions(const PGresult *rows)
@@ -259,10 +263,10 @@ print_versions(const PGresult *rows)
         char at[MOMENT_SIZE];
 
         columns_add(columns, db_text(rows, i, 0));
+        columns_add(columns, moment_text(NULL, db_int(rows, i, 9) / 1000 * 1000, at));
         columns_add(columns, moment_text(NULL, db_int(rows, i, 8) / 1000 * 1000, at));
-        columns_add(columns, moment_text(NULL, db_int(rows, i, 7) / 1000 * 1000, at));
-        columns_add(columns, db_text(rows, i, 9));
         columns_add(columns, db_text(rows, i, 10));
+        columns_add(columns, db_text(rows, i, 11));
         columns_add(columns, text);
         free(text);
         json_decref(spec);
@@ -279,9 +283,9 @@ version_json(const PGresult *rows, int row)
     char written[CLOCK_TEXT_SIZE];
 
     return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o}", "version", (json_int_t)db_int(rows, row, 0),
-                     "from", clock_format(db_int(rows, row, 7), from), "written",
-                     clock_format(db_int(rows, row, 8), written), "actor", db_text(rows, row, 9),
-                     "reason", db_text(rows, row, 10), "contract", contract_of_row(rows, row));
+                     "from", clock_format(db_int(rows, row, 8), from), "written",
+                     clock_format(db_int(rows, row, 9), written), "actor", db_text(rows, row, 10),
+                     "reason", db_text(rows, row, 11), "contract", contract_of_row(rows, row));
 }
 
 static enum answer

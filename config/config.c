@@ -6,7 +6,7 @@
 
 #include <openssl/sha.h>
 
-enum { ARENA_SIZE = 16 << 20, TREE_SIZE = 64 << 20 };
+enum { ARENA_SIZE = 48 << 20, TREE_SIZE = 64 << 20 };
 
 _Static_assert(SHA256_DIGEST_LENGTH == sizeof(((struct config *)NULL)->policy_hash),
                "the policy's hash is a SHA-256");
@@ -163,7 +163,18 @@ read_policy(struct loader *loader)
     }
     config->policy_body = body.at;
     config->policy_size = body.size;
-    (void)SHA256((const unsigned char *)body.at, body.size, config->policy_hash);
+}
+
+/* What is stored: with the price lists that the policy names. */
+static bool
+keep_policy(struct config *config, const struct policy *policy)
+{
+    const struct text body = arena_text(config->arena, policy->body);
+
+    config->policy_body = body.at;
+    config->policy_size = body.size;
+    (void)SHA256((const unsigned char *)policy->body.at, policy->body.size, config->policy_hash);
+    return body.at != NULL;
 }
 
 static void
@@ -234,6 +245,10 @@ config_parse(const char *path, struct text body, struct policy **policy, struct 
             policy_load(config->policy_path, config->policy_body, config->policy_size, findings);
     if (findings->error_count > errors || built == NULL)
         return give_up(config, built);
+    if (!keep_policy(config, built)) {
+        (void)finding_error(findings, (struct mark){1, 1}, "policy: it is too large");
+        return give_up(config, built);
+    }
     *policy = built;
     return config;
 }

@@ -32,6 +32,7 @@ struct findings {
     size_t count;
     size_t room;
     size_t error_count; /* also those beyond the limit */
+    bool force;         /* what is refused only for being unlikely is a warning */
 };
 
 /* What is found from now on is in this file (the name is copied). */

@@ -2,6 +2,7 @@
 #include "config/breaker_load.h"
 #include "config/config.h"
 #include "config/cycle_text.h"
+#include "config/policy_prices.h"
 #include "config/quota_load.h"
 #include "config/value.h"
 #include "config/zones.h"
@@ -9,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { ARENA_SIZE = 32 << 20, TREE_SIZE = 64 << 20, WHAT_ROOM = 192 };
+enum { ARENA_SIZE = 64 << 20, TREE_SIZE = 64 << 20, WHAT_ROOM = 192 };
 
 struct reader {
     struct findings *findings;
@@ -245,7 +246,7 @@ compare_scopes(struct reader *reader, const struct yaml *quotas, const struct pl
 static void
 read_plan(struct reader *reader, const struct yaml *node)
 {
-    static const char *const names[] = {"quotas", NULL};
+    static const char *const names[] = {"quotas", "charge", NULL};
     struct plan *plan = &reader->policy->plans[reader->policy->plan_count];
     const struct yaml *quotas = yaml_member(node, TEXT("quotas"));
     const char *must = value_check_label(node->key);
@@ -260,9 +261,13 @@ read_plan(struct reader *reader, const struct yaml *node)
         return;
     if (node->kind != YAML_EMPTY &&
         node_is(reader->findings, node, YAML_MAP, what, "{quotas: {...}}") &&
-        node_members(reader->findings, node, what, names) && quotas != NULL) {
-        read_quotas(reader, quotas, plan);
-        compare_scopes(reader, quotas, plan);
+        node_members(reader->findings, node, what, names)) {
+        policy_charge_read(reader->findings, reader->policy, yaml_member(node, TEXT("charge")),
+                           what, &plan->charge);
+        if (quotas != NULL) {
+            read_quotas(reader, quotas, plan);
+            compare_scopes(reader, quotas, plan);
+        }
     }
     reader->policy->plan_count++;
 }
@@ -355,9 +360,9 @@ read_fallback(struct reader *reader)
 static void
 read_all(struct reader *reader)
 {
-    static const char *const names[] = {"plans",           "fallback_plan", "defaults",
-                                        "grace",           "upgrades",      "count_failed",
-                                        "unknown_project", "breakers",      NULL};
+    static const char *const names[] = {
+        "plans",           "fallback_plan", "defaults", "grace", "upgrades", "count_failed",
+        "unknown_project", "breakers",      "prices",   "rates", NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
@@ -369,6 +374,7 @@ read_all(struct reader *reader)
     read_flag(reader, "upgrades", "full|prorate", &reader->policy->prorate_upgrades);
     read_flag(reader, "unknown_project", "unassigned|block",
               &reader->policy->block_unknown_project);
+    policy_prices_read(reader->findings, reader->policy, reader->root);
     read_plans(reader);
     read_fallback(reader);
     const struct yaml *breakers = yaml_member(reader->root, TEXT("breakers"));
@@ -402,11 +408,13 @@ policy_load(const char *file, const char *body, size_t size, struct findings *fi
     if (tree == NULL || reader.policy == NULL)
         (void)finding_error(findings, (struct mark){1, 1}, "out of memory");
     else
-        reader.root = yaml_parse((struct text){body, size}, tree, findings);
+        reader.root = yaml_parse(policy_own_text((struct text){body, size}), tree, findings);
     if (reader.root != NULL)
         read_all(&reader);
-    arena_free(tree);
     findings_sort(findings, from);
+    if (reader.root != NULL)
+        policy_lists_load(findings, reader.policy, file, (struct text){body, size});
+    arena_free(tree);
     if (findings->error_count == errors)
         return reader.policy;
     policy_free(reader.policy);

@@ -110,6 +110,27 @@ check_projects(const struct tenant_spec *spec, const struct plan *plan, struct e
     return true;
 }
 
+/* Prices must be known in its currency, by the rates of today. */
+static bool
+check_money(const struct tenant_spec *spec, const struct policy *policy, struct err *why)
+{
+    const struct price_list *list = policy->prices.providers;
+    struct charge_rule rule;
+    int64_t rates[2];
+    const char *must =
+        spec->charge.at == NULL ? NULL : charge_read(spec->charge, &policy->prices, &rule);
+
+    if (must != NULL)
+        return err_set(why, ERR_INPUT, "charge %s", must);
+    if (list == NULL || spec->currency.at == NULL ||
+        prices_rates(&policy->prices, list->currency, spec->currency, INT64_MAX, rates))
+        return true;
+    return err_set(why, ERR_INPUT,
+                   "currency: the policy has no exchange rate for %s: without one its events have "
+                   "no price",
+                   spec->currency.at);
+}
+
 bool
 tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy, struct err *why)
 {
@@ -120,6 +141,7 @@ tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy, s
         return err_set(why, ERR_INPUT, "plan: the policy has no plan %s", spec->plan.at);
     if (spec->zone.at != NULL && zones_get(spec->zone, why) == NULL)
         return err_wrap(why, "zone");
-    return check_limits(spec->limits, spec->limit_count, "", plan, why) &&
+    return check_money(spec, policy, why) &&
+           check_limits(spec->limits, spec->limit_count, "", plan, why) &&
            check_projects(spec, plan, why);
 }

@@ -223,14 +223,15 @@ read_projects(struct reader *reader, json_t *object)
 static bool
 read_spec(struct reader *reader, json_t *root)
 {
-    static const char *const names[] = {"plan",   "zone",     "cycle", "currency",
-                                        "limits", "projects", NULL};
+    static const char *const names[] = {"plan",   "zone",   "cycle",    "currency",
+                                        "charge", "limits", "projects", NULL};
     struct tenant_spec *out = reader->out;
     const char *must;
 
     if (!check_object(reader, root, "", names) || !read_text(reader, root, "plan", &out->plan) ||
         !read_text(reader, root, "zone", &out->zone) || !read_cycle(reader, root) ||
-        !read_text(reader, root, "currency", &out->currency))
+        !read_text(reader, root, "currency", &out->currency) ||
+        !read_text(reader, root, "charge", &out->charge))
         return false;
     must = out->currency.at == NULL ? NULL : value_check_currency(out->currency);
     if (must != NULL)

@@ -50,10 +50,10 @@ amounts_add(struct amounts *sum, const struct amounts *more)
 {
     uint64_t next[COUNT_COUNT];
     size_t count = COMMON_COUNTS;
-    int64_t rest = 0;
+    int64_t rest = more->estimate != 0;
     struct {
-        tally cost, charge, refunded;
-    } money = {sum->cost, sum->charge, sum->refunded};
+        tally cost, charge, refunded, estimate;
+    } money = {sum->cost, sum->charge, sum->refunded, 0};
     uint64_t wrapped = add_counts(next, sum->count, more->count, COMMON_COUNTS);
 
     for (size_t i = COMMON_COUNTS; i < COUNT_COUNT; i++)
@@ -62,14 +62,18 @@ amounts_add(struct amounts *sum, const struct amounts *more)
         wrapped |= add_counts(next + COMMON_COUNTS, sum->count + COMMON_COUNTS,
                               more->count + COMMON_COUNTS, COUNT_COUNT - COMMON_COUNTS);
         count = COUNT_COUNT;
+        money.estimate = sum->estimate;
     }
     if (wrapped >> 63 != 0 || !tally_add(&money.cost, more->cost) ||
-        !tally_add(&money.charge, more->charge) || !tally_add(&money.refunded, more->refunded))
+        !tally_add(&money.charge, more->charge) || !tally_add(&money.refunded, more->refunded) ||
+        !tally_add(&money.estimate, more->estimate))
         return false;
     memcpy(sum->count, next, count * sizeof *next);
     sum->cost = money.cost;
     sum->charge = money.charge;
     sum->refunded = money.refunded;
+    if (rest != 0)
+        sum->estimate = money.estimate;
     return true;
 }
 
@@ -77,7 +81,7 @@ bool
 amounts_equal(const struct amounts *a, const struct amounts *b)
 {
     return memcmp(a->count, b->count, sizeof a->count) == 0 && a->cost == b->cost &&
-           a->charge == b->charge && a->refunded == b->refunded;
+           a->charge == b->charge && a->refunded == b->refunded && a->estimate == b->estimate;
 }
 
 bool
@@ -112,9 +116,9 @@ meter_read(const struct amounts *amounts, enum meter meter)
     case METER_TOKENS:
         return (tally)amounts->count[COUNT_input_tokens] + amounts->count[COUNT_output_tokens];
     case METER_COST:
-        return amounts->cost;
+        return amounts->cost + amounts->estimate;
     case METER_CHARGE:
-        return amounts->charge;
+        return amounts->charge + amounts->estimate;
     case METER_COUNT:
         break;
     }
@@ -130,4 +134,5 @@ amounts_difference(struct amounts *out, const struct amounts *a, const struct am
     out->cost = a->cost - b->cost;
     out->charge = a->charge - b->charge;
     out->refunded = a->refunded - b->refunded;
+    out->estimate = a->estimate - b->estimate;
 }

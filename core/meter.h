@@ -24,6 +24,7 @@ struct amounts {
     tally charge;   /* what the customer pays; equal to cost without a price list */
     tally refunded; /* the refunds in cost, as a negative number; cost - refunded is gross */
     int64_t count[COUNT_COUNT];
+    tally estimate; /* what unpriced events are taken for until they have a price; no money */
 };
 
 /* Adds every member; false (and nothing added) when one would overflow. */
@@ -48,6 +49,7 @@ extern const char *const meter_names[METER_COUNT]; /* "requests", "input_tokens"
 /* True for cost and charge: the tally is nano-units, else a plain count. */
 bool meter_is_money(enum meter meter);
 bool meter_by_name(struct text name, enum meter *out);
+/* What limits are judged by: money includes the estimate of what is unpriced. */
 tally meter_read(const struct amounts *amounts, enum meter meter);
 
 #endif

@@ -222,6 +222,37 @@ money_parse(struct text text, struct money *out, struct err *why)
 }
 
 bool
+money_parse_exact(struct text text, int decimals, int64_t *out)
+{
+    struct decimal decimal;
+    int64_t value = 0;
+
+    if (text.size > PARSE_SIZE_LIMIT || !read_decimal(text, &decimal))
+        return false;
+    /* How many digits stand before the end of the last place; zeros may follow. */
+    const int kept = decimal.count + decimal.exponent + decimals;
+
+    for (int i = kept < 0 ? 0 : kept; i < decimal.count; i++)
+        if (decimal.digits[i] != '0')
+            return false;
+    if (decimal.count == 0 || kept < 0) {
+        *out = 0;
+        return true;
+    }
+    if (kept > WHOLE_DIGITS_LIMIT)
+        return false;
+    for (int i = 0; i < kept; i++) {
+        const int digit = i < decimal.count ? decimal.digits[i] - '0' : 0;
+
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, decimal.negative ? -digit : digit, &value))
+            return false;
+    }
+    *out = value;
+    return true;
+}
+
+bool
 money_from_double(double value, int64_t limit_units, struct money *out, struct err *why)
 {
     /* IEEE 754 binary64: value = mantissa x 2^-shift for every number the limit lets through. */
@@ -269,6 +300,20 @@ money_add(struct money a, struct money b, struct money *sum)
         return false;
     sum->nano = nano;
     return true;
+}
+
+tally
+tally_divide(tally amount, tally divisor)
+{
+    const tally rest = amount % divisor;
+    const tally size = rest < 0 ? -rest : rest;
+    const tally unit = divisor < 0 ? -divisor : divisor;
+    tally quotient = amount / divisor;
+
+    /* Compared without doubling: size > unit - size is 2 * size > unit. */
+    if (size > unit - size || (size == unit - size && quotient % 2 != 0))
+        quotient += (amount < 0) == (divisor < 0) ? 1 : -1;
+    return quotient;
 }
 
 /* Writes value / 10^scale with all `scale` decimals. */

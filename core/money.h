@@ -29,6 +29,10 @@ struct money {
  */
 bool money_parse(struct text text, struct money *out, struct err *why);
 
+/* The same, but exactly, as an integer of 10^-decimals (9..18): false when it is no number, would be
+ * rounded, or does not fit. */
+bool money_parse_exact(struct text text, int decimals, int64_t *out);
+
 /* The double's exact binary value, half-even to the nano, in integers. INPUT error when it is not
  * finite or its magnitude is above `limit_units`. */
 bool money_from_double(double value, int64_t limit_units, struct money *out, struct err *why);
@@ -45,6 +49,9 @@ tally_add(tally *sum, tally amount)
     *sum = result;
     return true;
 }
+
+/* amount / divisor, half to even; neither is the most negative tally. */
+tally tally_divide(tally amount, tally divisor);
 
 #define TALLY_TEXT_SIZE 48
 /* Nano-units as exact decimal text with 9 decimals: "31.649071125", "-0.145190800". */

@@ -24,6 +24,7 @@ struct original {
     int64_t period_ms;
     int64_t period_end_ms;
     bool replaced;                                      /* a correction stands in its place */
+    bool listed;                                        /* its cost is that of a price list */
     struct text project, feature, provider, model, key; /* absent: '' */
     struct amounts amounts;
     tally left_cost; /* cost and charge less what was refunded */

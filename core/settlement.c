@@ -29,6 +29,7 @@ static const struct {
     {offsetof(struct settlement, dead), sizeof(struct dead_letter)},
     {offsetof(struct settlement, kept), sizeof(struct kept_event)},
     {offsetof(struct settlement, unpriced), sizeof(struct unpriced_event)},
+    {offsetof(struct settlement, priced), sizeof(struct priced_event)},
     {offsetof(struct settlement, events), sizeof(struct settled_event)},
     {offsetof(struct settlement, commands), sizeof(struct command_done)},
     {offsetof(struct settlement, attempting), sizeof(int64_t)},

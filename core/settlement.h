@@ -235,6 +235,20 @@ struct unpriced_event {
     struct text tenant, source, id, project, feature, key, provider, model, currency;
     int64_t hour_ms, period_ms;
     int64_t usage[USAGE_COUNT];
+    enum event_kind kind;
+    bool has_cost; /* in a currency without a rate */
+    struct money cost;
+    tally estimate;
+};
+
+/* An unpriced event that waits no longer: its price is booked (where it stands is known), or a
+ * correction took its place (only its identity is). */
+struct priced_event {
+    int32_t topic; /* -1: a correction */
+    int64_t offset;
+    int32_t index;
+    struct text tenant, source, id;
+    int64_t at_ms; /* shard time */
 };
 
 /* An event as it was booked, for the record of settled events (nothing while that is off). Tenant,
@@ -250,9 +264,13 @@ struct settled_event {
     uint64_t content; /* hash of what the event says, the same in every process */
     enum event_kind kind;
     int32_t attempt;
-    bool reversal; /* takes back what the original booked */
+    bool reversal; /* no event: takes back what the original booked, or prices it */
+    bool price;    /* the latter: it was unpriced */
     struct text source, id, key, request_id;
     struct text original_source, original_id; /* refund, correct: what it refers to */
+    int64_t price_version;   /* valid_from of the price that made the cost; -1: no list did */
+    int64_t charge_version;  /* of the one that made the charge; likewise */
+    struct text charge_rule; /* how the charge was made; absent: it is the cost */
     struct amounts amounts;
 };
 
@@ -289,6 +307,7 @@ struct settlement {
     struct list dead;        /* struct dead_letter */
     struct list kept;        /* struct kept_event */
     struct list unpriced;    /* struct unpriced_event */
+    struct list priced;      /* struct priced_event */
     struct list events;      /* struct settled_event, in the order they were booked */
     struct list commands;    /* struct command_done */
     struct list attempting;  /* int64_t offsets a topic: reserved for single steps; see store.h */

@@ -36,6 +36,7 @@ struct tenant_spec {
     bool has_cycle;   /* false: the policy's */
     struct cycle cycle;
     struct text currency; /* absent: the policy's */
+    struct text charge;   /* absent: the plan's; see charge_read() */
     struct limit_override *limits;
     size_t limit_count;
     struct project_spec *projects; /* none declared: every project name is accepted as it comes */

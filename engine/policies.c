@@ -38,7 +38,7 @@ policies_get(struct store *store, int64_t serial, struct err *why)
 {
     const struct policy *found;
     struct arena *memory;
-    struct findings findings = {0};
+    struct findings findings = {.force = true};
     struct text body;
     struct policy *built = NULL;
 
@@ -47,7 +47,7 @@ policies_get(struct store *store, int64_t serial, struct err *why)
     (void)pthread_mutex_unlock(&lock);
     if (found != NULL)
         return found;
-    memory = arena_new((size_t)4 << 20);
+    memory = arena_new((size_t)32 << 20);
     if (memory != NULL && store_policy_body(store, serial, memory, &body, why)) {
         built = policy_load("stored policy", body.at, body.size, &findings);
         if (built == NULL)

@@ -206,7 +206,11 @@ keep_unpriced(struct shard *shard, const struct record *record, int32_t index,
                                    .model = shard_keep(shard, event->names[NAME_MODEL]),
                                    .currency = shard_keep(shard, event->names[NAME_CURRENCY]),
                                    .hour_ms = booking->hour_ms,
-                                   .period_ms = booking->period.start_ms};
+                                   .period_ms = booking->period.start_ms,
+                                   .kind = event->kind,
+                                   .has_cost = (event->flags & EVENT_HAS_COST) != 0,
+                                   .cost = event->cost,
+                                   .estimate = booking->amounts.estimate};
     memcpy(row->usage, event->usage, sizeof row->usage);
     notice_unpriced(shard, event);
 }
@@ -253,6 +257,8 @@ judge_booked(struct shard *shard, const struct place *place, const struct event 
 {
     if (booking->unpriced)
         keep_unpriced(shard, place->record, place->index, event, booking);
+    if (booking->amounts.count[COUNT_zero_cost] > 0)
+        notice_zero_cost(shard, event);
     if (!tenant->known)
         notice_unknown_tenant(shard);
     if (booking->project_unknown)
@@ -297,6 +303,17 @@ book_on(struct shard *shard, const struct place *place, const struct event *even
     return booked;
 }
 
+static void
+record_booked(struct shard *shard, const struct place *place, const struct event *event,
+              const struct tenant *tenant, const struct booking *booking)
+{
+    struct settled_event *row = record_event(shard, place, shard->open->fact, event,
+                                             event->names[NAME_API_KEY_ID], &booking->amounts);
+
+    record_priced(shard, row, tenant, booking);
+    record_known(shard, row);
+}
+
 /* Books what the event is worth to the tenant and judges what that changed. */
 static enum booked
 book_and_judge(struct shard *shard, const struct place *place, const struct event *event,
@@ -314,8 +331,7 @@ book_and_judge(struct shard *shard, const struct place *place, const struct even
                    shard_closed(shard, place->record->topic));
         booked = book_event(shard->open, tenant, event, lookup, booking);
         if (booked == BOOKED)
-            record_known(shard, record_event(shard, place, shard->open->fact, event,
-                                             event->names[NAME_API_KEY_ID], &booking->amounts));
+            record_booked(shard, place, event, tenant, booking);
     } else {
         booked = book_on(shard, place, event, tenant, &rebooking);
         as = &rebooking.as;

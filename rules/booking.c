@@ -1,6 +1,7 @@
 #include "rules/booking.h"
 
 #include "core/identity.h"
+#include "rules/rating.h"
 
 bool
 book_init(struct book *book, size_t topic_count, size_t memory_limit)
@@ -42,14 +43,6 @@ book_open(struct book *book, uint64_t number, const struct progress *from)
 
 /* ---- what an event is worth ------------------------------------------------------------------- */
 
-static bool
-same_currency(const struct event *event, const struct tenant *tenant)
-{
-    const struct text given = event->names[NAME_CURRENCY];
-
-    return given.size == 0 || text_eq(given, tenant->currency);
-}
-
 const struct usage_count usage_counts[USAGE_COUNTS] = {
     {USAGE_INPUT_TOKENS, COUNT_input_tokens},
     {USAGE_CACHE_READ_TOKENS, COUNT_cache_read_tokens},
@@ -61,7 +54,8 @@ const struct usage_count usage_counts[USAGE_COUNTS] = {
     {USAGE_BYTES, COUNT_bytes},
 };
 
-static void
+/* True when it has something to be priced: a failed call that used nothing has not. */
+static bool
 count_usage(struct booking *booking, const struct event *event, const struct policy *policy)
 {
     int64_t *const count = booking->amounts.count;
@@ -78,8 +72,41 @@ count_usage(struct booking *booking, const struct event *event, const struct pol
     count[COUNT_failed] = failed;
     if (event->attempt == 1 && (!failed || (costs && event->cost.nano > 0) || policy->count_failed))
         count[COUNT_requests] = event->usage[USAGE_REQUESTS];
-    /* A failed call that used nothing has nothing to be priced. */
-    booking->unpriced = booking->unpriced || (!costs && (!failed || used));
+    return !failed || used;
+}
+
+/* Nearly every event says what it cost, in the tenant's currency, and is charged just that. */
+static bool
+is_plain(const struct event *event, const struct tenant *tenant)
+{
+    const struct text given = event->names[NAME_CURRENCY];
+
+    return (event->flags & EVENT_HAS_COST) != 0 && event->cost.nano != 0 &&
+           tenant->charge.words.at == NULL && (given.size == 0 || text_eq(given, tenant->currency));
+}
+
+static void
+rate(struct booking *booking, const struct event *event, const struct tenant *tenant,
+     const struct policy *policy, bool used)
+{
+    struct amounts *amounts = &booking->amounts;
+    struct rating rating;
+
+    if (is_plain(event, tenant)) {
+        amounts->cost = amounts->charge = event->cost.nano;
+    } else {
+        rating_of(&rating, event, tenant, policy, used);
+        booking->unpriced = rating.unpriced;
+        booking->price_version = rating.price_version;
+        booking->charge_version = rating.charge_version;
+        amounts->cost = rating.cost;
+        amounts->charge = rating.charge;
+        amounts->estimate = rating.estimate;
+        amounts->count[COUNT_zero_cost] = rating.zero_cost;
+    }
+    amounts->count[COUNT_unpriced] = booking->unpriced;
+    if (event->kind == EVENT_REFUND)
+        amounts->refunded = amounts->cost;
 }
 
 /* A period of the past: its own while that may change, else the present one. */
@@ -92,6 +119,7 @@ book_late(struct booking *booking, struct tenant *tenant, int64_t at_ms, int64_t
         return;
     }
     booking->adjusts = true;
+    booking->amounts.estimate = 0; /* it is in none of the limits */
     booking->service = booking->period;
     booking->period = tenant->periods[0].period;
     tenant->periods[0].begun = true;
@@ -104,7 +132,10 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
     const struct text project = event->names[NAME_PROJECT];
     const bool spends = event->kind == EVENT_RECORD || event->kind == EVENT_SETTLE;
 
-    *booking = (struct booking){.project = project, .project_index = -1};
+    *booking = (struct booking){.project = project,
+                                .project_index = -1,
+                                .price_version = PRICE_NONE,
+                                .charge_version = PRICE_NONE};
     int64_t *const count = booking->amounts.count;
 
     count[COUNT_events] = 1;
@@ -112,16 +143,7 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
     count[COUNT_clamped] = (event->flags & EVENT_CLAMPED) != 0;
     count[COUNT_unverified] = unverified;
     if (spends || event->kind == EVENT_REFUND)
-        booking->unpriced = !same_currency(event, tenant);
-    if (spends)
-        count_usage(booking, event, policy);
-    if ((spends || event->kind == EVENT_REFUND) && !booking->unpriced) {
-        booking->amounts.cost = event->cost.nano;
-        booking->amounts.charge = event->cost.nano;
-        if (event->kind == EVENT_REFUND)
-            booking->amounts.refunded = event->cost.nano;
-    }
-    count[COUNT_unpriced] = booking->unpriced;
+        rate(booking, event, tenant, policy, spends && count_usage(booking, event, policy));
 
     if (tenant->spec.project_count > 0 && project.size > 0) {
         booking->project_index = tenant_project(tenant, project);
@@ -370,8 +392,10 @@ enum { TARGETS = 6 };
 static void
 take_back(struct amounts *const *targets, size_t count, const struct amounts *amounts)
 {
-    struct amounts negative = {
-        .cost = -amounts->cost, .charge = -amounts->charge, .refunded = -amounts->refunded};
+    struct amounts negative = {.cost = -amounts->cost,
+                               .charge = -amounts->charge,
+                               .refunded = -amounts->refunded,
+                               .estimate = -amounts->estimate};
 
     for (size_t i = 0; i < COUNT_COUNT; i++)
         negative.count[i] = -amounts->count[i];

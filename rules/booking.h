@@ -40,6 +40,8 @@ extern const struct usage_count usage_counts[USAGE_COUNTS];
 struct booking {
     struct amounts amounts;
     bool unpriced;
+    int64_t price_version; /* of the price lists that made cost and charge; PRICE_NONE: none did */
+    int64_t charge_version;
     struct text project; /* as booked: declared, as given where none are declared, or unassigned */
     bool own_project;    /* it is the event's own */
     int32_t project_index; /* -1: not a declared one */

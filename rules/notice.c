@@ -13,35 +13,48 @@ day_start(int64_t at_ms)
     return clock_day_of(at_ms) * CLOCK_DAY_MS;
 }
 
-void
-notice_unpriced(struct shard *shard, const struct event *event)
+/* Once a model and day, whoever says it; a full table says it again at most. */
+static void
+notice_model(struct shard *shard, const struct event *event, struct text rule, struct text summary)
 {
     const int64_t day = day_start(shard->time_ms);
-    const struct text names[] = {event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
-    const struct key128 model = identity_texts((struct key128){0}, names, 2);
+    const struct text names[] = {rule, event->names[NAME_PROVIDER], event->names[NAME_MODEL]};
+    const struct key128 model = identity_texts((struct key128){0}, names, 3);
     char start[CLOCK_TEXT_SIZE];
 
     if (shard->unpriced_day != day) {
         table_clear(&shard->unpriced_models);
         shard->unpriced_day = day;
     }
-    /* The alert exists once a model and day whoever says it; a full table says it again at most. */
     if (table_find(&shard->unpriced_models, model) != TABLE_NONE ||
         !table_put(&shard->unpriced_models, model, 0))
         return;
-    struct transition transition = {
-        .move = MOVE_FIRE,
-        .rule = TEXT("ingest/unpriced_model"),
-        .severity = SEVERITY_WARNING,
-        .at_ms = shard->time_ms,
-        .zone = TEXT("UTC"),
-        .summary =
-            TEXT("events without a cost: kept with amount 0 in table unpriced until priced")};
+    struct transition transition = {.move = MOVE_FIRE,
+                                    .rule = rule,
+                                    .severity = SEVERITY_WARNING,
+                                    .at_ms = shard->time_ms,
+                                    .zone = TEXT("UTC"),
+                                    .summary = summary};
 
-    transition.labels[LABEL_PROVIDER] = names[0];
-    transition.labels[LABEL_MODEL] = names[1];
+    transition.labels[LABEL_PROVIDER] = names[1];
+    transition.labels[LABEL_MODEL] = names[2];
     transition.labels[LABEL_PERIOD] = text_of(clock_format(day, start));
     shard_transition(shard, &transition);
+}
+
+void
+notice_unpriced(struct shard *shard, const struct event *event)
+{
+    notice_model(shard, event, TEXT("ingest/unpriced_model"),
+                 TEXT("events without a cost: kept with amount 0 in table unpriced until priced"));
+}
+
+void
+notice_zero_cost(struct shard *shard, const struct event *event)
+{
+    notice_model(shard, event, TEXT("ingest/zero_cost"),
+                 TEXT("events say that they cost nothing, although their tokens have a price: "
+                      "counted in zero_cost"));
 }
 
 void

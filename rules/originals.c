@@ -155,6 +155,7 @@ booked_itself(struct originals *originals, struct original_entry *entry,
                                 .provider = fact->provider,
                                 .model = fact->model,
                                 .key = event->key,
+                                .listed = event->price_version >= 0,
                                 .amounts = event->amounts,
                                 .left_cost = event->amounts.cost,
                                 .left_charge = event->amounts.charge};
@@ -171,7 +172,10 @@ booked_itself(struct originals *originals, struct original_entry *entry,
 static void
 booked_on_another(struct original *original, const struct settled_event *event)
 {
-    if (event->reversal)
+    if (event->price) {
+        (void)amounts_add(&original->amounts, &event->amounts);
+        original->listed = event->price_version >= 0;
+    } else if (event->reversal)
         original->replaced = true;
     if (event->reversal || event->kind == EVENT_REFUND) {
         original->left_cost += event->amounts.cost;

@@ -3,8 +3,10 @@
 void
 policy_free(struct policy *policy)
 {
-    if (policy != NULL)
-        arena_free(policy->arena);
+    if (policy == NULL)
+        return;
+    prices_free(&policy->prices);
+    arena_free(policy->arena);
 }
 
 const struct plan *

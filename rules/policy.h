@@ -10,6 +10,7 @@
 #include "core/cycle.h"
 #include "core/meter.h"
 #include "core/rollover.h"
+#include "rules/prices.h"
 
 #define QUOTA_STEP_LIMIT 16
 #define PLAN_QUOTA_LIMIT 64
@@ -44,6 +45,7 @@ struct plan {
     size_t quota_count;
     bool counts; /* some of them count for themselves: rules/counter.h */
     bool rolls;  /* some of them carry what is not used into the next period: rules/carry.h */
+    struct charge_rule charge;
 };
 
 /* Breakers: how features are protected from running away. */
@@ -78,6 +80,8 @@ struct policy {
     struct breaker_rule breaker; /* of features without their own */
     struct breaker_rule *breakers;
     size_t breaker_count;
+    struct prices prices;
+    struct text body; /* the file, and behind it the price lists it names (config/price_load.h) */
 };
 
 void policy_free(struct policy *policy);

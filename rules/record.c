@@ -1,4 +1,5 @@
 #include "core/identity.h"
+#include "rules/rating.h"
 #include "rules/shard_state.h"
 
 /* Times of events may lie this far ahead of their records, and a dead letter read again farther. */
@@ -32,8 +33,8 @@ refers(const struct event *event)
     return event->kind == EVENT_REFUND || event->kind == EVENT_CORRECT;
 }
 
-static struct text
-source_referred_to(const struct event *event)
+struct text
+record_source_referred_to(const struct event *event)
 {
     return event->refers.source.size == 0 ? event->source : event->refers.source;
 }
@@ -62,12 +63,26 @@ record_event(struct shard *shard, const struct place *place, size_t fact, const 
                                   .id = shard_keep(shard, event->id),
                                   .key = shard_keep(shard, key),
                                   .request_id = shard_keep(shard, event->names[NAME_REQUEST_ID]),
+                                  .price_version = PRICE_NONE,
+                                  .charge_version = PRICE_NONE,
                                   .amounts = *amounts};
     if (refers(event)) {
-        row->original_source = shard_keep(shard, source_referred_to(event));
+        row->original_source = shard_keep(shard, record_source_referred_to(event));
         row->original_id = shard_keep(shard, event->refers.id);
     }
     return row;
+}
+
+void
+record_priced(struct shard *shard, struct settled_event *row, const struct tenant *tenant,
+              const struct booking *booking)
+{
+    if (row == NULL)
+        return;
+    row->price_version = booking->price_version;
+    row->charge_version = booking->charge_version;
+    if (row->amounts.cost != 0 || row->amounts.charge != 0)
+        row->charge_rule = shard_keep(shard, tenant->charge.words);
 }
 
 void
@@ -128,7 +143,7 @@ static bool
 recall_original(struct shard *shard, const struct event *event, const struct lookup *lookup,
                 struct recalled *recalled)
 {
-    const struct text who[] = {source_referred_to(event), event->refers.id};
+    const struct text who[] = {record_source_referred_to(event), event->refers.id};
     const struct sought sought = {
         .tenant = event->tenant,
         .source = who[0],

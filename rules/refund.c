@@ -1,3 +1,4 @@
+#include "rules/rating.h"
 #include "rules/shard_state.h"
 
 /* The event as if it named what the original was booked under. */
@@ -28,6 +29,7 @@ move_to(struct booking *booking, struct tenant *tenant, const struct original *o
     booking->period_index = -1;
     booking->adjusts = period.end_ms <= closed_ms;
     if (booking->adjusts) {
+        booking->amounts.estimate = 0;
         booking->service = period;
         booking->period = tenant->periods[0].period;
         tenant->periods[0].begun = true;
@@ -50,21 +52,6 @@ set_project(struct booking *booking, const struct tenant *tenant, const struct o
         tenant->spec.project_count == 0 ? -1 : tenant_project(tenant, original->project);
 }
 
-/* amount * part / whole, half to even; each fits 64 bits. */
-static tally
-share_of(tally amount, tally part, tally whole)
-{
-    const tally product = amount * part;
-    tally share = product / whole;
-    const tally twice = 2 * (product % whole);
-    const tally size = twice < 0 ? -twice : twice;
-    const tally unit = whole < 0 ? -whole : whole;
-
-    if (size > unit || (size == unit && share % 2 != 0))
-        share += (product < 0) == (whole < 0) ? 1 : -1;
-    return share;
-}
-
 /* All refunds together never give back more than was paid. */
 static void
 limit_to_what_is_left(struct amounts *amounts, const struct original *original)
@@ -75,9 +62,10 @@ limit_to_what_is_left(struct amounts *amounts, const struct original *original)
         amounts->cost = -left;
         amounts->count[COUNT_clamped] = 1;
     }
-    amounts->charge = -amounts->cost == left ? -original->left_charge
-                                             : share_of(amounts->cost, original->amounts.charge,
-                                                        original->amounts.cost);
+    amounts->charge =
+        -amounts->cost == left
+            ? -original->left_charge
+            : tally_divide(amounts->cost * original->amounts.charge, original->amounts.cost);
     if (amounts->cost == 0)
         amounts->charge = 0;
     amounts->refunded = amounts->cost;
@@ -152,7 +140,8 @@ reverse(struct booking *reversal, const struct original *original)
 
     *amounts = (struct amounts){.cost = -original->left_cost,
                                 .charge = -original->left_charge,
-                                .refunded = original->amounts.cost - original->left_cost};
+                                .refunded = original->amounts.cost - original->left_cost,
+                                .estimate = reversal->adjusts ? 0 : -original->amounts.estimate};
     for (size_t i = COUNT_events + 1; i < COUNT_COUNT; i++)
         amounts->count[i] = -original->amounts.count[i];
     reversal->unpriced = false;
@@ -166,7 +155,8 @@ fill_in(struct event *as, const struct original *original)
     for (size_t i = 0; i < USAGE_COUNTS; i++)
         if ((as->has & 1U << usage_counts[i].usage) == 0)
             as->usage[usage_counts[i].usage] = original->amounts.count[usage_counts[i].count];
-    if ((as->flags & EVENT_HAS_COST) == 0 && original->amounts.count[COUNT_unpriced] == 0) {
+    if ((as->flags & EVENT_HAS_COST) == 0 && !original->listed &&
+        original->amounts.count[COUNT_unpriced] == 0) {
         as->flags |= EVENT_HAS_COST;
         as->cost.nano = (int64_t)original->amounts.cost;
     }
@@ -181,8 +171,23 @@ replace(struct booking *replacement, const struct event *event, const struct ori
 
     if ((event->has & 1U << USAGE_REQUESTS) == 0)
         count[COUNT_requests] = original->amounts.count[COUNT_requests];
-    if ((event->flags & EVENT_HAS_COST) == 0)
+    /* What a price list made follows the usage. */
+    if ((event->flags & EVENT_HAS_COST) == 0 && !original->listed &&
+        replacement->charge_version == PRICE_NONE && !replacement->unpriced)
         replacement->amounts.charge = original->amounts.charge;
+}
+
+/* The replacement has its own cost, or waits itself. */
+static void
+waits_no_longer(struct shard *shard, const struct event *event)
+{
+    struct priced_event *row = shard_must(list_add(&shard->open->settlement->priced));
+
+    *row = (struct priced_event){.topic = -1,
+                                 .tenant = shard_keep(shard, event->tenant),
+                                 .source = shard_keep(shard, record_source_referred_to(event)),
+                                 .id = shard_keep(shard, event->refers.id),
+                                 .at_ms = shard->time_ms};
 }
 
 enum booked
@@ -225,9 +230,12 @@ correction_book(struct shard *shard, const struct place *place, const struct eve
 
     row->reversal = true;
     record_known(shard, row);
+    if (original->amounts.count[COUNT_unpriced] > 0)
+        waits_no_longer(shard, event);
     row = record_event(shard, place, shard->open->fact, event, as->names[NAME_API_KEY_ID],
                        &replacement->amounts);
     row->attempt = as->attempt;
+    record_priced(shard, row, tenant, replacement);
     record_known(shard, row);
     as->kind = event->kind;
     return BOOKED;

@@ -51,7 +51,7 @@ struct shard {
     struct arena *wanted_memory;
     struct list wanted; /* struct scope_state * */
     struct arena *scratch;
-    int64_t unpriced_day; /* UTC day the models below were alerted for */
+    int64_t unpriced_day; /* UTC day the models below were alerted for, by rule */
     struct table unpriced_models;
     struct originals originals;
     int64_t unknown_day; /* UTC day an unknown tenant was alerted for */
@@ -86,6 +86,11 @@ struct place {
 struct settled_event *record_event(struct shard *shard, const struct place *place, size_t fact,
                                    const struct event *event, struct text key,
                                    const struct amounts *amounts);
+/* Which prices made the amounts of a row. */
+void record_priced(struct shard *shard, struct settled_event *row, const struct tenant *tenant,
+                   const struct booking *booking);
+/* Source of the event that a refund or correction refers to. */
+struct text record_source_referred_to(const struct event *event);
 /* The row is complete (NULL: there is none): who refers to it finds it. */
 void record_known(struct shard *shard, const struct settled_event *row);
 /* What the record says of an event that it is asked about; all NULL where it is not. */
@@ -157,6 +162,7 @@ void judge_due(struct shard *shard, struct tenant *tenant);
 
 /* ---- rules/notice.c: alerts about the input itself ----------------------------------------------- */
 void notice_unpriced(struct shard *shard, const struct event *event);
+void notice_zero_cost(struct shard *shard, const struct event *event);
 void notice_unknown_tenant(struct shard *shard);
 void notice_unknown_project(struct shard *shard, struct tenant *tenant);
 void notice_split(struct shard *shard, struct tenant *tenant);

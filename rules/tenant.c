@@ -78,6 +78,7 @@ copy_spec(struct tenant_spec *to, const struct tenant_spec *from, struct arena *
     to->plan = arena_text(memory, from->plan);
     to->zone = arena_text(memory, from->zone);
     to->currency = arena_text(memory, from->currency);
+    to->charge = arena_text(memory, from->charge);
     to->projects = arena_take(memory, from->project_count * sizeof *to->projects);
     if (to->projects == NULL || !copy_limits(&to->limits, to->limit_count, memory))
         return false;
@@ -410,6 +411,18 @@ tenant_project(const struct tenant *tenant, struct text name)
 
 /* ---- made and exported ------------------------------------------------------------------------- */
 
+/* A price list that left the policy: the plan's rule holds. */
+static struct charge_rule
+charge_of(const struct tenant *tenant, const struct policy *policy)
+{
+    struct charge_rule own;
+
+    return tenant->spec.charge.size > 0 &&
+                   charge_read(tenant->spec.charge, &policy->prices, &own) == NULL
+               ? own
+               : tenant->plan->charge;
+}
+
 struct tenant *
 tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
            const struct policy *policy, int64_t now_ms)
@@ -440,6 +453,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     for (size_t i = 0; i < load->past_count; i++)
         tenant_remember(tenant, load->past[i]);
     tenant->currency = tenant->spec.currency.size > 0 ? tenant->spec.currency : policy->currency;
+    tenant->charge = charge_of(tenant, policy);
     if (!keep_plans(tenant, load) || !carries_make(tenant, load, now_ms) ||
         add_period(tenant, present_period(tenant, load, now_ms)) == NULL || !bind_quotas(tenant) ||
         !recall(tenant, load->quotas, load->quota_count))

@@ -68,6 +68,7 @@ struct tenant {
     bool split;                /* its home is another shard: counted here, not judged */
     struct text currency;
     struct text name;
+    struct charge_rule charge;
     /* The rest. */
     struct arena *memory; /* of everything here */
     int32_t home;         /* of one that is split */

@@ -424,19 +424,27 @@ trip_all(struct shard *shard, struct tenant *tenant)
 
 /* ---- events ----------------------------------------------------------------------------------------------- */
 
+/* What has no price yet is judged by its estimate, so that it can be cut; what is usual is learned
+ * from money only. */
+static tally
+spent_of(const struct booking *booking)
+{
+    return booking->amounts.cost + booking->amounts.estimate;
+}
+
 static void
 add(struct slot *slot, const struct event *event, const struct booking *booking, bool judged)
 {
     const struct amounts *amounts = &booking->amounts;
 
-    slot->cost += amounts->cost;
+    slot->cost += spent_of(booking);
     slot->requests += amounts->count[COUNT_requests];
     slot->attempts += amounts->count[COUNT_attempts];
     slot->fallbacks += event->attempt > 1;
     slot->input_tokens += amounts->count[COUNT_input_tokens];
     slot->output_tokens += amounts->count[COUNT_output_tokens];
     if (judged) {
-        slot->judged += amounts->cost;
+        slot->judged += spent_of(booking);
         slot->judged_calls += amounts->count[COUNT_attempts];
     }
 }
@@ -511,7 +519,7 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
     feature_view(feature, now_ms, &view);
     /* What happened before the state began is not what it lets through. */
     view.event = breaker_rests(&feature->breaker) || event->at_ms >= feature->breaker.since_ms;
-    view.spent = booking->amounts.cost;
+    view.spent = spent_of(booking);
     judge(shard, tenant, feature, &view, event->id);
 }
 
@@ -530,7 +538,7 @@ take_quickly(struct shard *shard, const struct tenant *tenant, struct feature *f
         return false;
     struct slot *slot = slots_at(&feature->slots, at_ms);
 
-    if (slot->judged + booking->amounts.cost > feature->wire)
+    if (slot->judged + spent_of(booking) > feature->wire)
         return false;
     history->at[history->count - 1].cost += booking->amounts.cost;
     add(slot, event, booking, true);

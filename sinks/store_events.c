@@ -208,20 +208,45 @@ const char sql_unpriced[] =
     "INSERT INTO tripmeter.unpriced (topic, record_offset, event_index, at, tenant, source, id,"
     " project, feature, key, provider, model, currency, hour, period, requests, input_tokens,"
     " cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, audio_ms,"
-    " bytes, partition)"
-    " SELECT *, $25 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[],"
+    " bytes, kind, cost, estimate, partition)"
+    " SELECT *, $28 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[],"
     " $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],"
     " $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::bigint[],"
     " $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
-    " $23::bigint[], $24::bigint[])";
+    " $23::bigint[], $24::bigint[], $25::text[], $26::numeric[], $27::numeric[])";
+
+static void
+add_unpriced(struct pgparam *column, const struct unpriced_event *event)
+{
+    pgarray_time(column++, event->at_ms);
+    pgarray_text(column++, event->tenant);
+    pgarray_text(column++, event->source);
+    pgarray_text(column++, event->id);
+    pgarray_text_or_null(column++, event->project);
+    pgarray_text_or_null(column++, event->feature);
+    pgarray_text_or_null(column++, event->key);
+    pgarray_text_or_null(column++, event->provider);
+    pgarray_text_or_null(column++, event->model);
+    pgarray_text_or_null(column++, event->currency);
+    pgarray_time(column++, event->hour_ms);
+    pgarray_time(column++, event->period_ms);
+    for (size_t u = 0; u < USAGE_COUNT; u++)
+        pgarray_int8(column++, event->usage[u]);
+    pgarray_text(column++, text_of(event_kind_names[event->kind]));
+    if (event->has_cost)
+        pgarray_money(column++, event->cost.nano);
+    else
+        pgarray_null(column++);
+    pgarray_money(column, event->estimate);
+}
 
 bool
 fill_unpriced(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
     static const enum pg_type types[] = {
-        PG_TEXT, PG_INT8, PG_INT4, PG_TIME, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
-        PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT8,
-        PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8,
+        PG_TEXT, PG_INT8, PG_INT4, PG_TIME, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,    PG_TEXT,
+        PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT8, PG_INT8,    PG_INT8,
+        PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_TEXT, PG_NUMERIC, PG_NUMERIC,
     };
     const struct list *const list = &input->settlement->unpriced;
 
@@ -229,22 +254,41 @@ fill_unpriced(struct store *store, const struct settle_input *input, size_t *row
     begin_columns(store, types, sizeof types / sizeof types[0]);
     for (size_t i = 0; i < list->count; i++) {
         const struct unpriced_event *const event = list_at(list, i);
-        struct pgparam *column = add_position(store, event->topic, event->offset, event->index);
 
-        pgarray_time(column++, event->at_ms);
+        add_unpriced(add_position(store, event->topic, event->offset, event->index), event);
+    }
+    end_columns(store, input);
+    *rows = list->count;
+    return true;
+}
+
+const char sql_priced[] =
+    "SELECT tripmeter.settle_priced($8, $1::text[], $2::bigint[], $3::integer[], $4::text[],"
+    " $5::text[], $6::text[], $7::timestamptz[])";
+
+bool
+fill_priced(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
+{
+    static const enum pg_type types[] = {PG_TEXT, PG_INT8, PG_INT4, PG_TEXT,
+                                         PG_TEXT, PG_TEXT, PG_TIME};
+    const struct list *const list = &input->settlement->priced;
+
+    (void)why;
+    begin_columns(store, types, sizeof types / sizeof types[0]);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct priced_event *const event = list_at(list, i);
+        struct pgparam *column = store->params.at;
+
+        if (event->topic < 0)
+            pgarray_null(column++);
+        else
+            pgarray_text(column++, store->topics[event->topic]);
+        pgarray_int8(column++, event->offset);
+        pgarray_int4(column++, event->index);
         pgarray_text(column++, event->tenant);
         pgarray_text(column++, event->source);
         pgarray_text(column++, event->id);
-        pgarray_text_or_null(column++, event->project);
-        pgarray_text_or_null(column++, event->feature);
-        pgarray_text_or_null(column++, event->key);
-        pgarray_text_or_null(column++, event->provider);
-        pgarray_text_or_null(column++, event->model);
-        pgarray_text_or_null(column++, event->currency);
-        pgarray_time(column++, event->hour_ms);
-        pgarray_time(column++, event->period_ms);
-        for (size_t u = 0; u < USAGE_COUNT; u++)
-            pgarray_int8(column++, event->usage[u]);
+        pgarray_time(column, event->at_ms);
     }
     end_columns(store, input);
     *rows = list->count;

@@ -25,9 +25,10 @@ static const char sql_homes[] =
 static const char sql_tenants[] =
     "SELECT coalesce(t.shard, -1), v.version,"
     " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'cycle', v.cycle,"
-    " 'currency', v.currency, 'limits', v.limits, 'projects', v.projects))::text,"
+    " 'currency', v.currency, 'charge', v.charge, 'limits', v.limits, 'projects', "
+    "v.projects))::text,"
     " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'cycle', v.cycle,"
-    " 'currency', v.currency))::text"
+    " 'currency', v.currency, 'charge', v.charge))::text"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
     " LEFT JOIN tripmeter.tenant_shard t USING (tenant)"
     " LEFT JOIN LATERAL (SELECT * FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
@@ -109,7 +110,8 @@ sql_periods(char out[2048])
 
     for (size_t i = 0; i < COUNT_COUNT; i++)
         used += (size_t)snprintf(out + used, 2048 - used, ", p.%s", count_names[i]);
-    (void)snprintf(out + used, 2048 - used, ", p.cost, p.charge, p.refunded" SQL_PERIODS_FROM);
+    (void)snprintf(out + used, 2048 - used,
+                   ", p.cost, p.charge, p.refunded, p.estimate" SQL_PERIODS_FROM);
     return out;
 }
 

@@ -19,13 +19,15 @@
 /* Columns that are not NULL, in this order; then the counts of `kept_counts`, then money. */
 static const char sql_copy[] =
     "BEGIN; COPY tripmeter.settled_event (recorded_at, at, hour, period, identity, original,"
-    " content, record_offset, policy, price_version, partition, event_index, attempt, reversal,"
+    " content, record_offset, policy, price_version, charge_version, partition, event_index, "
+    "attempt, reversal,"
     " kind, topic, tenant, source, id, project, feature, provider, model, key, request_id,"
-    " original_source, original_id, cost, charge, refunded, requests, attempts, failed,"
+    " original_source, original_id, charge_rule, cost, charge, refunded, estimate, requests, "
+    "attempts, failed,"
     " input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens,"
-    " images, audio_ms, bytes, unpriced, unverified, estimated, clamped)"
+    " images, audio_ms, bytes, unpriced, unverified, estimated, zero_cost, clamped)"
     " FROM STDIN (FORMAT binary)";
-enum { FIELDS_BEFORE_COUNTS = 30, FIELDS = FIELDS_BEFORE_COUNTS + COUNT_COUNT - 1 };
+enum { FIELDS_BEFORE_COUNTS = 33, FIELDS = FIELDS_BEFORE_COUNTS + COUNT_COUNT - 1 };
 
 /* Every count but `events`, which is 1 of every row that is no reversal. */
 static void
@@ -36,6 +38,15 @@ add_counts(struct pgparam *copy, const struct amounts *amounts)
             pgarray_null(copy);
         else
             pgarray_int8(copy, amounts->count[i]);
+}
+
+static void
+add_version(struct pgparam *copy, int64_t from_ms)
+{
+    if (from_ms < 0)
+        pgarray_null(copy);
+    else
+        pgarray_time(copy, from_ms);
 }
 
 static void
@@ -55,7 +66,8 @@ add_place(struct pgparam *copy, const struct settlement *settlement,
     pgarray_int8(copy, (int64_t)event->content);
     pgarray_int8(copy, event->offset);
     pgarray_int8(copy, event->policy);
-    pgarray_null(copy); /* price_version: so far every event brings its cost */
+    add_version(copy, event->price_version);
+    add_version(copy, event->charge_version);
     pgarray_int4(copy, settlement->shard);
     pgarray_int4(copy, event->index);
     pgarray_int4(copy, event->attempt);
@@ -71,7 +83,7 @@ add_event(struct store *store, const struct settlement *settlement,
 
     pgcopy_row(copy, FIELDS);
     add_place(copy, settlement, event, fact);
-    pgarray_text(copy, text_of(event_kind_names[event->kind]));
+    pgarray_text(copy, text_of(event->price ? "price" : event_kind_names[event->kind]));
     pgarray_text(copy, store->topics[event->topic]);
     pgarray_text(copy, fact->tenant);
     pgarray_text(copy, event->source);
@@ -84,9 +96,14 @@ add_event(struct store *store, const struct settlement *settlement,
     pgarray_text(copy, event->request_id);
     pgarray_text_or_null(copy, event->original_source);
     pgarray_text_or_null(copy, event->original_id);
+    pgarray_text_or_null(copy, event->charge_rule);
     pgarray_money(copy, event->amounts.cost);
     pgarray_money(copy, event->amounts.charge);
     pgarray_money(copy, event->amounts.refunded);
+    if (event->amounts.estimate == 0)
+        pgarray_null(copy);
+    else
+        pgarray_money(copy, event->amounts.estimate);
     add_counts(copy, &event->amounts);
 }
 

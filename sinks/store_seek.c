@@ -23,8 +23,9 @@ enum {
     AT_MODEL,
     AT_KEY,
     AT_AMOUNTS,
-    AT_LEFT_COST = AT_AMOUNTS + COUNT_COUNT + 3,
+    AT_LEFT_COST = AT_AMOUNTS + COUNT_COUNT + 4,
     AT_LEFT_CHARGE,
+    AT_LISTED,
 };
 
 bool
@@ -76,7 +77,8 @@ read_original(const PGresult *answer, int row, struct original *original)
                                   .feature = pg_read_text(answer, row, AT_FEATURE),
                                   .provider = pg_read_text(answer, row, AT_PROVIDER),
                                   .model = pg_read_text(answer, row, AT_MODEL),
-                                  .key = pg_read_text(answer, row, AT_KEY)};
+                                  .key = pg_read_text(answer, row, AT_KEY),
+                                  .listed = pg_read_bool(answer, row, AT_LISTED)};
     return store_read_amounts(answer, row, AT_AMOUNTS, &original->amounts) &&
            pg_read_money(answer, row, AT_LEFT_COST, &original->left_cost) &&
            pg_read_money(answer, row, AT_LEFT_CHARGE, &original->left_charge);

@@ -44,6 +44,7 @@ enum step {
     STEP_GATEWAY,
     STEP_VALUES,
     STEP_UNPRICED,
+    STEP_PRICED,
     STEP_COMMANDS,
     STEP_COUNT
 };
@@ -74,6 +75,7 @@ static const struct {
     [STEP_GATEWAY] = {sql_gateway, fill_gateway},
     [STEP_VALUES] = {sql_values, fill_values},
     [STEP_UNPRICED] = {sql_unpriced, fill_unpriced},
+    [STEP_PRICED] = {sql_priced, fill_priced},
     [STEP_COMMANDS] = {sql_commands, fill_commands},
 };
 

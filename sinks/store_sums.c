@@ -13,7 +13,7 @@
 
 enum key_type { KEY_TEXT, KEY_TIME };
 
-/* Key columns come first, then the counts, then cost, charge, refunded. */
+/* Key columns come first, then the counts, then cost, charge, refunded, estimate. */
 static const struct sums_table {
     const char *name;
     struct {
@@ -63,8 +63,8 @@ static const struct sums_table {
                           offsetof(struct adjustment, delta)},
 };
 
-#define MONEY_COUNT 3
-static const char *const money_names[MONEY_COUNT] = {"cost", "charge", "refunded"};
+#define MONEY_COUNT 4
+static const char *const money_names[MONEY_COUNT] = {"cost", "charge", "refunded", "estimate"};
 enum { AMOUNT_COUNT = COUNT_COUNT + MONEY_COUNT };
 #define ALL_AMOUNTS ((UINT32_C(1) << AMOUNT_COUNT) - 1)
 
@@ -78,9 +78,9 @@ amount_name(size_t i)
 static size_t
 amount_at(size_t i)
 {
-    static const size_t money_at[MONEY_COUNT] = {offsetof(struct amounts, cost),
-                                                 offsetof(struct amounts, charge),
-                                                 offsetof(struct amounts, refunded)};
+    static const size_t money_at[MONEY_COUNT] = {
+        offsetof(struct amounts, cost), offsetof(struct amounts, charge),
+        offsetof(struct amounts, refunded), offsetof(struct amounts, estimate)};
 
     return i < COUNT_COUNT ? offsetof(struct amounts, count) + i * sizeof(int64_t)
                            : money_at[i - COUNT_COUNT];
@@ -225,12 +225,14 @@ store_sums_used(enum sums sums, const struct list *list)
         any.cost |= delta->cost;
         any.charge |= delta->charge;
         any.refunded |= delta->refunded;
+        any.estimate |= delta->estimate;
     }
     for (size_t i = 0; i < COUNT_COUNT; i++)
         used |= (uint32_t)(any.count[i] != 0) << i;
     return used | (uint32_t)(any.cost != 0) << COUNT_COUNT |
            (uint32_t)(any.charge != 0) << (COUNT_COUNT + 1) |
-           (uint32_t)(any.refunded != 0) << (COUNT_COUNT + 2);
+           (uint32_t)(any.refunded != 0) << (COUNT_COUNT + 2) |
+           (uint32_t)(any.estimate != 0) << (COUNT_COUNT + 3);
 }
 
 /* ---- order ------------------------------------------------------------------------------------- */
@@ -424,7 +426,8 @@ store_read_amounts(const PGresult *result, int row, int column, struct amounts *
     column += COUNT_COUNT;
     return pg_read_money(result, row, column, &out->cost) &&
            pg_read_money(result, row, column + 1, &out->charge) &&
-           pg_read_money(result, row, column + 2, &out->refunded);
+           pg_read_money(result, row, column + 2, &out->refunded) &&
+           pg_read_money(result, row, column + 3, &out->estimate);
 }
 
 static bool

@@ -35,10 +35,11 @@ test_overflow(void)
         {"cost", {.cost = tally_max}},
         {"charge", {.charge = tally_max}},
         {"refunded", {.refunded = tally_max}},
+        {"estimate", {.estimate = tally_max}},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct amounts one = {.cost = 1, .charge = 1, .refunded = 1};
+        struct amounts one = {.cost = 1, .charge = 1, .refunded = 1, .estimate = 1};
 
         for (size_t j = 0; j < COUNT_COUNT; j++)
             one.count[j] = 1;
@@ -64,6 +65,7 @@ test_equal(void)
     CU_ASSERT_FALSE(amounts_equal(&zero, &(struct amounts){.cost = 1}));
     CU_ASSERT_FALSE(amounts_equal(&zero, &(struct amounts){.charge = 1}));
     CU_ASSERT_FALSE(amounts_equal(&zero, &(struct amounts){.refunded = 1}));
+    CU_ASSERT_FALSE(amounts_equal(&zero, &(struct amounts){.estimate = 1}));
     CU_ASSERT_TRUE(amounts_equal(&zero, &zero));
 }
 
@@ -87,8 +89,9 @@ test_read(void)
                                     .count[COUNT_attempts] = 2,
                                     .count[COUNT_input_tokens] = INT64_MAX,
                                     .count[COUNT_output_tokens] = 4,
-                                    .cost = 5,
-                                    .charge = 6};
+                                    .cost = 4, /* limits see the estimate as well */
+                                    .charge = 5,
+                                    .estimate = 1};
 
     for (size_t i = 0; i < METER_COUNT; i++) {
         enum meter meter = METER_COUNT;

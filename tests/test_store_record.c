@@ -42,6 +42,8 @@ add_event(struct settlement *settlement, const char *id, int64_t nano)
         .time_ms = DB_HOUR_MS,
         .at_ms = DB_HOUR_MS - 1,
         .policy = 7,
+        .price_version = -1,
+        .charge_version = -1,
         .content = 42,
         .kind = EVENT_RECORD,
         .attempt = 1,

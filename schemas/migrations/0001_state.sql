@@ -107,6 +107,7 @@ CREATE TABLE tripmeter.tenant_version (
     zone text,
     cycle text CHECK (cycle ~ '^(month|week|anchor:([1-9]|[12][0-9]|3[01])|contract:(19[7-9]|2[0-9]{2})[0-9]-[0-9]{2}-[0-9]{2}/[1-9][0-9]{0,3}|days:[1-9][0-9]{0,4}/(19[7-9]|2[0-9]{2})[0-9]-[0-9]{2}-[0-9]{2})$'),
     currency text CHECK (currency ~ '^[A-Z]{3}$'),
+    charge text CHECK (charge <> ''),
     limits jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(limits) = 'object'),
     projects jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(projects) = 'object'),
     PRIMARY KEY (tenant, version)
@@ -122,6 +123,7 @@ COMMENT ON COLUMN tripmeter.tenant_version.plan IS 'Plan of the policy; NULL: th
 COMMENT ON COLUMN tripmeter.tenant_version.zone IS 'IANA time zone of its billing periods; NULL: the policy''s';
 COMMENT ON COLUMN tripmeter.tenant_version.cycle IS 'Its billing periods: month, anchor:31, contract:2024-02-29/12 (every 12 months from that date on), week, days:30/2026-01-15; NULL: the policy''s. A change starts where the present period ends';
 COMMENT ON COLUMN tripmeter.tenant_version.currency IS 'ISO 4217; NULL: the policy''s';
+COMMENT ON COLUMN tripmeter.tenant_version.charge IS 'How its charge follows from the cost: cost, a mark-up (20%), a price list of the policy (retail), or both (retail 20%): the mark-up for models the list does not have; NULL: as its plan says';
 COMMENT ON COLUMN tripmeter.tenant_version.limits IS 'Limits that differ from the plan: {"api_calls": 60000, "spend": "250.00", "ai_tokens": "unlimited"}';
 COMMENT ON COLUMN tripmeter.tenant_version.projects IS 'Declared projects: {"web": {"limits": {"api_calls": 500}}}; empty: any name is accepted';
 

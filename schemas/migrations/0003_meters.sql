@@ -29,6 +29,8 @@ CREATE TABLE tripmeter.tenant_fact (
     cost numeric(38, 9) NOT NULL,
     charge numeric(38, 9) NOT NULL,
     refunded numeric(38, 9) NOT NULL,
+    zero_cost bigint NOT NULL DEFAULT 0,
+    estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, project, feature, provider, model, hour, period)
 ) PARTITION BY RANGE (hour);
 CREATE TABLE tripmeter.tenant_fact_default PARTITION OF tripmeter.tenant_fact DEFAULT;
@@ -58,6 +60,8 @@ CREATE TABLE tripmeter.key_fact (
     cost numeric(38, 9) NOT NULL,
     charge numeric(38, 9) NOT NULL,
     refunded numeric(38, 9) NOT NULL,
+    zero_cost bigint NOT NULL DEFAULT 0,
+    estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, key, hour, period)
 ) PARTITION BY RANGE (hour);
 CREATE TABLE tripmeter.key_fact_default PARTITION OF tripmeter.key_fact DEFAULT;
@@ -86,6 +90,8 @@ CREATE TABLE tripmeter.period_total (
     cost numeric(38, 9) NOT NULL,
     charge numeric(38, 9) NOT NULL,
     refunded numeric(38, 9) NOT NULL,
+    zero_cost bigint NOT NULL DEFAULT 0,
+    estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, project, period),
     CHECK (period < period_end)
 );
@@ -149,10 +155,12 @@ BEGIN
         ('unpriced', 'Events without a cost, booked with amount 0 until they are priced'),
         ('unverified', 'Events too old to be checked for having been counted before, and refunds of unknown originals'),
         ('estimated', 'Events whose counts the gateway estimated'),
+        ('zero_cost', 'Events that say they cost nothing, although their tokens have a price'),
         ('clamped', 'Events with subsets larger than their whole, clamped'),
         ('cost', 'What the providers charge, net of refunds, in units of the tenant''s currency'),
-        ('charge', 'What the customer pays; equal to cost without a price list'),
-        ('refunded', 'The refunds in cost, as a negative number; cost - refunded is gross')) AS v(name, what)
+        ('charge', 'What the customer pays: by a price list of its own, or cost and mark-up; equal to cost without either'),
+        ('refunded', 'The refunds in cost, as a negative number; cost - refunded is gross'),
+        ('estimate', 'What its unpriced events are taken for by limits and breakers until they have a price; no money, in no invoice')) AS v(name, what)
     LOOP
         FOREACH of IN ARRAY ARRAY['tenant_fact', 'key_fact', 'period_total'] LOOP
             EXECUTE format('COMMENT ON COLUMN tripmeter.%I.%I IS %L', of, c.name, c.what);
@@ -449,6 +457,10 @@ CREATE TABLE tripmeter.unpriced (
     images bigint NOT NULL,
     audio_ms bigint NOT NULL,
     bytes bigint NOT NULL,
+    kind text NOT NULL,
+    cost numeric(38, 9),
+    estimate numeric(38, 9) NOT NULL,
+    priced_at timestamptz,
     PRIMARY KEY (topic, partition, record_offset, event_index)
 );
 COMMENT ON TABLE tripmeter.unpriced IS 'Events without a cost, booked with amount 0 until they are priced';
@@ -477,7 +489,12 @@ COMMENT ON COLUMN tripmeter.unpriced.reasoning_tokens IS 'Tokens out that were r
 COMMENT ON COLUMN tripmeter.unpriced.images IS 'Images';
 COMMENT ON COLUMN tripmeter.unpriced.audio_ms IS 'Audio, milliseconds';
 COMMENT ON COLUMN tripmeter.unpriced.bytes IS 'Bytes';
+COMMENT ON COLUMN tripmeter.unpriced.kind IS 'record, settle, refund or correct';
+COMMENT ON COLUMN tripmeter.unpriced.cost IS 'What it cost in that currency, when it says so';
+COMMENT ON COLUMN tripmeter.unpriced.estimate IS 'What it is taken for meanwhile by limits and breakers, in the tenant''s currency';
+COMMENT ON COLUMN tripmeter.unpriced.priced_at IS 'Shard time at which its price was booked, or a correction took its place; NULL: it waits';
 CREATE INDEX unpriced_model ON tripmeter.unpriced (provider, model, at);
+CREATE INDEX unpriced_waiting ON tripmeter.unpriced (partition, tenant, source, id) WHERE priced_at IS NULL;
 
 CREATE TABLE tripmeter.decision (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

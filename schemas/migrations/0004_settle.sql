@@ -89,6 +89,33 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.settle_check IS 'Raises TM004 unless every counted event is booked once and every row was written';
 
+CREATE FUNCTION tripmeter.settle_priced(
+    shard_ integer, topics text[], offsets bigint[], indexes integer[], tenants text[],
+    sources text[], ids text[], times timestamptz[]
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    wanted bigint;
+    priced bigint;
+BEGIN
+    UPDATE tripmeter.unpriced u SET priced_at = p.at
+    FROM unnest(topics, offsets, indexes, times) AS p(topic, record_offset, event_index, at)
+    WHERE u.topic = p.topic AND u.partition = shard_ AND u.record_offset = p.record_offset
+      AND u.event_index = p.event_index AND u.priced_at IS NULL;
+    GET DIAGNOSTICS priced = ROW_COUNT;
+    SELECT count(*) INTO wanted FROM unnest(topics) AS p(topic) WHERE p.topic IS NOT NULL;
+    IF priced <> wanted THEN
+        RAISE EXCEPTION 'unpriced: % events priced but % of them waited', wanted, priced
+            USING ERRCODE = 'TM004';
+    END IF;
+    UPDATE tripmeter.unpriced u SET priced_at = c.at
+    FROM unnest(topics, tenants, sources, ids, times) AS c(topic, tenant, source, id, at)
+    WHERE c.topic IS NULL AND u.partition = shard_ AND u.tenant = c.tenant
+      AND u.source = c.source AND u.id = c.id AND u.priced_at IS NULL;
+    RETURN priced;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.settle_priced IS 'Unpriced events wait no longer: those with a position have a price now (raises TM004 when one did not wait), the others were replaced by corrections';
+
 CREATE FUNCTION tripmeter.settle_transition(
     shard_ integer, fingerprint_ text, move_ text, t tripmeter.transition
 ) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -11,7 +11,8 @@ CREATE TABLE tripmeter.settled_event (
     content bigint NOT NULL,
     record_offset bigint NOT NULL,
     policy bigint NOT NULL,
-    price_version bigint,
+    price_version timestamptz,
+    charge_version timestamptz,
     requests bigint,
     attempts bigint,
     failed bigint,
@@ -26,6 +27,7 @@ CREATE TABLE tripmeter.settled_event (
     unpriced bigint,
     unverified bigint,
     estimated bigint,
+    zero_cost bigint,
     clamped bigint,
     partition integer NOT NULL,
     event_index integer NOT NULL,
@@ -44,9 +46,11 @@ CREATE TABLE tripmeter.settled_event (
     request_id text COLLATE "C" NOT NULL,
     original_source text COLLATE "C",
     original_id text COLLATE "C",
+    charge_rule text COLLATE "C",
     cost numeric(38, 9) NOT NULL,
     charge numeric(38, 9) NOT NULL,
-    refunded numeric(38, 9) NOT NULL
+    refunded numeric(38, 9) NOT NULL,
+    estimate numeric(38, 9)
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX settled_event_identity ON tripmeter.settled_event (identity);
 CREATE INDEX settled_event_original ON tripmeter.settled_event (original) WHERE original IS NOT NULL;
@@ -60,7 +64,8 @@ COMMENT ON COLUMN tripmeter.settled_event.original IS 'refund, correct: identity
 COMMENT ON COLUMN tripmeter.settled_event.content IS 'Hash of counts, cost and body: a repeat says the same again';
 COMMENT ON COLUMN tripmeter.settled_event.record_offset IS 'Offset of the record';
 COMMENT ON COLUMN tripmeter.settled_event.policy IS 'Serial of the policy in force';
-COMMENT ON COLUMN tripmeter.settled_event.price_version IS 'Version of the price list that priced it; NULL: the event brought its cost, or has no price';
+COMMENT ON COLUMN tripmeter.settled_event.price_version IS 'valid_from of the version of the model''s price that made the cost, 1970: it has none; in the price list of the policy. NULL: the event brought its cost, or has no price';
+COMMENT ON COLUMN tripmeter.settled_event.charge_version IS 'The same of the customer''s price list; NULL: none made the charge';
 COMMENT ON COLUMN tripmeter.settled_event.requests IS 'Requests it counts for; NULL: none, as of all counts';
 COMMENT ON COLUMN tripmeter.settled_event.attempts IS 'Attempts at a provider';
 COMMENT ON COLUMN tripmeter.settled_event.failed IS '1: the attempt failed';
@@ -75,12 +80,13 @@ COMMENT ON COLUMN tripmeter.settled_event.bytes IS 'Bytes';
 COMMENT ON COLUMN tripmeter.settled_event.unpriced IS '1: without a cost, booked with amount 0 until it is priced';
 COMMENT ON COLUMN tripmeter.settled_event.unverified IS '1: could not be checked for having been counted before';
 COMMENT ON COLUMN tripmeter.settled_event.estimated IS '1: the gateway estimated the counts';
+COMMENT ON COLUMN tripmeter.settled_event.zero_cost IS '1: says that it cost nothing, although its tokens have a price';
 COMMENT ON COLUMN tripmeter.settled_event.clamped IS '1: a subset larger than its whole, or a refund larger than what was left to refund';
 COMMENT ON COLUMN tripmeter.settled_event.partition IS 'Partition, which is the shard';
 COMMENT ON COLUMN tripmeter.settled_event.event_index IS 'Place of the event in the record''s array; 0 for a single event';
 COMMENT ON COLUMN tripmeter.settled_event.attempt IS 'Attempt of the request, from 1';
-COMMENT ON COLUMN tripmeter.settled_event.reversal IS 'Takes back what the original booked; the line of a correction beside it books the replacement';
-COMMENT ON COLUMN tripmeter.settled_event.kind IS 'record, settle, refund, ... as in the event''s type';
+COMMENT ON COLUMN tripmeter.settled_event.reversal IS 'No event of its own: takes back what the original booked (the line of a correction beside it books the replacement), or, kind price, adds what it costs since it has a price';
+COMMENT ON COLUMN tripmeter.settled_event.kind IS 'record, settle, refund, ... as in the event''s type; price: an unpriced event has a price now';
 COMMENT ON COLUMN tripmeter.settled_event.topic IS 'Usage topic';
 COMMENT ON COLUMN tripmeter.settled_event.tenant IS 'Tenant';
 COMMENT ON COLUMN tripmeter.settled_event.source IS 'Source of the event';
@@ -96,6 +102,8 @@ COMMENT ON COLUMN tripmeter.settled_event.original_id IS 'Id of the event it ref
 COMMENT ON COLUMN tripmeter.settled_event.cost IS 'What was booked: what the provider charges, in units of the tenant''s currency; negative on refunds and reversals';
 COMMENT ON COLUMN tripmeter.settled_event.charge IS 'What the customer pays';
 COMMENT ON COLUMN tripmeter.settled_event.refunded IS 'The refund in cost';
+COMMENT ON COLUMN tripmeter.settled_event.estimate IS 'Unpriced: what it is taken for by limits and breakers meanwhile, taken back by the line that prices it';
+COMMENT ON COLUMN tripmeter.settled_event.charge_rule IS 'How the charge was made: price list, mark-up on the cost, or the one and, for models it does not have, the other; NULL: it is the cost';
 CREATE TABLE tripmeter.settled_event_default PARTITION OF tripmeter.settled_event DEFAULT;
 COMMENT ON TABLE tripmeter.settled_event_default IS 'Rows of settled_event whose day has no partition yet; function maintain_record moves them';
 SELECT tripmeter.comment_columns('tripmeter.settled_event_default', 'tripmeter.settled_event');
@@ -118,9 +126,9 @@ CREATE FUNCTION tripmeter.record_find(
                  events bigint, requests bigint, attempts bigint, failed bigint,
                  input_tokens bigint, cache_read_tokens bigint, cache_write_tokens bigint,
                  output_tokens bigint, reasoning_tokens bigint, images bigint, audio_ms bigint,
-                 bytes bigint, unpriced bigint, unverified bigint, estimated bigint, clamped bigint,
-                 cost numeric, charge numeric, refunded numeric, left_cost numeric,
-                 left_charge numeric)
+                 bytes bigint, unpriced bigint, unverified bigint, estimated bigint, zero_cost bigint,
+                 clamped bigint, cost numeric, charge numeric, refunded numeric, estimate numeric,
+                 left_cost numeric, left_charge numeric, listed boolean)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_hashjoin = off
 SET enable_mergejoin = off SET jit = off AS $$
 #variable_conflict use_column
@@ -130,8 +138,12 @@ BEGIN
            coalesce(r.replaced, false), e.project, e.feature, e.provider, e.model, e.key,
            1::bigint, e.requests, e.attempts, e.failed, e.input_tokens, e.cache_read_tokens,
            e.cache_write_tokens, e.output_tokens, e.reasoning_tokens, e.images, e.audio_ms,
-           e.bytes, e.unpriced, e.unverified, e.estimated, e.clamped, e.cost, e.charge, e.refunded,
-           e.cost + coalesce(r.cost, 0), e.charge + coalesce(r.charge, 0)
+           e.bytes, coalesce(e.unpriced, 0) + coalesce(r.unpriced, 0), e.unverified, e.estimated,
+           e.zero_cost, e.clamped, e.cost + coalesce(r.price, 0),
+           e.charge + coalesce(r.price_charge, 0), e.refunded,
+           coalesce(e.estimate, 0) + coalesce(r.estimate, 0),
+           e.cost + coalesce(r.cost, 0), e.charge + coalesce(r.charge, 0),
+           e.price_version IS NOT NULL OR coalesce(r.listed, false)
     FROM unnest(tenants, sources, ids, identities, since)
              WITH ORDINALITY AS w(tenant, source, id, identity, since, ord)
          CROSS JOIN LATERAL (
@@ -140,7 +152,13 @@ BEGIN
                AND s.source = w.source AND s.id = w.id AND NOT s.reversal
              ORDER BY s.partition, s.topic, s.record_offset, s.event_index LIMIT 1) e
          LEFT JOIN LATERAL (
-             SELECT sum(s.cost) AS cost, sum(s.charge) AS charge, bool_or(s.reversal) AS replaced
+             SELECT sum(s.cost) AS cost, sum(s.charge) AS charge,
+                    bool_or(s.reversal AND s.kind <> 'price') AS replaced,
+                    sum(s.cost) FILTER (WHERE s.kind = 'price') AS price,
+                    sum(s.charge) FILTER (WHERE s.kind = 'price') AS price_charge,
+                    (sum(s.unpriced) FILTER (WHERE s.kind = 'price'))::bigint AS unpriced,
+                    sum(s.estimate) FILTER (WHERE s.kind = 'price') AS estimate,
+                    bool_or(s.kind = 'price' AND s.price_version IS NOT NULL) AS listed
              FROM tripmeter.settled_event s
              WHERE s.original = w.identity AND s.recorded_at >= e.recorded_at - interval '1 day'
                AND s.tenant = w.tenant AND s.original_source = w.source

@@ -36,6 +36,8 @@ CREATE TABLE tripmeter.period_adjustment (
     cost numeric(38, 9) NOT NULL,
     charge numeric(38, 9) NOT NULL,
     refunded numeric(38, 9) NOT NULL,
+    zero_cost bigint NOT NULL DEFAULT 0,
+    estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, project, period, service),
     CHECK (service < service_end AND service_end <= period)
 );
