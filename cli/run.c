@@ -1,6 +1,7 @@
 /* run, check, migrate: what an installation begins with. */
 #include "cli/command.h"
 #include "cli/db.h"
+#include "cli/diff.h"
 #include "cli/history.h"
 #include "config/keys.h"
 #include "core/clock.h"
@@ -105,6 +106,21 @@ check_history(const struct arguments *arguments)
     return session_close(&session, ANSWER_FINE, &why);
 }
 
+/* What the policy would open and close; likewise. */
+static enum answer
+check_diff(const struct arguments *arguments)
+{
+    struct err why = {.class = ERR_NONE};
+    struct session session;
+    size_t changes = 0;
+    enum answer answer;
+
+    if (!session_open(&session, arguments, &answer))
+        return answer;
+    (void)diff_check(&session, &changes, &why);
+    return session_close(&session, changes == 0 ? ANSWER_FINE : ANSWER_NO, &why);
+}
+
 static enum answer
 run_check(const struct arguments *arguments)
 {
@@ -126,15 +142,20 @@ run_check(const struct arguments *arguments)
         print_summary(config, policy);
     findings_free(&findings);
     policy_free(policy);
-    const enum answer answer = config == NULL ? ANSWER_NO : ANSWER_FINE;
+    enum answer answer = config == NULL ? ANSWER_NO : ANSWER_FINE;
 
     config_free(config);
-    return answer == ANSWER_FINE && option_given(arguments, "history") ? check_history(arguments)
-                                                                       : answer;
+    if (answer == ANSWER_FINE && option_given(arguments, "history"))
+        answer = check_history(arguments);
+    if (answer == ANSWER_FINE && option_given(arguments, "diff"))
+        answer = check_diff(arguments);
+    return answer;
 }
 
 static const struct option_row check_options[] = {
     OPTION_CONFIG,
+    {"diff", NULL, "also which alerts and blocks the policy would open or close for the tenants stored",
+     false},
     {"history", "DURATION",
      "also what its breakers would have cut in the settled hours of the last "
      "28d, say",
@@ -149,8 +170,11 @@ const struct command_row command_check = {.name = "check",
                                           .what =
                                               "Read configuration and policy and name every error",
                                           .more = "Each finding is a line file:line:column: text. "
-                                                  "Nothing is contacted, unless --history asks\n"
-                                                  "Postgres.\n",
+                                                  "Nothing is contacted, unless --diff or\n"
+                                                  "--history ask Postgres. With --diff the exit "
+                                                  "status is 1 when anything would open or\n"
+                                                  "close, or a contract does not fit the policy; "
+                                                  "nothing is changed by asking.\n",
                                           .options = check_options,
                                           .run = run_check};
 
