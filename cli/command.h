@@ -16,6 +16,7 @@ extern const struct command_row command_tenant_set;
 extern const struct command_row command_tenant_list;
 extern const struct command_row command_tenant_show;
 extern const struct command_row command_explain_charge;
+extern const struct command_row command_report_increase;
 extern const struct command_row command_decode;
 extern const struct command_row command_detect;
 extern const struct command_row command_test;

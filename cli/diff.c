@@ -11,14 +11,14 @@
 enum { PAGE = 500, WAIT_MS = 30000, CHANGE_LIMIT = 1000 };
 
 /* Every tenant that has an event or a contract, with the time of its shard; a page of them. */
-static const char sql_tenants[] =
-    "SELECT n.tenant, coalesce(h.shard, 0), " DB_MS("s.shard_time") ","
-    " coalesce(s.enforcing, true) FROM (SELECT tenant FROM tripmeter.tenant_shard"
-    " UNION SELECT tenant FROM tripmeter.tenant_version) n"
-    " LEFT JOIN tripmeter.tenant_shard h USING (tenant)"
-    " LEFT JOIN tripmeter.shard s ON s.shard = coalesce(h.shard, 0)"
-    " WHERE (coalesce(h.shard, 0), n.tenant) > ($1::integer, $2 COLLATE \"C\")"
-    " ORDER BY 2, n.tenant LIMIT 500";
+static const char sql_tenants[] = "SELECT n.tenant, coalesce(h.shard, 0), " DB_MS(
+    "s.shard_time") ","
+                    " coalesce(s.enforcing, true) FROM (SELECT tenant FROM tripmeter.tenant_shard"
+                    " UNION SELECT tenant FROM tripmeter.tenant_version) n"
+                    " LEFT JOIN tripmeter.tenant_shard h USING (tenant)"
+                    " LEFT JOIN tripmeter.shard s ON s.shard = coalesce(h.shard, 0)"
+                    " WHERE (coalesce(h.shard, 0), n.tenant) > ($1::integer, $2 COLLATE \"C\")"
+                    " ORDER BY 2, n.tenant LIMIT 500";
 
 struct check {
     struct policy_diff *diff;
@@ -40,21 +40,19 @@ add_limit(struct check *check, const struct diff_change *change, const struct di
 {
     char text[AMOUNT_SIZE];
 
-    columns_add(check->columns,
-                !change->has_quota ? ""
-                : limit->none      ? "none"
-                : limit->unlimited
-                    ? "unlimited"
-                    : amount_text(limit->amount, change->is_money, change->currency, text));
+    columns_add(check->columns, !change->has_quota ? ""
+                                : limit->none      ? "none"
+                                : limit->unlimited ? "unlimited"
+                                                   : amount_text(limit->amount, change->is_money,
+                                                                 change->currency, text));
 }
 
 static void
 add_what(struct check *check, const struct diff_change *change)
 {
     static const char *const words[] = {
-        [DIFF_OPENS] = "alert opens",   [DIFF_RISES] = "alert rises",
-        [DIFF_CLOSES] = "alert closes", [DIFF_BLOCKS] = "is BLOCKED",
-        [DIFF_ALLOWS] = "is allowed",   [DIFF_MISFITS] = "",
+        [DIFF_OPENS] = "alert opens", [DIFF_RISES] = "alert rises", [DIFF_CLOSES] = "alert closes",
+        [DIFF_BLOCKS] = "is BLOCKED", [DIFF_ALLOWS] = "is allowed", [DIFF_MISFITS] = "",
     };
     char what[SCOPE_SIZE + 128];
 
@@ -97,10 +95,9 @@ on_change(void *context, const struct diff_change *change)
     add_text(check->columns, change->tenant);
     add_text(check->columns, change->rule);
     add_text(check->columns, change->of);
-    columns_add(check->columns,
-                change->has_quota
-                    ? amount_text(change->used, change->is_money, change->currency, used)
-                    : "");
+    columns_add(check->columns, change->has_quota ? amount_text(change->used, change->is_money,
+                                                                change->currency, used)
+                                                  : "");
     add_limit(check, change, &change->now);
     add_limit(check, change, &change->next);
     add_what(check, change);
@@ -109,8 +106,8 @@ on_change(void *context, const struct diff_change *change)
 static void
 print(const struct check *check)
 {
-    printf("\nwhat this policy would change for %zu tenants, as they are settled:\n",
-           check->tenants);
+    printf("\nwhat this policy would change for %zu tenant%s, as settled:\n", check->tenants,
+           check->tenants == 1 ? "" : "s");
     if (columns_rows(check->columns) > 0)
         columns_print(check->columns, stdout);
     if (columns_rows(check->misfits) > 0) {
@@ -122,7 +119,8 @@ print(const struct check *check)
     if (check->changes == 0)
         puts("nothing opens, nothing closes");
     else
-        printf("%zu changes for %zu tenants\n", check->changes, check->touched);
+        printf("%zu change%s for %zu tenant%s\n", check->changes, check->changes == 1 ? "" : "s",
+               check->touched, check->touched == 1 ? "" : "s");
 }
 
 /* ---- compared --------------------------------------------------------------------------------------- */
@@ -136,8 +134,8 @@ on_tenant(void *context, const struct tenant_load *load)
     if (whole.zone == NULL)
         whole.zone = check->zone;
     check->touched_now = false;
-    check->good = check->good &&
-                  policy_diff_tenant(check->diff, &whole, &check->moment, on_change, check);
+    check->good =
+        check->good && policy_diff_tenant(check->diff, &whole, &check->moment, on_change, check);
     check->tenants++;
     check->touched += check->touched_now;
 }
@@ -171,10 +169,10 @@ compare_page(struct session *session, struct store *store, struct check *check,
         names[count++] = text_of(db_text(rows, i, 0));
         if (!last)
             continue;
-        check->moment = (struct diff_moment){
-            .time_ms = db_text(rows, i, 2) == NULL ? command_now_ms(session->config)
-                                                   : db_int(rows, i, 2),
-            .enforcing = db_true(rows, i, 3)};
+        check->moment = (struct diff_moment){.time_ms = db_text(rows, i, 2) == NULL
+                                                            ? command_now_ms(session->config)
+                                                            : db_int(rows, i, 2),
+                                             .enforcing = db_true(rows, i, 3)};
         const struct load_query query = {.shard = (int32_t)db_int(rows, i, 1),
                                          .after_ms = check->moment.time_ms,
                                          .features = features,

@@ -154,8 +154,8 @@ run_check(const struct arguments *arguments)
 
 static const struct option_row check_options[] = {
     OPTION_CONFIG,
-    {"diff", NULL, "also which alerts and blocks the policy would open or close for the tenants stored",
-     false},
+    {"diff", NULL,
+     "also which alerts and blocks the policy would open or close for the tenants stored", false},
     {"history", "DURATION",
      "also what its breakers would have cut in the settled hours of the last "
      "28d, say",

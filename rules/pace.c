@@ -34,7 +34,7 @@ judge_day(struct quota_state *state, tally used, int64_t now_ms, enum resolved r
         pace->warning = false;
         *out = (struct pace_move){.moved = true,
                                   .move = MOVE_RESOLVE,
-                                  .reason = !today                ? RESOLVED_PERIOD_ROLLOVER
+                                  .reason = !today                 ? RESOLVED_PERIOD_ROLLOVER
                                             : !state->rule->pacing ? RESOLVED_RULE_REMOVED
                                                                    : reason};
     } else if (today && !pace->warned && is_past(state, used)) {
@@ -63,17 +63,15 @@ judge_period(struct quota_state *state, tally used, const struct period *period,
 
     if (pace->notice && !stands) {
         pace->notice = false;
-        *out = (struct pace_move){
-            .moved = true,
-            .move = MOVE_RESOLVE,
-            .reason = state->rule->forecast ? reason : RESOLVED_RULE_REMOVED};
+        *out = (struct pace_move){.moved = true,
+                                  .move = MOVE_RESOLVE,
+                                  .reason = state->rule->forecast ? reason : RESOLVED_RULE_REMOVED};
     } else if (may && now_ms >= from_ms && forecast_exceeds(used, state->limit, period, now_ms)) {
         pace->noticed = pace->notice = true;
         pace->forecast = forecast_of(used, period, now_ms);
         *out = (struct pace_move){.moved = true, .move = MOVE_FIRE};
     }
-    pace->awaits =
-        may && now_ms < from_ms && forecast_exceeds(used, state->limit, period, from_ms);
+    pace->awaits = may && now_ms < from_ms && forecast_exceeds(used, state->limit, period, from_ms);
 }
 
 /* What has been told, and what waits for its time, needs no wire. */

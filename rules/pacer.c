@@ -92,8 +92,7 @@ pacer_turn(struct shard *shard, struct tenant *tenant)
 bool
 pacer_close(struct shard *shard, const struct tenant *tenant, struct quota_state *state)
 {
-    const struct pace_move warning = {
-        state->pace.warning, MOVE_RESOLVE, RESOLVED_PERIOD_ROLLOVER};
+    const struct pace_move warning = {state->pace.warning, MOVE_RESOLVE, RESOLVED_PERIOD_ROLLOVER};
     const struct pace_move notice = {state->pace.notice, MOVE_RESOLVE, RESOLVED_PERIOD_ROLLOVER};
     const tally used =
         meter_read(&tenant->periods[0].totals[state->project + 1].sum, state->rule->meter);
@@ -108,7 +107,8 @@ void
 pacer_left_over(struct shard *shard, const struct tenant *tenant, const struct quota_memory *memory,
                 enum resolved reason)
 {
-    const struct text project = memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
+    const struct text project =
+        memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
     struct transition warning = {.move = MOVE_RESOLVE, .reason = reason};
     struct transition notice = warning;
 

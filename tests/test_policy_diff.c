@@ -43,8 +43,8 @@ put_limit(const struct diff_limit *limit)
     char text[TALLY_TEXT_SIZE];
 
     put(" ", limit->none        ? "none"
-               : limit->unlimited ? "unlimited"
-                                  : tally_format_count(limit->amount, text));
+             : limit->unlimited ? "unlimited"
+                                : tally_format_count(limit->amount, text));
 }
 
 static void
@@ -142,8 +142,9 @@ test_limits(void)
          true, "rises quota/calls 90 used 800: 1000 700; "},
         {"gone", "      other: {meter: tokens, limit: 700}", 800, true,
          "closes quota/calls 75 used 800: 1000 none; "},
-        {"another one", "      calls: {meter: requests, limit: 1000}\n"
-                        "      hard: {meter: requests, limit: 0}",
+        {"another one",
+         "      calls: {meter: requests, limit: 1000}\n"
+         "      hard: {meter: requests, limit: 0}",
          800, true,
          "opens quota/hard 100 used 800: none 0; "
          "blocks quota/hard tenant/acme plan_allowance_exhausted used 800: none 0; "},
@@ -201,8 +202,8 @@ test_budgets(void)
     static const int64_t amounts[] = {1000, 500, 300};
 
     for (size_t i = 0; i < 3; i++) {
-        limits[i] = (struct limit_override){
-            .quota = TEXT("calls"), .nano = (tally)amounts[i] * MONEY_NANO_PER_UNIT};
+        limits[i] = (struct limit_override){.quota = TEXT("calls"),
+                                            .nano = (tally)amounts[i] * MONEY_NANO_PER_UNIT};
         projects[i] = (struct project_spec){
             .name = text_of(names[i]), .limits = &limits[i], .limit_count = 1};
     }

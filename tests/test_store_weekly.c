@@ -121,18 +121,18 @@ tell_cap(struct settlement *settlement, const char *tenant, const char *rule, in
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(row);
     assert(row != NULL);
-    *row = (struct transition){.move = MOVE_FIRE,
-                               .rule = text_of(rule),
-                               .labels = {[LABEL_TENANT] = text_of(tenant),
-                                          [LABEL_PERIOD] = TEXT("2026-03-01T00:00:00Z")},
-                               .severity = SEVERITY_CRITICAL,
-                               .at_ms = at_ms,
-                               .step = step,
-                               .has_value = true,
-                               .unit = TEXT("requests"),
-                               .zone = TEXT("Asia/Kolkata"),
-                               .resets_ms = DB_PERIOD_END_MS,
-                               .restricts = true};
+    *row = (struct transition){
+        .move = MOVE_FIRE,
+        .rule = text_of(rule),
+        .labels = {[LABEL_TENANT] = text_of(tenant), [LABEL_PERIOD] = TEXT("2026-03-01T00:00:00Z")},
+        .severity = SEVERITY_CRITICAL,
+        .at_ms = at_ms,
+        .step = step,
+        .has_value = true,
+        .unit = TEXT("requests"),
+        .zone = TEXT("Asia/Kolkata"),
+        .resets_ms = DB_PERIOD_END_MS,
+        .restricts = true};
 }
 
 static void

@@ -284,14 +284,16 @@ CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.quota_period
 -- ---- what a larger quota would have to be ---------------------------------------------------------
 CREATE VIEW tripmeter.v_quota_increase AS
 WITH ended AS (
-    SELECT t.tenant, t.requests, t.input_tokens + t.output_tokens AS tokens, t.cost,
+    SELECT t.tenant, t.requests, t.attempts, t.input_tokens, t.output_tokens, t.cost, t.charge,
            row_number() OVER (PARTITION BY t.tenant ORDER BY t.period DESC) AS back
     FROM tripmeter.period_total t
     WHERE t.project = '' AND t.period_end <= (SELECT max(s.shard_time) FROM tripmeter.shard s)
 ), used AS (
     SELECT e.tenant, e.back, m.meter, m.amount
     FROM ended e CROSS JOIN LATERAL (VALUES ('requests', e.requests::numeric),
-        ('tokens', e.tokens::numeric), ('cost', e.cost)) AS m(meter, amount)
+        ('attempts', e.attempts), ('input_tokens', e.input_tokens),
+        ('output_tokens', e.output_tokens), ('tokens', e.input_tokens + e.output_tokens),
+        ('cost', e.cost), ('charge', e.charge)) AS m(meter, amount)
     WHERE e.back <= 4
 ), pack AS (
     SELECT tenant, meter, count(*) AS periods, avg(amount) AS average,
@@ -305,8 +307,8 @@ SELECT tenant, meter, periods, average::numeric(38, 9) AS average,
 FROM pack;
 COMMENT ON VIEW tripmeter.v_quota_increase IS 'What a tenant that asks for more would need, from its last four billing periods that are over';
 COMMENT ON COLUMN tripmeter.v_quota_increase.tenant IS 'Tenant';
-COMMENT ON COLUMN tripmeter.v_quota_increase.meter IS 'requests, tokens or cost';
+COMMENT ON COLUMN tripmeter.v_quota_increase.meter IS 'Meter, as quotas name it: requests, tokens, cost, ...';
 COMMENT ON COLUMN tripmeter.v_quota_increase.periods IS 'How many periods it is made of: 1 to 4';
-COMMENT ON COLUMN tripmeter.v_quota_increase.average IS 'Use in a period; cost in units of the tenant''s currency';
+COMMENT ON COLUMN tripmeter.v_quota_increase.average IS 'Use in a period; money in units of the tenant''s currency';
 COMMENT ON COLUMN tripmeter.v_quota_increase.growth IS 'Of the last period over the average of those before: 0.1 is a tenth more; 0 when there are none';
 COMMENT ON COLUMN tripmeter.v_quota_increase.need IS 'average * (1 + growth) * 1.5';
