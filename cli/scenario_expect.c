@@ -64,13 +64,17 @@ crossed_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
 static void
 put_alert(struct sentence *sentence, const struct transition *alert, const struct zone *zone)
 {
-    static const enum label labels[] = {LABEL_TENANT,     LABEL_PROJECT,  LABEL_FEATURE,
-                                        LABEL_API_KEY_ID, LABEL_PROVIDER, LABEL_MODEL};
+    static const struct {
+        enum label label;
+        const char *word;
+    } labels[] = {{LABEL_TENANT, "tenant"},   {LABEL_PROJECT, "project"}, {LABEL_FEATURE, "feature"},
+                  {LABEL_API_KEY_ID, "key"},  {LABEL_IP, "ip"},           {LABEL_PROVIDER, "provider"},
+                  {LABEL_MODEL, "model"}};
     char crossed[EFFECT_TEXT_SIZE];
 
     put(sentence, "alert %.*s %s", (int)alert->rule.size, alert->rule.at, move_names[alert->move]);
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
-        put_text(sentence, label_names[labels[i]], alert->labels[labels[i]]);
+        put_text(sentence, labels[i].word, alert->labels[labels[i].label]);
     if (alert->step > 0)
         put(sentence, " step %" PRId32, alert->step);
     crossed_text(alert, crossed);
@@ -169,7 +173,8 @@ is_meant(const struct statement *statement, const struct effect *effect)
                        statement_text(statement, "project")) &&
                text_eq(effect->alert->labels[LABEL_FEATURE],
                        statement_text(statement, "feature")) &&
-               text_eq(effect->alert->labels[LABEL_API_KEY_ID], statement_text(statement, "key"));
+               text_eq(effect->alert->labels[LABEL_API_KEY_ID], statement_text(statement, "key")) &&
+               text_eq(effect->alert->labels[LABEL_IP], statement_text(statement, "ip"));
     case EFFECT_DECISION:
         return statement->row->verb == VERB_EXPECT_DECISION &&
                text_eq(effect->decision->scope, subject);

@@ -134,7 +134,7 @@ data_of(const struct statement *statement, const char *id)
     static const struct {
         const char *field;
         const char *member;
-    } names[] = {{"project", "project"},   {"feature", "feature"}, {"key", "api_key_id"},
+    } names[] = {{"project", "project"},   {"feature", "feature"}, {"key", "api_key_id"}, {"ip", "client_ip"},
                  {"provider", "provider"}, {"model", "model"},     {"status", "status"},
                  {"currency", "currency"}};
     const struct value *attempt = statement_value(statement, "attempt");

@@ -10,6 +10,7 @@
 #define SETTLE_MEMORY  ((size_t)8 << 20)
 #define DEDUPE_RECORDS STAGE_FEED_LIMIT
 #define TENANTS_HELD   10000
+#define BURST_ENTRIES  100000
 
 static const char *const topics[] = {"usage"};
 
@@ -79,6 +80,7 @@ stage_new(const struct policy *policy)
                                         .dedupe_records = DEDUPE_RECORDS,
                                         .settle_memory = SETTLE_MEMORY,
                                         .tenant_limit = TENANTS_HELD,
+                                        .burst_entries = BURST_ENTRIES,
                                         .record = true,
                                         .metrics = &stage->metrics};
     stage->shard = shard_new(&stage->setup);

@@ -58,6 +58,7 @@ struct settled {
     struct list quotas;      /* struct quota_memory */
     struct list counters;    /* struct counter_memory, in the order loads answer them */
     struct list carries;     /* struct carry_row, in the order loads answer them */
+    struct list throttles; /* struct throttle_memory */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
@@ -126,6 +127,9 @@ void stage_write_carries(struct stage *stage, const struct settlement *settlemen
 void stage_load_carries(struct stage *stage, struct text tenant, struct tenant_load *load);
 /* Is the period one of a row that is loaded? */
 bool stage_carries_period(const struct settled *db, struct text tenant, int64_t period_ms);
+/* ---- cli/stage_throttle.c: likewise of burst limits ------------------------------------------------ */
+void stage_write_throttles(struct stage *stage, const struct settlement *settlement);
+void stage_load_throttles(struct stage *stage, struct text tenant, struct tenant_load *load);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

@@ -14,6 +14,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->quotas, sizeof(struct quota_memory), STAGE_ROW_LIMIT);
     list_init(&db->counters, sizeof(struct counter_memory), STAGE_ROW_LIMIT);
     list_init(&db->carries, sizeof(struct carry_row), STAGE_ROW_LIMIT);
+    list_init(&db->throttles, sizeof(struct throttle_memory), STAGE_ROW_LIMIT);
     list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
@@ -37,6 +38,7 @@ settled_free(struct settled *db)
     list_free(&db->quotas);
     list_free(&db->counters);
     list_free(&db->carries);
+    list_free(&db->throttles);
     list_free(&db->pasts);
     list_free(&db->slots);
     list_free(&db->breakers);
@@ -169,6 +171,7 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
     }
     stage_load_carries(stage, name, load);
     stage_load_features(stage, name, load);
+    stage_load_throttles(stage, name, load);
 }
 
 /* ---- the record ----------------------------------------------------------------------------------- */
@@ -480,6 +483,7 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
         write_counter(stage, list_at(&settlement->counters, i));
     stage_write_carries(stage, settlement);
     stage_write_features(stage, settlement);
+    stage_write_throttles(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
         const struct tenant_due *due = list_at(&settlement->due, i);
         struct tenant_row *row = settled_tenant_made(stage, due->tenant);

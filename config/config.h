@@ -75,6 +75,9 @@ struct config {
         int64_t records;
     } dedupe;
     struct {
+        int64_t entries;
+    } burst;
+    struct {
         bool on;
         int64_t keep_ms; /* whole days */
         int64_t keep_gb; /* 0: whatever it takes */

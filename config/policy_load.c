@@ -1,5 +1,6 @@
 /* The policy file: plans with their quotas, and what holds for all of them. */
 #include "config/breaker_load.h"
+#include "config/burst_load.h"
 #include "config/config.h"
 #include "config/cycle_text.h"
 #include "config/policy_prices.h"
@@ -246,9 +247,10 @@ compare_scopes(struct reader *reader, const struct yaml *quotas, const struct pl
 static void
 read_plan(struct reader *reader, const struct yaml *node)
 {
-    static const char *const names[] = {"quotas", "charge", NULL};
+    static const char *const names[] = {"quotas", "charge", "burst", NULL};
     struct plan *plan = &reader->policy->plans[reader->policy->plan_count];
     const struct yaml *quotas = yaml_member(node, TEXT("quotas"));
+    const struct yaml *burst = yaml_member(node, TEXT("burst"));
     const char *must = value_check_label(node->key);
     char what[WHAT_ROOM];
 
@@ -268,6 +270,8 @@ read_plan(struct reader *reader, const struct yaml *node)
             read_quotas(reader, quotas, plan);
             compare_scopes(reader, quotas, plan);
         }
+        if (burst != NULL)
+            burst_load(reader->findings, reader->policy, plan, burst);
     }
     reader->policy->plan_count++;
 }

@@ -3,6 +3,7 @@
 #include "config/zones.h"
 #include "rules/counter.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 enum { WHERE_ROOM = 192 };
@@ -25,13 +26,39 @@ find_limit(const struct limit_override *limits, size_t count, struct text quota)
     return NULL;
 }
 
+/* Burst limits are the tenant's, and whole numbers. */
+static bool
+check_burst(const struct limit_override *limit, enum burst_scope scope, const char *where,
+            const struct plan *plan, struct err *why)
+{
+    const char *name = limit->quota.at;
+
+    if (!plan->bursts[scope].on)
+        return err_set(why, ERR_INPUT, "%slimits.%s: plan %s has no such limit", where, name,
+                       plan->name.at);
+    if (where[0] != '\0')
+        return err_set(why, ERR_INPUT, "%slimits.%s: this limit is not divided among projects",
+                       where, name);
+    if (!limit->unlimited && (limit->is_decimal || limit->nano > BURST_LIMIT_MOST *
+                                                                    (tally)MONEY_NANO_PER_UNIT))
+        return err_set(why, ERR_INPUT, "limits.%s must be a whole number up to %" PRId64, name,
+                       BURST_LIMIT_MOST);
+    return true;
+}
+
 static bool
 check_limits(const struct limit_override *limits, size_t count, const char *where,
              const struct plan *plan, struct err *why)
 {
     for (size_t i = 0; i < count; i++) {
         const struct quota *quota = find_quota(plan, limits[i].quota);
+        enum burst_scope scope;
 
+        if (burst_named(limits[i].quota, &scope)) {
+            if (!check_burst(&limits[i], scope, where, plan, why))
+                return false;
+            continue;
+        }
         if (quota == NULL)
             return err_set(why, ERR_INPUT, "%slimits.%s: plan %s has no such quota", where,
                            limits[i].quota.at, plan->name.at);

@@ -3,6 +3,7 @@
 #include "config/cycle_text.h"
 #include "config/quota_load.h"
 #include "config/value.h"
+#include "core/burst.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -141,6 +142,15 @@ read_limit(struct reader *reader, const char *where, const json_t *value,
     return read_limit_text(reader, where, text_of(number), out);
 }
 
+/* "burst/key": a limit of the plan that is no quota. */
+static bool
+is_burst(struct text name)
+{
+    enum burst_scope scope;
+
+    return burst_named(name, &scope);
+}
+
 static bool
 read_limits(struct reader *reader, const char *where, json_t *object,
             struct limit_override **limits, size_t *count)
@@ -162,7 +172,7 @@ read_limits(struct reader *reader, const char *where, json_t *object,
     json_object_foreach(object, key, value)
     {
         struct limit_override *limit = &(*limits)[*count];
-        const char *must = value_check_word(text_of(key));
+        const char *must = is_burst(text_of(key)) ? NULL : value_check_word(text_of(key));
 
         if (must != NULL)
             return err_set(reader->why, ERR_INPUT, "%slimits: the name of a quota %s", where, must);

@@ -23,6 +23,7 @@ static const struct {
     {offsetof(struct settlement, moves), sizeof(struct breaker_move)},
     {offsetof(struct settlement, counters), sizeof(struct counter_memory)},
     {offsetof(struct settlement, carries), sizeof(struct carry_memory)},
+    {offsetof(struct settlement, throttles), sizeof(struct throttle_memory)},
     {offsetof(struct settlement, due), sizeof(struct tenant_due)},
     {offsetof(struct settlement, transitions), sizeof(struct transition)},
     {offsetof(struct settlement, decisions), sizeof(struct scope_state)},

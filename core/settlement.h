@@ -12,6 +12,7 @@
 
 #include "core/alert.h"
 #include "core/breaker.h"
+#include "core/burst.h"
 #include "core/decision.h"
 #include "core/event.h"
 #include "core/list.h"
@@ -187,6 +188,27 @@ struct carry_memory {
     int64_t policy; /* serial of the policy whose rule that is */
 };
 
+/* Somebody who sent more than a burst limit (rules/throttle.h): written whole whenever it changes.
+ * (tenant, scope, subject, began) */
+struct throttle_memory {
+    struct text tenant;
+    enum burst_scope scope;
+    struct text subject; /* the key, address or feature; absent is stored as '' */
+    int64_t began_ms;    /* of the first in a row */
+    int64_t since_ms;    /* of the last one */
+    int64_t until_ms;
+    int64_t told_ms;   /* when gateways were told last */
+    int64_t times;     /* throttled in a row */
+    int64_t used;      /* in 60 seconds when they were told */
+    int64_t limit;     /* that it was above */
+    tally came;      /* requests (or attempts) that came meanwhile */
+    tally came_cost; /* and what they cost */
+    bool attempts;   /* counted */
+    bool shadow;     /* nobody was told */
+    bool alerted;    /* an alert of it is open */
+    bool over;       /* for so long that the next one is another one */
+};
+
 /* When a tenant needs looking at without any event; INT64_MAX: never. */
 struct tenant_due {
     struct text tenant;
@@ -297,6 +319,7 @@ struct settlement {
     struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
     struct list counters;    /* struct counter_memory; likewise */
     struct list carries;     /* struct carry_memory; likewise */
+    struct list throttles;   /* struct throttle_memory; likewise */
     struct list slots;       /* struct feature_slot; likewise */
     struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
     struct list breakers;    /* struct breaker_memory; likewise */

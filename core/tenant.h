@@ -89,6 +89,8 @@ struct tenant_load {
     size_t counter_count;            /* ones, in order of quota, subject and start */
     struct carry_memory *carries;    /* not final yet, in order of quota, project and start; the */
     size_t carry_count;              /* totals of their periods are in `periods` as well */
+    struct throttle_memory *throttles; /* that are not over */
+    size_t throttle_count;
     struct operator_word *words;
     size_t word_count;
     bool has_features; /* the following were asked for: the policy has breakers */

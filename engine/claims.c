@@ -31,6 +31,7 @@ new_shard(const struct worker *worker, int32_t number)
                                            .dedupe_records = config->dedupe.records,
                                            .settle_memory = config->settle.memory,
                                            .tenant_limit = TENANT_LIMIT,
+                                           .burst_entries = (size_t)config->burst.entries,
                                            .halt_on_dead = config->ingest.halt_on_dead,
                                            .keep_dead_payload = config->ingest.keep_dead_payload,
                                            .record = config->record.on,

@@ -5,6 +5,7 @@
 #include "rules/carrying.h"
 #include "rules/counting.h"
 #include "rules/pacer.h"
+#include "rules/throttling.h"
 #include "rules/trip.h"
 
 #include <assert.h>
@@ -115,6 +116,8 @@ shard_tail(struct shard *shard, const struct record *record, const struct event 
     lookup_of(&lookup, event);
     const struct occurrence occurrence = occurrence_of(record, &lookup, topic->time_ms);
 
+    if (shard->policy->has_bursts && seen_ask(topic->seen, &occurrence) == SEEN_NEW)
+        throttling_tail(shard, record, event, &lookup);
     return seen_remember(topic->seen, &occurrence);
 }
 
@@ -270,6 +273,8 @@ judge_booked(struct shard *shard, const struct place *place, const struct event 
         counting_event(shard, tenant, event, booking);
     if (tenant->features != NULL)
         trip_event(shard, tenant, event, booking);
+    if (tenant->bursts != NULL)
+        throttling_event(shard, tenant, place->record, event, booking);
 }
 
 static void

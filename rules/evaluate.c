@@ -2,6 +2,7 @@
 
 #include "rules/counter.h"
 #include "rules/feature.h"
+#include "rules/throttle.h"
 
 const struct operator_word *
 evaluate_word(const struct tenant *tenant, struct text scope, int64_t now_ms)
@@ -148,6 +149,34 @@ counted(const struct tenant *tenant, const struct evaluation *evaluation, struct
     }
 }
 
+/* Rank 4: burst limits. */
+static void
+bursts(const struct tenant *tenant, const struct evaluation *evaluation, struct scope_state *out)
+{
+    static const enum code codes[] = {[BURST_KEY] = CODE_key_rate_limited,
+                                      [BURST_TENANT] = CODE_tenant_rate_limited,
+                                      [BURST_IP] = CODE_ip_rate_limited,
+                                      [BURST_FEATURE] = CODE_feature_rate_limited};
+
+    for (size_t i = 0; tenant->bursts != NULL && i < tenant->bursts->count; i++) {
+        const struct throttle *throttle = tenant->bursts->throttles[i];
+        const struct throttle_memory *memory = &throttle->memory;
+
+        if (memory->shadow || memory->over || memory->until_ms <= evaluation->now_ms ||
+            !text_eq(throttle->scope, out->scope))
+            continue;
+        restrict_to(out, codes[memory->scope],
+                    (struct restriction){.rule = text_of(burst_rules[memory->scope]),
+                                         .policy = evaluation->policy,
+                                         .since_ms = memory->since_ms,
+                                         .ends_ms = memory->until_ms,
+                                         .throttles = true,
+                                         .has_usage = true,
+                                         .used = memory->used,
+                                         .limit = memory->limit});
+    }
+}
+
 /* Rank 5: the feature's breaker. */
 static void
 breaker(const struct tenant *tenant, const struct evaluation *evaluation, struct scope_state *out)
@@ -191,5 +220,6 @@ evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, i
     if (is_tenant || project >= 0)
         allowances(tenant, project, evaluation, out);
     counted(tenant, evaluation, out);
+    bursts(tenant, evaluation, out);
     breaker(tenant, evaluation, out);
 }

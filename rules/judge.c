@@ -4,7 +4,10 @@
 #include "rules/evaluate.h"
 #include "rules/pacer.h"
 #include "rules/shard_state.h"
+#include "rules/throttling.h"
 #include "rules/trip.h"
+
+#include <stdlib.h>
 
 #define UNKNOWN_PROJECT_LIMIT 100
 
@@ -114,52 +117,117 @@ scope_project(const struct tenant *tenant, struct text scope)
     return -1;
 }
 
-void
-judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
-            struct text trigger)
+static void
+evaluate(const struct shard *shard, const struct tenant *tenant, struct text scope,
+         struct scope_state *state)
 {
     const struct evaluation evaluation = {.now_ms = shard->time_ms,
                                           .enforcing = shard->enforcing,
                                           .policy = shard->policy->serial,
                                           .block_unknown_project =
                                               shard->policy->block_unknown_project};
-    struct published *before = published_as(tenant, scope);
-    struct scope_state state;
 
     evaluate_scope(tenant, scope, scope.size > 7 && memcmp(scope.at, "tenant/", 7) == 0,
-                   scope_project(tenant, scope), &evaluation, &state);
-    state.shard = shard->setup.shard;
-    state.epoch = shard->epoch;
-    state.trigger = trigger;
-    const uint64_t content = content_of(&state);
+                   scope_project(tenant, scope), &evaluation, state);
+    state->shard = shard->setup.shard;
+    state->epoch = shard->epoch;
+}
 
-    /* A scope nobody was ever told of is allowed already, and need not be remembered. */
-    if (!always && (before == NULL ? state.count == 0 : before->content == content))
-        return;
-    struct scope_state **wanted = shard_must(list_add(&shard->wanted));
-
-    *wanted = shard_must(scope_copy(&state, shard->wanted_memory));
-    if (before == NULL && state.count == 0)
-        return;
-    if (before == NULL) {
-        before = shard_must(arena_take(tenant->memory, sizeof *before));
-        before->scope = scope;
-        (void)shard_must(arena_keep(tenant->memory, &before->scope) ? before : NULL);
-        before->next = tenant->published;
-        tenant->published = before;
-    }
-    const bool changed = before->content != content || before->restricted != (state.count > 0);
-
-    shard->restricted_count -= before->restricted;
-    before->content = content;
-    before->restricted = state.count > 0;
-    shard->restricted_count += before->restricted;
-    if (!changed)
-        return;
+static void
+keep_decision(struct shard *shard, const struct scope_state *state)
+{
     struct settlement *settlement = shard->open->settlement;
     struct scope_state *row = shard_must(list_add(&settlement->decisions));
 
-    *row = *(struct scope_state *)shard_must(scope_copy(&state, settlement->arena));
+    *row = *(struct scope_state *)shard_must(scope_copy(state, settlement->arena));
+}
+
+static struct published *
+publish_first(struct tenant *tenant, struct text scope)
+{
+    struct published *one = shard_must(calloc(1, sizeof *one + scope.size));
+
+    memcpy(one->name, scope.at, scope.size);
+    one->scope = (struct text){one->name, scope.size};
+    one->next = tenant->published;
+    tenant->published = one;
+    return one;
+}
+
+/* True when it is another state than before. */
+static bool
+publish_again(struct shard *shard, struct published *before, const struct scope_state *state)
+{
+    const uint64_t content = content_of(state);
+    const bool restricted = state->count > 0;
+    const bool changed = before->content != content || before->restricted != restricted;
+
+    shard->restricted_count -= before->restricted;
+    shard->restricted_count += restricted;
+    before->content = content;
+    before->restricted = restricted;
+    return changed;
+}
+
+static void
+want(struct shard *shard, const struct scope_state *state)
+{
+    struct scope_state **wanted = shard_must(list_add(&shard->wanted));
+
+    *wanted = shard_must(scope_copy(state, shard->wanted_memory));
+}
+
+void
+judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
+            struct text trigger)
+{
+    struct published *before = published_as(tenant, scope);
+    struct scope_state state;
+
+    evaluate(shard, tenant, scope, &state);
+    state.trigger = trigger;
+
+    /* A scope nobody was ever told of is allowed already, and need not be remembered. */
+    if (!always && (before == NULL ? state.count == 0 : before->content == content_of(&state)))
+        return;
+    want(shard, &state);
+    if (before == NULL && state.count == 0)
+        return;
+    if (before == NULL)
+        before = publish_first(tenant, scope);
+    if (publish_again(shard, before, &state))
+        keep_decision(shard, &state);
+}
+
+void
+judge_lapsed(struct shard *shard, struct tenant *tenant, struct text scope)
+{
+    struct published *before = published_as(tenant, scope);
+    struct scope_state state;
+
+    evaluate(shard, tenant, scope, &state);
+    const bool unknown = before == NULL;
+
+    if (unknown)
+        before = publish_first(tenant, scope);
+    if (publish_again(shard, before, &state) || unknown)
+        keep_decision(shard, &state);
+}
+
+void
+judge_forgotten(struct shard *shard, struct tenant *tenant, struct text scope)
+{
+    struct published **link = &tenant->published;
+
+    judge_scope(shard, tenant, scope, true, (struct text){NULL, 0});
+    while (*link != NULL && !text_eq((*link)->scope, scope))
+        link = &(*link)->next;
+    struct published *one = *link;
+
+    if (one == NULL || one->restricted)
+        return;
+    *link = one->next;
+    free(one);
 }
 
 static void
@@ -238,6 +306,7 @@ judge_tenant(struct shard *shard, struct tenant *tenant, const struct occasion *
         judge_scope(shard, tenant, tenant->words[i].scope, false, occasion->trigger);
     counting_publish(shard, tenant, occasion->trigger);
     trip_all(shard, tenant);
+    throttling_all(shard, tenant);
     /* Scopes that were published and that nothing above names any more. */
     for (struct published *one = tenant->published; one != NULL; one = one->next)
         judge_scope(shard, tenant, one->scope, false, occasion->trigger);
@@ -376,12 +445,15 @@ judge_due(struct shard *shard, struct tenant *tenant)
         restricted |= one->restricted;
     const int64_t count_ms = counting_next(tenant, &restricted);
     const int64_t trip_ms = trip_next(tenant, &restricted);
+    const int64_t throttle_ms = throttling_next(tenant, &restricted);
 
     due_ms = count_ms < due_ms ? count_ms : due_ms;
     due_ms = trip_ms < due_ms ? trip_ms : due_ms;
-    tenant->patient = due_ms == INT64_MAX;
+    tenant->patient = due_ms == INT64_MAX && throttle_ms == INT64_MAX;
     if (carries_wait(tenant) && tenant->periods[0].period.end_ms < due_ms)
         due_ms = tenant->periods[0].period.end_ms;
+    tenant->throttles_only = throttle_ms < due_ms;
+    due_ms = throttle_ms < due_ms ? throttle_ms : due_ms;
     tenant->restricted = restricted;
     if (due_ms != tenant->due_ms)
         (void)shard_must(due_set(&shard->due, tenant, due_ms) ? tenant : NULL);

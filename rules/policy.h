@@ -7,6 +7,7 @@
 
 #include "core/alert.h"
 #include "core/arena.h"
+#include "core/burst.h"
 #include "core/cycle.h"
 #include "core/meter.h"
 #include "core/rollover.h"
@@ -39,6 +40,15 @@ struct quota {
     struct rollover rollover; /* of billing periods of the tenant or of each project only */
 };
 
+/* Requests in 60 seconds. */
+#define BURST_LIMIT_MOST INT64_C(1000000000)
+struct burst_rule {
+    bool on;       /* else: there is no such limit */
+    bool attempts; /* counts attempts, else requests */
+    enum mode mode;
+    int64_t limit; /* 0..BURST_LIMIT_MOST */
+};
+
 struct plan {
     struct text name;
     struct quota *quotas;
@@ -46,6 +56,7 @@ struct plan {
     bool counts; /* some of them count for themselves: rules/counter.h */
     bool rolls;  /* some of them carry what is not used into the next period: rules/carry.h */
     struct charge_rule charge;
+    struct burst_rule bursts[BURST_SCOPE_COUNT];
 };
 
 /* Breakers: how features are protected from running away. */
@@ -76,6 +87,8 @@ struct policy {
     bool count_failed;     /* failed calls without cost use quota */
     bool prorate_upgrades; /* a larger plan counts from its day on, not for the whole period */
     bool block_unknown_project;
+    bool has_bursts;                   /* some plan has burst limits: */
+    bool bursts[BURST_SCOPE_COUNT][2]; /* of these; [0] requests, [1] attempts */
     bool has_breakers;
     struct breaker_rule breaker; /* of features without their own */
     struct breaker_rule *breakers;

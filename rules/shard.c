@@ -2,6 +2,7 @@
 
 #include "core/identity.h"
 #include "rules/feature.h"
+#include "rules/throttling.h"
 #include "rules/trip.h"
 
 #include <assert.h>
@@ -46,6 +47,7 @@ shard_new(const struct shard_setup *setup)
                 table_init(&shard->index, 1024, TABLE_NONE - 1) &&
                 table_init(&shard->unpriced_models, 16, UNPRICED_MODELS) &&
                 originals_init(&shard->originals) &&
+                burst_init(&shard->burst, setup->burst_entries) &&
                 book_init(&shard->books[0], setup->topic_count, setup->settle_memory) &&
                 book_init(&shard->books[1], setup->topic_count, setup->settle_memory);
 
@@ -85,6 +87,7 @@ shard_free(struct shard *shard)
     table_free(&shard->index);
     table_free(&shard->unpriced_models);
     originals_free(&shard->originals);
+    burst_free(&shard->burst);
     book_free(&shard->books[0]);
     book_free(&shard->books[1]);
     list_free(&shard->wanted);
@@ -120,6 +123,7 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     shard->wanted.count = 0;
     arena_clear(shard->wanted_memory);
     originals_clear(&shard->originals);
+    burst_clear(&shard->burst);
     shard->frozen = NULL;
     shard->open = &shard->books[0];
     book_open(shard->open, ++shard->number, start->progress);
@@ -289,14 +293,8 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
         shard_must(tenant_new(&load, old->id, shard->setup.shard, shard->policy, shard->time_ms));
 
     move_features(shard, old, next, change);
-    for (const struct published *one = old->published; one != NULL; one = one->next) {
-        struct published *copy = shard_must(arena_take(next->memory, sizeof *copy));
-
-        *copy = *one;
-        copy->scope = arena_text(next->memory, one->scope);
-        copy->next = next->published;
-        next->published = copy;
-    }
+    next->published = old->published;
+    old->published = NULL;
     next->stored_due_ms = old->stored_due_ms;
     next->stored_restricted = old->stored_restricted;
     next->touched = shard->open->number;
@@ -333,7 +331,11 @@ shard_advance(struct shard *shard, int64_t now_ms)
             shard->time_ms = tenant->due_ms;
         const int64_t due_ms = tenant->due_ms;
 
-        judge_now(shard, tenant, RESOLVED_CLEARED);
+        if (tenant->throttles_only) {
+            throttling_due(shard, tenant);
+            judge_due(shard, tenant);
+        } else
+            judge_now(shard, tenant, RESOLVED_CLEARED);
         /* Its deadline has passed: the next one is later. */
         assert(tenant->due_ms > due_ms);
     }
@@ -576,6 +578,12 @@ shard_settled(struct shard *shard, const struct period_total *differing, size_t 
     shard->frozen = NULL;
     shard->originals.settled++;
     evict(shard);
+    metric_add(shard->setup.metrics, METRIC_BURST_EVICTED,
+               shard->burst.evicted - shard->burst_evicted);
+    metric_add(shard->setup.metrics, METRIC_BURST_MISSED,
+               shard->burst.missed - shard->burst_missed);
+    shard->burst_evicted = shard->burst.evicted;
+    shard->burst_missed = shard->burst.missed;
     metric_set_to(shard->setup.metrics, METRIC_TENANTS, (int64_t)shard->tenant_count);
 }
 

@@ -32,7 +32,8 @@ struct shard_setup {
     size_t tenant_limit;  /* tenants in memory above which idle ones leave */
     bool halt_on_dead;    /* the 50 % rule */
     bool keep_dead_payload;
-    bool record; /* settled events are kept one by one, and asked for */
+    size_t burst_entries; /* keys, tenants, addresses and features whose requests are counted */
+    bool record;          /* settled events are kept one by one, and asked for */
     struct metric_set *metrics;
 };
 
@@ -107,7 +108,8 @@ bool shard_halted(const struct shard *shard, int32_t topic);
 bool shard_resume(struct shard *shard, int32_t topic);
 /* Offsets [from, to) of a topic hold no record. */
 void shard_gap(struct shard *shard, int32_t topic, int64_t from, int64_t to);
-/* A record of the tail, before next_offset: its identities are remembered, nothing else. */
+/* A record of the tail, before next_offset: its identities are remembered, its requests are counted
+ * in the windows of the burst limits, nothing else. */
 bool shard_tail(struct shard *shard, const struct record *record, const struct event *event);
 int64_t shard_next_offset(const struct shard *shard, int32_t topic);
 

@@ -54,6 +54,9 @@ struct shard {
     int64_t unpriced_day; /* UTC day the models below were alerted for, by rule */
     struct table unpriced_models;
     struct originals originals;
+    struct burst burst;    /* requests of the last 60 seconds */
+    int64_t burst_evicted; /* of burst.evicted, as far as the metric has them; */
+    int64_t burst_missed;  /* likewise */
     int64_t unknown_day; /* UTC day an unknown tenant was alerted for */
 };
 
@@ -154,6 +157,11 @@ void judge_left_over(struct shard *shard, struct tenant *tenant, const struct te
 /* The state of one scope as it is now; `always`: also when it was wanted just so before. */
 void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
                  struct text trigger);
+/* A restriction ends as gateways were told that it would: they need not be told again. */
+void judge_lapsed(struct shard *shard, struct tenant *tenant, struct text scope);
+/* The same, and nothing else is known of the scope: gateways are told once more, so that it leaves
+ * the topic some time later, and it is forgotten here. */
+void judge_forgotten(struct shard *shard, struct tenant *tenant, struct text scope);
 /* A project the tenant has not declared was named: blocked where the policy says so. */
 void judge_unknown_project(struct shard *shard, struct tenant *tenant, struct text project,
                            struct text trigger);

@@ -3,8 +3,10 @@
 #include "rules/carry.h"
 #include "rules/counter.h"
 #include "rules/feature.h"
+#include "rules/throttle.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /* What is computed by the zone and cycle of today gives way to a period that stands. */
 static struct period
@@ -466,7 +468,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     for (int32_t p = -1; p < (int32_t)tenant->spec.project_count; p++)
         tenant_set_trips(tenant, p);
     tenant_set_pace(tenant);
-    if (!tenant->split && !counters_make(tenant, load, now_ms))
+    if (!tenant->split && (!counters_make(tenant, load, now_ms) || !bursts_make(tenant, load)))
         goto short_of_memory;
     if (policy->has_breakers && load->has_features && !tenant->split) {
         tenant->features = features_new(load, tenant->zone, policy);
@@ -478,6 +480,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
 short_of_memory:
     if (tenant != NULL) {
         carries_free(tenant->carries);
+        bursts_free(tenant->bursts);
         counters_free(tenant->counters);
     }
     arena_free(memory);
@@ -489,7 +492,12 @@ tenant_free(struct tenant *tenant)
 {
     if (tenant == NULL)
         return;
+    for (struct published *one = tenant->published, *next; one != NULL; one = next) {
+        next = one->next;
+        free(one);
+    }
     features_free(tenant->features);
+    bursts_free(tenant->bursts);
     counters_free(tenant->counters);
     carries_free(tenant->carries);
     arena_free(tenant->memory);
@@ -542,7 +550,8 @@ tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
         arena_take(arena, (tenant->quota_count + tenant->other_count) * sizeof *load->quotas);
     if (load->periods == NULL || load->quotas == NULL || load->past == NULL || load->plans == NULL)
         return false;
-    if (!counters_export(tenant, arena, load) || !carries_export(tenant, arena, load))
+    if (!counters_export(tenant, arena, load) || !carries_export(tenant, arena, load) ||
+        !bursts_export(tenant, arena, load))
         return false;
     memcpy(load->past, tenant->past, tenant->past_count * sizeof *load->past);
     load->past_count = tenant->past_count;

@@ -20,6 +20,7 @@
 #include "rules/quota.h"
 
 struct carries;
+struct bursts;
 struct counters;
 struct features;
 
@@ -40,12 +41,13 @@ struct tenant_period {
     bool begun;            /* it has a row in the store, be there usage or not */
 };
 
-/* A scope that was wanted on the control topic. */
+/* A scope that was wanted on the control topic; allocated with its name. */
 struct published {
     struct published *next;
     struct text scope;
     uint64_t content; /* hash of what was wanted last */
     bool restricted;
+    char name[];
 };
 
 struct tenant {
@@ -64,6 +66,7 @@ struct tenant {
     struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
     struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
     struct carries *carries;   /* NULL: nothing rolls over; rules/carry.h */
+    struct bursts *bursts;     /* NULL: the plan has no burst limits; rules/throttle.h */
     bool known;                /* has a row in Postgres */
     bool split;                /* its home is another shard: counted here, not judged */
     struct text currency;
@@ -93,6 +96,7 @@ struct tenant {
     size_t past_count;
     struct published *published;
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
+    bool throttles_only; /* due_ms is the end of a throttle, and of nothing else */
     size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
     bool patient;           /* a later look will do: it is due for the end of a period only */
     int64_t stored_due_ms;  /* what the store knows */

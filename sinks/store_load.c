@@ -96,6 +96,7 @@ enum answer {
     ANSWER_QUOTAS,
     ANSWER_COUNTERS,
     ANSWER_CARRIES,
+    ANSWER_THROTTLES,
     ANSWER_WORDS,
     ANSWER_HOURS,
     ANSWER_SLOTS,
@@ -191,6 +192,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
            send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
            send_after(store, query, sql_load_counters, why) &&
            send_after(store, query, sql_load_carries, why) &&
+           send_after(store, query, sql_load_throttles, why) &&
            send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
@@ -384,6 +386,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .quota_count = (size_t)rows_of(store->loaded[ANSWER_QUOTAS], cursor->quotas, ord),
         .counter_count = (size_t)rows_of(store->loaded[ANSWER_COUNTERS], cursor->counters, ord),
         .carry_count = (size_t)rows_of(store->loaded[ANSWER_CARRIES], cursor->carries, ord),
+        .throttle_count = (size_t)rows_of(store->loaded[ANSWER_THROTTLES], cursor->throttles, ord),
         .word_count = (size_t)rows_of(store->loaded[ANSWER_WORDS], cursor->words, ord),
         .has_features = store->loading.features,
         .hour_count = (size_t)rows_of(store->loaded[ANSWER_HOURS], cursor->hours, ord),
@@ -397,6 +400,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         !read_words(store, cursor->words, load) ||
         !store_read_counters(store, store->loaded[ANSWER_COUNTERS], cursor->counters, load) ||
         !store_read_carries(store, store->loaded[ANSWER_CARRIES], cursor->carries, load) ||
+        !store_read_throttles(store, store->loaded[ANSWER_THROTTLES], cursor->throttles, load) ||
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
         !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
@@ -410,6 +414,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->words += (int)load->word_count;
     cursor->counters += (int)load->counter_count;
     cursor->carries += (int)load->carry_count;
+    cursor->throttles += (int)load->throttle_count;
     cursor->hours += (int)load->hour_count;
     cursor->slots += (int)load->slot_count;
     cursor->breakers += (int)load->breaker_count;

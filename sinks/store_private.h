@@ -25,7 +25,7 @@ struct store {
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
     int load_step;        /* statements of the load that are answered */
-    PGresult *loaded[12]; /* their results; see store_load.c */
+    PGresult *loaded[13]; /* their results; see store_load.c */
     const void **order;   /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct placed *placed; /* the same of facts and totals; as much again to sort them */
@@ -45,12 +45,12 @@ struct settle_input {
 typedef bool settle_fill(struct store *store, const struct settle_input *input, size_t *rows,
                          struct err *why);
 settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_counters,
-    fill_carries, fill_slots, fill_hours, fill_breakers, fill_moves, fill_due, fill_transitions,
-    fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values,
-    fill_unpriced, fill_priced, fill_commands;
-extern const char sql_quotas[], sql_counters[], sql_carries[], sql_slots[], sql_hours[],
-    sql_breakers[], sql_moves[], sql_due[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[],
-    sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_priced[],
+    fill_carries, fill_throttles, fill_slots, fill_hours, fill_breakers, fill_moves, fill_due,
+    fill_transitions, fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway,
+    fill_values, fill_unpriced, fill_priced, fill_commands;
+extern const char sql_quotas[], sql_counters[], sql_carries[], sql_throttles[], sql_slots[],
+    sql_hours[], sql_breakers[], sql_moves[], sql_due[], sql_decisions[], sql_dead[], sql_kept[],
+    sql_gauges[], sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_priced[],
     sql_commands[];
 
 /* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
@@ -107,6 +107,7 @@ struct load_cursor {
     int words;
     int counters;
     int carries;
+    int throttles;
     int hours;
     int slots;
     int breakers;
@@ -127,6 +128,10 @@ bool store_read_counters(struct store *store, const PGresult *rows, int row,
 extern const char sql_load_carries[];
 bool store_read_carries(struct store *store, const PGresult *rows, int row,
                         struct tenant_load *load);
+/* ---- burst limits (store_throttle.c) -------------------------------------------------------------- */
+extern const char sql_load_throttles[];
+bool store_read_throttles(struct store *store, const PGresult *rows, int row,
+                          struct tenant_load *load);
 
 /* ---- features (store_features.c) -------------------------------------------------------------------- */
 extern const char sql_load_hours[], sql_load_slots[], sql_load_breakers[];

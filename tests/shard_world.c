@@ -45,7 +45,8 @@ world_open(struct world *world, const struct policy *policy)
                                  .dedupe_window_ms = 15 * CLOCK_MINUTE_MS,
                                  .dedupe_records = 1000,
                                  .settle_memory = (size_t)8 << 20,
-                                 .tenant_limit = 1000},
+                                 .tenant_limit = 1000,
+                                 .burst_entries = 1000},
                        .db = {.enforcing = true, .policy = policy, .progress = {.last_offset = -1}},
                        .log = calloc(WORLD_LOG, sizeof *world->log)};
     world->setup.metrics = &world->metrics;

@@ -382,6 +382,7 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('tripmeter.maintain'));
     DELETE FROM tripmeter.feature_slot s WHERE s.start_at < at - interval '2 days';
     DELETE FROM tripmeter.feature_hour h WHERE h.hour < at - interval '60 days';
+    DELETE FROM tripmeter.throttle t WHERE t.is_over AND t.began_at < at - interval '90 days';
     FOREACH of_table IN ARRAY ARRAY['tenant_fact', 'key_fact'] LOOP
         FOR month IN EXECUTE format(
             'SELECT generate_series($1, $1 + make_interval(months => $2), ''1 month'')

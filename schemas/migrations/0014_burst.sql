@@ -1,0 +1,57 @@
+-- Burst limits: who sent more than so many requests in 60 seconds.
+
+CREATE TABLE tripmeter.throttle (
+    tenant text COLLATE "C" NOT NULL,
+    scope text COLLATE "C" NOT NULL CHECK (scope IN ('key', 'tenant', 'ip', 'feature')),
+    subject text COLLATE "C" NOT NULL,
+    began_at timestamptz NOT NULL,
+    since_at timestamptz NOT NULL,
+    until_at timestamptz NOT NULL,
+    told_at timestamptz NOT NULL,
+    times bigint NOT NULL,
+    used bigint NOT NULL,
+    most bigint NOT NULL,
+    came numeric(38, 0) NOT NULL,
+    came_cost numeric(38, 9) NOT NULL,
+    attempts boolean NOT NULL,
+    shadow boolean NOT NULL,
+    alerted boolean NOT NULL,
+    is_over boolean NOT NULL,
+    PRIMARY KEY (tenant, scope, subject, began_at)
+);
+CREATE INDEX throttle_open ON tripmeter.throttle (tenant) WHERE NOT is_over;
+CREATE INDEX throttle_began ON tripmeter.throttle (began_at);
+COMMENT ON TABLE tripmeter.throttle IS 'Who exceeded a burst limit: a row from the first excess until there was none for 5 minutes';
+COMMENT ON COLUMN tripmeter.throttle.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.throttle.scope IS 'Whose limit: key, tenant, ip, feature';
+COMMENT ON COLUMN tripmeter.throttle.subject IS 'The API key, client address or feature; empty: the tenant';
+COMMENT ON COLUMN tripmeter.throttle.began_at IS 'Shard time of the first excess in a row';
+COMMENT ON COLUMN tripmeter.throttle.since_at IS 'Shard time of the last one';
+COMMENT ON COLUMN tripmeter.throttle.until_at IS 'When the throttle ends or ended: gateways let go by themselves';
+COMMENT ON COLUMN tripmeter.throttle.told_at IS 'Shard time when gateways were told last';
+COMMENT ON COLUMN tripmeter.throttle.times IS 'How often it was throttled in a row';
+COMMENT ON COLUMN tripmeter.throttle.used IS 'Requests (or attempts) in 60 seconds when gateways were told last';
+COMMENT ON COLUMN tripmeter.throttle.most IS 'The limit they were above';
+COMMENT ON COLUMN tripmeter.throttle.came IS 'Requests (or attempts) that were counted while it was throttled: calls already under way; in shadow: what would have been refused';
+COMMENT ON COLUMN tripmeter.throttle.came_cost IS 'What they cost, in the tenant''s currency';
+COMMENT ON COLUMN tripmeter.throttle.attempts IS 'The limit counts attempts, not requests';
+COMMENT ON COLUMN tripmeter.throttle.shadow IS 'Only judged: gateways were not told';
+COMMENT ON COLUMN tripmeter.throttle.alerted IS 'An alert of it is open';
+COMMENT ON COLUMN tripmeter.throttle.is_over IS 'The next excess begins another row';
+
+CREATE VIEW tripmeter.v_throttle AS
+SELECT date_trunc('week', t.began_at AT TIME ZONE 'UTC')::date AS week, t.tenant, t.scope,
+       t.subject, t.shadow, sum(t.times)::bigint AS times, max(t.used) AS used_most,
+       sum(t.came) AS came, sum(t.came_cost) AS came_cost, max(t.until_at) AS last_until
+FROM tripmeter.throttle t GROUP BY 1, 2, 3, 4, 5;
+COMMENT ON VIEW tripmeter.v_throttle IS 'Who exceeded burst limits, by week; in shadow: who would have been throttled, and what that would have kept from being spent';
+COMMENT ON COLUMN tripmeter.v_throttle.week IS 'Monday the week begins with (UTC)';
+COMMENT ON COLUMN tripmeter.v_throttle.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_throttle.scope IS 'Whose limit: key, tenant, ip, feature';
+COMMENT ON COLUMN tripmeter.v_throttle.subject IS 'The API key, client address or feature; empty: the tenant';
+COMMENT ON COLUMN tripmeter.v_throttle.shadow IS 'The limit was only judged: gateways were not told';
+COMMENT ON COLUMN tripmeter.v_throttle.times IS 'How often it was (or would have been) throttled';
+COMMENT ON COLUMN tripmeter.v_throttle.used_most IS 'Most requests in 60 seconds when gateways were told';
+COMMENT ON COLUMN tripmeter.v_throttle.came IS 'Requests that came meanwhile: under way already; in shadow: what would have been refused';
+COMMENT ON COLUMN tripmeter.v_throttle.came_cost IS 'What they cost';
+COMMENT ON COLUMN tripmeter.v_throttle.last_until IS 'End of the last throttle';
