@@ -27,6 +27,10 @@ const char *db_text(const PGresult *rows, int row, int column);
 int64_t db_int(const PGresult *rows, int row, int column);
 bool db_true(const PGresult *rows, int row, int column);
 
+/* When the last of the restrictions in a jsonb ends by itself; NULL: one of them does not. */
+#define DB_UNTIL(column)                                   \
+    "(SELECT CASE WHEN bool_and(r ->> 'ends' IS NOT NULL)" \
+    " THEN max((r ->> 'ends')::timestamptz) END FROM jsonb_array_elements(" column ") AS r)"
 /* A timestamptz as ms since 1970; NULL stays NULL, infinity becomes NULL. */
 #define DB_MS(column) \
     "CASE WHEN isfinite(" column ") THEN floor(extract(epoch FROM " column ") * 1000)::bigint END"

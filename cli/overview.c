@@ -117,13 +117,16 @@ static const struct part_row parts[PART_COUNT] = {
     [PART_BLOCKED] =
         {"restricted", "nothing is restricted",
          "SELECT d.scope, d.outcome, coalesce(d.code, '') AS code,"
-         " " DB_MS(
-             "d.at") " AS since_at"
-                     " FROM (SELECT DISTINCT t.tenant FROM tripmeter.tenant_shard t"
-                     "  WHERE t.restricted) t CROSS JOIN LATERAL (SELECT DISTINCT ON (l.scope)"
-                     "  l.scope, l.outcome, l.code, l.at FROM tripmeter.decision l"
-                     "  WHERE l.tenant = t.tenant ORDER BY l.scope, l.at DESC, l.id DESC) d"
-                     " WHERE d.outcome <> 'allow' ORDER BY d.scope LIMIT 1000"},
+         " " DB_MS("d.at") " AS since_at, " DB_MS(DB_UNTIL(
+             "d.restrictions")) " AS until_at"
+                                " FROM (SELECT DISTINCT t.tenant FROM tripmeter.tenant_shard t"
+                                "  WHERE t.restricted) t CROSS JOIN LATERAL (SELECT DISTINCT ON "
+                                "(l.scope)"
+                                "  l.scope, l.outcome, l.code, l.at, l.restrictions FROM "
+                                "tripmeter.decision l"
+                                "  WHERE l.tenant = t.tenant ORDER BY l.scope, l.at DESC, l.id "
+                                "DESC) d"
+                                " WHERE d.outcome <> 'allow' ORDER BY d.scope LIMIT 1000"},
     [PART_ALERTS] = {"alerts", "no alert is open",
                      "SELECT e.severity, e.rule, coalesce(e.tenant, '') AS tenant,"
                      " coalesce(e.labels ->> 'project', '') AS project, e.step,"

@@ -67,8 +67,9 @@ put_alert(struct sentence *sentence, const struct transition *alert, const struc
     static const struct {
         enum label label;
         const char *word;
-    } labels[] = {{LABEL_TENANT, "tenant"},   {LABEL_PROJECT, "project"}, {LABEL_FEATURE, "feature"},
-                  {LABEL_API_KEY_ID, "key"},  {LABEL_IP, "ip"},           {LABEL_PROVIDER, "provider"},
+    } labels[] = {{LABEL_TENANT, "tenant"},   {LABEL_PROJECT, "project"},
+                  {LABEL_FEATURE, "feature"}, {LABEL_API_KEY_ID, "key"},
+                  {LABEL_IP, "ip"},           {LABEL_PROVIDER, "provider"},
                   {LABEL_MODEL, "model"}};
     char crossed[EFFECT_TEXT_SIZE];
 

@@ -134,9 +134,9 @@ data_of(const struct statement *statement, const char *id)
     static const struct {
         const char *field;
         const char *member;
-    } names[] = {{"project", "project"},   {"feature", "feature"}, {"key", "api_key_id"}, {"ip", "client_ip"},
-                 {"provider", "provider"}, {"model", "model"},     {"status", "status"},
-                 {"currency", "currency"}};
+    } names[] = {{"project", "project"}, {"feature", "feature"},   {"key", "api_key_id"},
+                 {"ip", "client_ip"},    {"provider", "provider"}, {"model", "model"},
+                 {"status", "status"},   {"currency", "currency"}};
     const struct value *attempt = statement_value(statement, "attempt");
     const struct text cost = statement_text(statement, "cost");
     const struct text original = statement_text(statement, "of");

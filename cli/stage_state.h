@@ -58,7 +58,7 @@ struct settled {
     struct list quotas;      /* struct quota_memory */
     struct list counters;    /* struct counter_memory, in the order loads answer them */
     struct list carries;     /* struct carry_row, in the order loads answer them */
-    struct list throttles; /* struct throttle_memory */
+    struct list throttles;   /* struct throttle_memory */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */

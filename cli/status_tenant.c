@@ -9,10 +9,17 @@
 /* What gateways are told of the tenant's scopes now. */
 static const char sql_restrictions[] =
     "SELECT * FROM (SELECT DISTINCT ON (d.scope) d.scope, d.outcome, coalesce(d.code, ''),"
-    "  " DB_MS("d.at") ", d.restrictions"
-                       "  FROM tripmeter.decision d WHERE d.tenant = $1 ORDER BY d.scope, d.at "
-                       "DESC, d.id DESC) l"
-                       " WHERE l.outcome <> 'allow' ORDER BY l.scope";
+    "  " DB_MS("d.at") ", d.restrictions, " DB_MS(DB_UNTIL(
+        "d.restrictions")) ""
+                           "  FROM tripmeter.decision d WHERE d.tenant = $1 ORDER BY d.scope, d.at "
+                           "DESC, d.id DESC) l"
+                           " WHERE l.outcome <> 'allow' ORDER BY l.scope";
+
+static const char sql_throttles[] = "SELECT t.scope, t.subject, t.used, t.most, " DB_MS(
+    "t.until_at") ", t.times,"
+                  " CASE WHEN t.shadow THEN 'shadow' ELSE 'enforce' END FROM tripmeter.throttle t"
+                  " WHERE t.tenant = $1 AND NOT t.is_over ORDER BY t.until_at DESC, t.scope, "
+                  "t.subject LIMIT 100";
 
 /* ---- for people --------------------------------------------------------------------------------- */
 
@@ -181,7 +188,7 @@ print_standings(const struct standing_load *load)
 static void
 print_restrictions(const PGresult *rows, const struct zone *zone)
 {
-    static const char *const titles[] = {"SCOPE", "OUTCOME", "CODE", "SINCE", NULL};
+    static const char *const titles[] = {"SCOPE", "OUTCOME", "CODE", "SINCE", "UNTIL", NULL};
     struct columns *columns = columns_new(titles);
 
     puts("");
@@ -192,11 +199,38 @@ print_restrictions(const PGresult *rows, const struct zone *zone)
         columns_add(columns, db_text(rows, i, 1));
         columns_add(columns, db_text(rows, i, 2));
         columns_add(columns, moment_text(zone, db_int(rows, i, 3), at));
+        columns_add(columns, db_text(rows, i, 5) == NULL
+                                 ? "taken back"
+                                 : moment_text(zone, db_int(rows, i, 5), at));
     }
     if (PQntuples(rows) == 0)
         puts("nothing of it is restricted");
     else if (columns != NULL)
         columns_print(columns, stdout);
+    columns_free(columns);
+}
+
+/* Who sent too much in a minute not long ago, in shadow as well; nothing when nobody did. */
+static void
+print_throttles(const PGresult *rows, const struct zone *zone)
+{
+    static const char *const titles[] = {"BURST", "OF",     ">SENT", ">LIMIT",
+                                         "UNTIL", ">TIMES", "MODE",  NULL};
+    struct columns *columns = PQntuples(rows) == 0 ? NULL : columns_new(titles);
+
+    if (columns == NULL)
+        return;
+    puts("");
+    for (int i = 0; i < PQntuples(rows); i++) {
+        char at[MOMENT_SIZE];
+
+        for (int c = 0; c < 4; c++)
+            columns_add(columns, db_text(rows, i, c));
+        columns_add(columns, moment_text(zone, db_int(rows, i, 4), at));
+        columns_add(columns, db_text(rows, i, 5));
+        columns_add(columns, db_text(rows, i, 6));
+    }
+    columns_print(columns, stdout);
     columns_free(columns);
 }
 
@@ -283,7 +317,22 @@ json_standing(const struct standing_load *load, size_t index)
 }
 
 static json_t *
-json_status(const struct standing_load *load, const PGresult *rows)
+json_throttles(const PGresult *rows)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < PQntuples(rows); i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:s}", "scope", db_text(rows, i, 0),
+                            "subject", db_text(rows, i, 1), "sent", (json_int_t)db_int(rows, i, 2),
+                            "limit", (json_int_t)db_int(rows, i, 3), "until",
+                            json_moment(db_int(rows, i, 4)), "times",
+                            (json_int_t)db_int(rows, i, 5), "mode", db_text(rows, i, 6)));
+    return list;
+}
+
+static json_t *
+json_status(const struct standing_load *load, const PGresult *rows, const PGresult *throttles)
 {
     const struct tenant *tenant = load->tenant;
     json_t *quotas = json_array();
@@ -299,14 +348,14 @@ json_status(const struct standing_load *load, const PGresult *rows)
                                     "since", json_moment(db_int(rows, i, 3)), "restrictions",
                                     json_loads(db_text(rows, i, 4), 0, NULL)));
     return json_pack(
-        "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o}", "tenant",
+        "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o, s:o}", "tenant",
         tenant->name.at, tenant->name.size, "known", tenant->known, "version",
         (json_int_t)tenant->version, "plan", tenant->plan->name.at, tenant->plan->name.size, "zone",
         zone_name(tenant->zone), "cycle", cycle_text(&tenant->cycle, cycle), "currency",
         tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms), "settled",
         load->settled, "period", "start", json_moment(tenant->periods[0].period.start_ms), "end",
         json_moment(tenant->periods[0].period.end_ms), "quotas", quotas, "restrictions",
-        restrictions);
+        restrictions, "bursts", json_throttles(throttles));
 }
 
 /* ---- both ----------------------------------------------------------------------------------------- */
@@ -345,6 +394,7 @@ status_tenant(struct session *session, const char *name, bool json, struct err *
     struct standing_load load = {.tenant = NULL};
     enum answer answer = ANSWER_FINE;
     PGresult *rows = NULL;
+    PGresult *throttles = NULL;
 
     if (!standing_load(session, name, &load, why))
         goto done;
@@ -355,14 +405,19 @@ status_tenant(struct session *session, const char *name, bool json, struct err *
     rows = db_query(&session->db, sql_restrictions, values, 1, why);
     if (rows == NULL)
         goto done;
+    throttles = db_query(&session->db, sql_throttles, values, 1, why);
+    if (throttles == NULL)
+        goto done;
     if (json)
-        answer = command_print_json(json_status(&load, rows));
+        answer = command_print_json(json_status(&load, rows, throttles));
     else {
         print_head(&load);
         print_standings(&load);
         print_restrictions(rows, load.tenant->zone);
+        print_throttles(throttles, load.tenant->zone);
     }
 done:
+    PQclear(throttles);
     PQclear(rows);
     tenant_free(load.tenant);
     return answer;

@@ -39,8 +39,8 @@ check_burst(const struct limit_override *limit, enum burst_scope scope, const ch
     if (where[0] != '\0')
         return err_set(why, ERR_INPUT, "%slimits.%s: this limit is not divided among projects",
                        where, name);
-    if (!limit->unlimited && (limit->is_decimal || limit->nano > BURST_LIMIT_MOST *
-                                                                    (tally)MONEY_NANO_PER_UNIT))
+    if (!limit->unlimited &&
+        (limit->is_decimal || limit->nano > BURST_LIMIT_MOST * (tally)MONEY_NANO_PER_UNIT))
         return err_set(why, ERR_INPUT, "limits.%s must be a whole number up to %" PRId64, name,
                        BURST_LIMIT_MOST);
     return true;

@@ -192,8 +192,7 @@ enter(struct burst *burst, struct key128 key, int64_t now_ms)
     }
     struct burst_entry *entry = &burst->entries[burst->count++];
 
-    *entry =
-        (struct burst_entry){.key = key, .second = second_of(now_ms), .until_ms = INT64_MIN};
+    *entry = (struct burst_entry){.key = key, .second = second_of(now_ms), .until_ms = INT64_MIN};
     return entry;
 }
 

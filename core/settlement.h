@@ -197,10 +197,10 @@ struct throttle_memory {
     int64_t began_ms;    /* of the first in a row */
     int64_t since_ms;    /* of the last one */
     int64_t until_ms;
-    int64_t told_ms;   /* when gateways were told last */
-    int64_t times;     /* throttled in a row */
-    int64_t used;      /* in 60 seconds when they were told */
-    int64_t limit;     /* that it was above */
+    int64_t told_ms; /* when gateways were told last */
+    int64_t times;   /* throttled in a row */
+    int64_t used;    /* in 60 seconds when they were told */
+    int64_t limit;   /* that it was above */
     tally came;      /* requests (or attempts) that came meanwhile */
     tally came_cost; /* and what they cost */
     bool attempts;   /* counted */

@@ -57,7 +57,7 @@ struct shard {
     struct burst burst;    /* requests of the last 60 seconds */
     int64_t burst_evicted; /* of burst.evicted, as far as the metric has them; */
     int64_t burst_missed;  /* likewise */
-    int64_t unknown_day; /* UTC day an unknown tenant was alerted for */
+    int64_t unknown_day;   /* UTC day an unknown tenant was alerted for */
 };
 
 /* What cannot be had when memory is short even beyond the limits: the process stops, and a restart

@@ -96,7 +96,7 @@ struct tenant {
     size_t past_count;
     struct published *published;
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
-    bool throttles_only; /* due_ms is the end of a throttle, and of nothing else */
+    bool throttles_only;    /* due_ms is the end of a throttle, and of nothing else */
     size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
     bool patient;           /* a later look will do: it is due for the end of a period only */
     int64_t stored_due_ms;  /* what the store knows */

@@ -68,8 +68,8 @@ tell(struct shard *shard, const struct tenant *tenant, const struct throttle *th
     struct transition transition = {
         .move = move,
         .rule = text_of(burst_rules[memory->scope]),
-        .severity = memory->scope == BURST_TENANT && !memory->shadow ? SEVERITY_WARNING
-                                                                     : SEVERITY_INFO,
+        .severity =
+            memory->scope == BURST_TENANT && !memory->shadow ? SEVERITY_WARNING : SEVERITY_INFO,
         .at_ms = shard->time_ms,
         .has_value = fires,
         .value = memory->used,
@@ -107,8 +107,8 @@ static int64_t
 end_of(struct shard *shard, const struct throttle *throttle)
 {
     const int64_t least_ms = shard->time_ms + THROTTLE_LEAST_MS;
-    const int64_t below_ms = burst_below(&shard->burst, throttle->key,
-                                         (uint64_t)throttle->memory.limit, shard->time_ms);
+    const int64_t below_ms =
+        burst_below(&shard->burst, throttle->key, (uint64_t)throttle->memory.limit, shard->time_ms);
 
     return below_ms > least_ms ? below_ms : least_ms;
 }
@@ -246,9 +246,8 @@ throttling_event(struct shard *shard, struct tenant *tenant, const struct record
         return;
     for (int s = 0; s < BURST_SCOPE_COUNT; s++) {
         const struct burst_bound *bound = &tenant->bursts->at[s];
-        struct hit hit = {.scope = (enum burst_scope)s,
-                          .cost = booking->amounts.cost,
-                          .trigger = event->id};
+        struct hit hit = {
+            .scope = (enum burst_scope)s, .cost = booking->amounts.cost, .trigger = event->id};
 
         if (!bound->on || !subject_of(event, s, &hit.subject))
             continue;

@@ -456,10 +456,14 @@ control_each(struct control *control, control_on_state *on_state, void *context)
         qsort(sorted, count, control->scopes.entries.size, by_scope);
     for (size_t i = 0; i < count; i++) {
         const int64_t now_ms = control_wall_ms(control);
+        struct scope_state wanted;
         struct scope_state state;
         int64_t expires_ms = 0;
 
-        scope_entry_state(sorted[i], &state);
+        scope_entry_state(sorted[i], &wanted);
+        control_current(&wanted, now_ms, &state);
+        if (state.count == 0)
+            continue; /* over as gateways were told; they are not told again */
         for (size_t r = 0; r < state.count; r++) {
             const int64_t expiry_ms = control_expiry(&state.restrictions[r], now_ms);
 

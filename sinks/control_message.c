@@ -216,6 +216,32 @@ sentence(const struct restriction *restriction, char out[SENTENCE_SIZE])
                        clock_format(restriction->resets_ms, reset));
 }
 
+/* The key, address, feature, ... that the scope is of, under the name that events have for it. */
+static void
+put_subject(struct builder *builder, json_t *object, struct text scope)
+{
+    static const struct {
+        struct text kind;
+        const char *member;
+    } kinds[] = {{TEXT_ROW("key/"), "api_key_id"},
+                 {TEXT_ROW("ip/"), "client_ip"},
+                 {TEXT_ROW("feature/"), "feature"},
+                 {TEXT_ROW("project/"), "project"},
+                 {TEXT_ROW("model/"), "model"}};
+    char name[SCOPE_SIZE];
+    size_t slash = scope.size;
+    size_t size = 0;
+
+    while (slash > 0 && scope.at[slash - 1] != '/')
+        slash--;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (scope.size > kinds[i].kind.size &&
+            memcmp(scope.at, kinds[i].kind.at, kinds[i].kind.size) == 0 &&
+            text_percent_decode(name, sizeof name,
+                                (struct text){scope.at + slash, scope.size - slash}, &size))
+            put_text(builder, object, kinds[i].member, (struct text){name, size});
+}
+
 /* OpenAI's shape of an error, so that existing clients show it as they show theirs. */
 static json_t *
 http_body(struct builder *builder, const struct scope_state *state,
@@ -233,6 +259,7 @@ http_body(struct builder *builder, const struct scope_state *state,
     put_string(builder, error, "code", code->name);
     put_text(builder, error, "scope", state->scope);
     put_text(builder, error, "tenant", state->tenant);
+    put_subject(builder, error, state->scope);
     put(builder, error, "retryable", json_boolean(code->retryable));
     put_string(builder, error, "action", code->action);
     put_usage(builder, error, restriction);

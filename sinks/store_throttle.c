@@ -41,9 +41,9 @@ const char sql_throttles[] =
 bool
 fill_throttles(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT,    PG_TIME,    PG_TIME, PG_TIME,
-                                         PG_TIME, PG_INT8, PG_INT8,    PG_INT8,    PG_NUMERIC,
-                                         PG_NUMERIC, PG_BOOL, PG_BOOL, PG_BOOL, PG_BOOL};
+    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_TIME,    PG_TIME,
+                                         PG_TIME, PG_INT8, PG_INT8, PG_INT8, PG_NUMERIC, PG_NUMERIC,
+                                         PG_BOOL, PG_BOOL, PG_BOOL, PG_BOOL};
     const struct list *const list = &input->settlement->throttles;
     const void **const row = store_sorted(store, list, compare_throttles);
 

@@ -159,7 +159,8 @@ test_full(void)
 
     CU_ASSERT_TRUE_FATAL(burst_init(&burst, 4));
     for (int64_t k = 0; k < 4; k++)
-        CHECK_INT("room", add(&burst, key_of(k), 1000 * k, 1000 * k, k == 2 ? 1 : 5), k == 2 ? 1 : 5);
+        CHECK_INT("room", add(&burst, key_of(k), 1000 * k, 1000 * k, k == 2 ? 1 : 5),
+                  k == 2 ? 1 : 5);
     CHECK_INT("exact while there is room", burst.evicted, 0);
 
     /* The least leaves first. */

@@ -186,6 +186,32 @@ test_expired_is_not_told(void)
     bench_close(bench);
 }
 
+/* A throttle ends at the gateways by itself; an allow some time later clears it away. */
+static void
+test_ends_by_itself(void)
+{
+    struct bench *bench = bench_open();
+    struct scope_state state = bench_throttled("key/acme/k1", NOW_MS + 5000);
+
+    bench_control(bench);
+    bench_want(bench, state);
+    (void)bench_await(bench, "key/acme/k1", 1);
+    bench_pass(bench, 60000);
+    bench_want(bench, state);
+    bench_await_sentinel(bench, "tenant/s1");
+    (void)bench_await(bench, "key/acme/k1", 1);
+    /* Again, with another end; and then it is over. */
+    bench_want(bench, bench_throttled("key/acme/k1", NOW_MS + 70000));
+    (void)bench_await(bench, "key/acme/k1", 2);
+    bench_pass(bench, 20000);
+    state.count = 0;
+    bench_want(bench, state);
+    const struct record *record = bench_await(bench, "key/acme/k1", 3);
+
+    CU_ASSERT_STRING_EQUAL(bench_text(bench_data(record), "outcome"), "allow");
+    bench_close(bench);
+}
+
 static void
 test_fatal_error(void)
 {
@@ -291,6 +317,7 @@ static CU_TestInfo tests[] = {
     {"allowed for a day: tombstone", test_retire},
     {"what has no end is renewed at half", test_renew},
     {"what is over is not told", test_expired_is_not_told},
+    {"what ends by itself is not told again", test_ends_by_itself},
     {"a fatal producer error: new producer, states again", test_fatal_error},
     {"used up sequence numbers stop the shard", test_numbers_used_up},
     {"the status page sees restrictions in order", test_each},
