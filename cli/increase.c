@@ -10,9 +10,8 @@ static const char sql_periods[] =
                                 " AND t.period_end <= to_timestamp($2::bigint / 1000.0)"
                                 " ORDER BY t.period DESC LIMIT 6";
 
-static const char sql_need[] =
-    "SELECT meter, periods, average, round(growth * 100)::bigint, need"
-    " FROM tripmeter.v_quota_increase WHERE tenant = $1";
+static const char sql_need[] = "SELECT meter, periods, average, round(growth * 100)::bigint, need"
+                               " FROM tripmeter.v_quota_increase WHERE tenant = $1";
 
 /* Weeks in which the time asked for lies, whole. */
 static const char sql_blocked[] =
@@ -127,8 +126,7 @@ reached_at(const struct standing *standing, const struct period *period, int64_t
         return now_ms;
     if (standing->used <= 0)
         return INT64_MAX;
-    const tally left_ms =
-        standing->remaining * (tally)(now_ms - period->start_ms) / standing->used;
+    const tally left_ms = standing->remaining * (tally)(now_ms - period->start_ms) / standing->used;
 
     return left_ms >= period->end_ms - now_ms ? INT64_MAX : now_ms + (int64_t)left_ms;
 }

@@ -28,7 +28,7 @@ struct increase_quota {
     tally average;      /* like `used`, rounded up */
     int64_t growth_pct; /* of the last one over those before; may be negative */
     tally need;
-    bool suffices; /* the present limit is at least that */
+    bool suffices;    /* the present limit is at least that */
     tally suggestion; /* need, rounded up to two digits */
 };
 

@@ -144,8 +144,7 @@ print_blocked(const struct increase *pack)
     else
         printf("  Gateways do not report what they refuse");
     if (pack->has_cost)
-        printf(", worth %s",
-               amount_text(pack->blocked_cost, true, tenant->currency, amount));
+        printf(", worth %s", amount_text(pack->blocked_cost, true, tenant->currency, amount));
     printf(". At the rate before the blocks: %s.\n",
            amount_text(pack->blocked_estimate, true, tenant->currency, amount));
 }
@@ -231,18 +230,18 @@ json_quota(const struct increase *pack, const struct increase_quota *quota)
     json_t *out = json_pack(
         "{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "quota", standing->quota->rule->name.at,
         "meter", meter_names[standing->quota->rule->meter], "used",
-        json_amount(standing->used, money), "limit", json_amount(standing->limit, money),
-        "percent", (int)standing->percent, "resets_at", json_moment(standing->resets_ms), "forecast",
+        json_amount(standing->used, money), "limit", json_amount(standing->limit, money), "percent",
+        (int)standing->percent, "resets_at", json_moment(standing->resets_ms), "forecast",
         standing->has_forecast ? json_amount(standing->forecast, money) : json_null(), "reached_at",
         quota->reached_ms == INT64_MAX ? json_null() : json_moment(quota->reached_ms), "history",
         history);
-    json_t *more = json_pack(
-        "{s:o, s:o, s:o, s:o, s:b}", "average",
-        average ? json_amount(quota->average, money) : json_null(), "growth_percent",
-        average ? json_integer(quota->growth_pct) : json_null(), "need",
-        has ? json_amount(quota->need, money) : json_null(), "suggestion",
-        has && !quota->suffices ? json_amount(quota->suggestion, money) : json_null(),
-        "by_forecast", quota->by_forecast);
+    json_t *more =
+        json_pack("{s:o, s:o, s:o, s:o, s:b}", "average",
+                  average ? json_amount(quota->average, money) : json_null(), "growth_percent",
+                  average ? json_integer(quota->growth_pct) : json_null(), "need",
+                  has ? json_amount(quota->need, money) : json_null(), "suggestion",
+                  has && !quota->suffices ? json_amount(quota->suggestion, money) : json_null(),
+                  "by_forecast", quota->by_forecast);
 
     (void)json_object_update(out, more);
     json_decref(more);
@@ -276,8 +275,8 @@ json_pack_of(const struct increase *pack, const char *use_case)
         "use_case", use_case, "quotas", quotas, "refused", "since", json_moment(pack->since_ms),
         "calls", pack->has_calls ? json_integer(pack->blocked_calls) : json_null(), "cost",
         pack->has_cost ? json_amount(pack->blocked_cost, true) : json_null(), "estimate",
-        json_amount(pack->blocked_estimate, true), "seconds", (json_int_t)pack->blocked_seconds, "features",
-        json_top(pack->features, pack->feature_count), "models",
+        json_amount(pack->blocked_estimate, true), "seconds", (json_int_t)pack->blocked_seconds,
+        "features", json_top(pack->features, pack->feature_count), "models",
         json_top(pack->models, pack->model_count));
 }
 
@@ -320,8 +319,11 @@ const struct command_row command_report_increase = {
     .least = 1,
     .most = 1,
     .what = "What a tenant that asks for a larger quota has used, and would need",
-    .more = "For each limited quota of its billing period: how it stands, when it will be used up, the\n"
-            "last six periods, and a suggestion: average x (1 + growth) x 1.5 (view v_quota_increase),\n"
-            "rounded up. Then what was refused, and what the money went to. As settled in Postgres.\n",
+    .more =
+        "For each limited quota of its billing period: how it stands, when it will be used up, "
+        "the\n"
+        "last six periods, and a suggestion: average x (1 + growth) x 1.5 (view "
+        "v_quota_increase),\n"
+        "rounded up. Then what was refused, and what the money went to. As settled in Postgres.\n",
     .options = increase_options,
     .run = run_increase};

@@ -268,12 +268,12 @@ static const struct {
     bool (*read)(struct reading *reading, const struct yaml *node);
     bool with_limit; /* says something about a limit: contradicts `unlimited` */
 } members[] = {
-    {"meter", read_meter, false},   {"unlimited", read_unlimited, false},
-    {"limit", read_limit, true},    {"soft", read_soft, true},
-    {"steps", read_steps, true},    {"scope", read_scope, false},
-    {"period", read_period, false}, {"on_exceed", read_on_exceed, true},
-    {"mode", read_mode, true},      {"gauge", read_gauge, false},
-    {"pacing", read_pacing, true},  {"forecast", read_forecast, true},
+    {"meter", read_meter, false},      {"unlimited", read_unlimited, false},
+    {"limit", read_limit, true},       {"soft", read_soft, true},
+    {"steps", read_steps, true},       {"scope", read_scope, false},
+    {"period", read_period, false},    {"on_exceed", read_on_exceed, true},
+    {"mode", read_mode, true},         {"gauge", read_gauge, false},
+    {"pacing", read_pacing, true},     {"forecast", read_forecast, true},
     {"rollover", read_rollover, true},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };

@@ -35,8 +35,8 @@ struct quota {
     size_t step_count;
     enum on_exceed on_exceed;
     enum mode mode;
-    bool pacing;   /* a day that takes more than its share is told of: rules/pace.h */
-    bool forecast; /* a period that will end above the limit is */
+    bool pacing;              /* a day that takes more than its share is told of: rules/pace.h */
+    bool forecast;            /* a period that will end above the limit is */
     struct rollover rollover; /* of billing periods of the tenant or of each project only */
 };
 

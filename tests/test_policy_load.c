@@ -339,6 +339,19 @@ static const struct row quota_rows[] = {
      "3:29: plan free, quota q: period contradicts gauge: a gauge is of the tenant and has no "
      "period; "
      "remove one of them"},
+    {"pacing of a day", QUOTA("meter: requests, limit: 5, period: day, pacing: on"),
+     "3:45: plan free, quota q: pacing is for quotas of a tenant or a project in its billing "
+     "period; remove it"},
+    {"forecast of a gauge", QUOTA("gauge: seats, limit: 5, forecast: on"),
+     "3:29: plan free, quota q: forecast is for quotas of a tenant or a project in its billing "
+     "period; remove it"},
+    {"pacing of a feature", QUOTA("meter: requests, limit: 5, scope: feature, pacing: on"),
+     "3:48: plan free, quota q: pacing is for quotas of a tenant or a project in its billing "
+     "period; remove it"},
+    {"pacing of nothing", QUOTA("meter: requests, unlimited: true, pacing: on"),
+     "3:39: plan free, quota q: pacing contradicts unlimited: true; remove one of them"},
+    {"pacing is a switch", QUOTA("meter: requests, limit: 5, pacing: 2"),
+     "3:40: plan free, quota q: pacing: 2 is none of off|on"},
     {"gauge", QUOTA("gauge: Seats, limit: 5"),
      "3:12: plan free, quota q: gauge must be small letters, digits and '_', at most 63, a letter "
      "first"},
