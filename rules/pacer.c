@@ -13,21 +13,30 @@ rule_of(enum pace_kind kind, struct text quota, char out[RULE_SIZE])
     return (struct text){out, size + text_copy(out + size, RULE_SIZE - size, quota)};
 }
 
+/* What is told of: a quota, of a day or of a period that begins then. */
+struct subject {
+    enum pace_kind kind;
+    struct text quota;
+    struct text project; /* absent: the tenant itself */
+    int64_t start_ms;
+};
+
 static void
-tell(struct shard *shard, const struct tenant *tenant, enum pace_kind kind, struct text quota,
-     struct text project, int64_t start_ms, struct transition *transition)
+tell(struct shard *shard, const struct tenant *tenant, const struct subject *subject,
+     const struct transition *what)
 {
+    struct transition transition = *what;
     char rule[RULE_SIZE];
     char start[CLOCK_TEXT_SIZE];
 
-    transition->rule = rule_of(kind, quota, rule);
-    transition->severity = kind == PACE_DAY ? SEVERITY_WARNING : SEVERITY_INFO;
-    transition->at_ms = shard->time_ms;
-    transition->zone = text_of(zone_name(tenant->zone));
-    transition->labels[LABEL_TENANT] = tenant->name;
-    transition->labels[LABEL_PROJECT] = project;
-    transition->labels[LABEL_PERIOD] = text_of(clock_format(start_ms, start));
-    shard_transition(shard, transition);
+    transition.rule = rule_of(subject->kind, subject->quota, rule);
+    transition.severity = subject->kind == PACE_DAY ? SEVERITY_WARNING : SEVERITY_INFO;
+    transition.at_ms = shard->time_ms;
+    transition.zone = text_of(zone_name(tenant->zone));
+    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_PROJECT] = subject->project;
+    transition.labels[LABEL_PERIOD] = text_of(clock_format(subject->start_ms, start));
+    shard_transition(shard, &transition);
 }
 
 static void
@@ -38,23 +47,27 @@ tell_state(struct shard *shard, const struct tenant *tenant, const struct quota_
     const struct quota *rule = state->rule;
     const struct period *period = &tenant->periods[0].period;
     const bool money = meter_is_money(rule->meter);
+    const bool day = kind == PACE_DAY;
 
     if (!move->moved)
         return;
-    struct transition transition = {
+    const struct subject subject = {.kind = kind,
+                                    .quota = rule->name,
+                                    .project = state->project < 0
+                                                   ? (struct text){NULL, 0}
+                                                   : tenant->spec.projects[state->project].name,
+                                    .start_ms = day ? pace->day.start_ms : period->start_ms};
+    const struct transition transition = {
         .move = move->move,
         .has_value = true,
         .is_money = money,
-        .value = kind == PACE_DAY ? used - pace->before : pace->forecast,
-        .threshold = kind == PACE_DAY ? pacing_allowance(state->limit - pace->before, pace->days)
-                                      : state->limit,
+        .value = day ? used - pace->before : pace->forecast,
+        .threshold = day ? pacing_allowance(state->limit - pace->before, pace->days) : state->limit,
         .unit = money ? tenant->currency : text_of(meter_names[rule->meter]),
-        .resets_ms = kind == PACE_DAY ? pace->day.end_ms : period->end_ms,
+        .resets_ms = day ? pace->day.end_ms : period->end_ms,
         .reason = move->reason};
 
-    tell(shard, tenant, kind, rule->name,
-         state->project < 0 ? (struct text){NULL, 0} : tenant->spec.projects[state->project].name,
-         kind == PACE_DAY ? pace->day.start_ms : period->start_ms, &transition);
+    tell(shard, tenant, &subject, &transition);
 }
 
 bool
@@ -107,13 +120,17 @@ void
 pacer_left_over(struct shard *shard, const struct tenant *tenant, const struct quota_memory *memory,
                 enum resolved reason)
 {
-    const struct text project =
-        memory->project.size == 0 ? (struct text){NULL, 0} : memory->project;
-    struct transition warning = {.move = MOVE_RESOLVE, .reason = reason};
-    struct transition notice = warning;
+    const struct transition end = {.move = MOVE_RESOLVE, .reason = reason};
+    struct subject subject = {.kind = PACE_DAY,
+                              .quota = memory->quota,
+                              .project = memory->project.size == 0 ? (struct text){NULL, 0}
+                                                                   : memory->project,
+                              .start_ms = memory->pace.day_ms};
 
     if (memory->pace.warning)
-        tell(shard, tenant, PACE_DAY, memory->quota, project, memory->pace.day_ms, &warning);
+        tell(shard, tenant, &subject, &end);
+    subject.kind = PACE_PERIOD;
+    subject.start_ms = memory->period_ms;
     if (memory->pace.notice)
-        tell(shard, tenant, PACE_PERIOD, memory->quota, project, memory->period_ms, &notice);
+        tell(shard, tenant, &subject, &end);
 }

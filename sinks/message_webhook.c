@@ -172,7 +172,9 @@ message_webhook(const struct alert_view *view, struct arena *arena, struct messa
     json_t *root = json_object();
 
     (void)json_array_append_new(alerts, alert_of(view));
-    put(root, "type", json_string(type_names[view->kind]));
+    /* No alert: it begins and ends with being told. */
+    put(root, "type",
+        json_string(words_is(transition, "period") ? "period.final" : type_names[view->kind]));
     put(root, "timestamp", time_of(transition->at_ms));
     put(root, "version", json_string("4"));
     put(root, "groupKey", json_string(view->group_key));

@@ -1,7 +1,8 @@
 #include "sinks/routing.h"
 
 /* Kinds of rules that are about a tenant's money; a routing tree will take this table's place. */
-static const char *const tenant_kinds[] = {"quota", "budget", "balance", "prepaid", "period"};
+static const char *const tenant_kinds[] = {"quota",   "pacing",  "forecast", "budget",
+                                           "balance", "prepaid", "period"};
 
 enum routing_word
 routing_decide(const struct routing_case *row)

@@ -192,6 +192,34 @@ dead_view(void)
     return view;
 }
 
+static struct alert_view
+final_view(void)
+{
+    struct alert_view view = {
+        .transition =
+            {.rule = TEXT("period/final"),
+             .labels =
+                 {[LABEL_TENANT] = TEXT("acme"), [LABEL_PERIOD] = TEXT("2026-02-28T23:00:00Z")},
+             .severity = SEVERITY_INFO,
+             .at_ms = APRIL_1 + 3 * CLOCK_DAY_MS,
+             .has_value = true,
+             .is_money = true,
+             .value = (tally)31 * MONEY_NANO_PER_UNIT + 641234567,
+             .threshold = (tally)31 * MONEY_NANO_PER_UNIT + 641234567,
+             .unit = TEXT("EUR"),
+             .zone = TEXT("Europe/Berlin"),
+             .resets_ms = APRIL_1,
+             .summary = TEXT("its billing period from 2026-03-01 is final: 31.641234567 "
+                             "EUR may be invoiced")},
+        .fingerprint = TEXT("00112233445566ff"),
+        .episode = 1,
+        .seq = 1,
+        .since_ms = APRIL_1 + 3 * CLOCK_DAY_MS,
+    };
+
+    return view;
+}
+
 struct view_row {
     const char *name;
     struct alert_view (*view)(void);
@@ -200,7 +228,7 @@ struct view_row {
 static const struct view_row rows[] = {
     {"warning", quota_view},     {"blocked", blocked_view}, {"resolved", resolved_view},
     {"missed", missed_view},     {"dead", dead_view},       {"pacing", pacing_view},
-    {"forecast", forecast_view},
+    {"forecast", forecast_view}, {"final", final_view},
 };
 
 static void

@@ -4,7 +4,7 @@
 #include "tests/check.h"
 #include "tests/zone_file.h"
 
-#define NANO MONEY_NANO_PER_UNIT
+#define NANO ((tally)MONEY_NANO_PER_UNIT)
 
 static void
 test_day(void)
@@ -46,21 +46,20 @@ test_forecast(void)
     const struct period period = {.start_ms = 1000, .end_ms = 2000};
     static const struct {
         const char *row;
-        tally used, limit;
         int64_t now_ms;
-        tally forecast;
+        tally used, limit, forecast;
         bool exceeds;
     } rows[] = {
-        {"a tenth over, a tenth used", 10, 100, 1100, 100, false},
-        {"one more", 11, 100, 1100, 110, true},
-        {"half over", 50, 100, 1500, 100, false},
-        {"half over, more than half used", 51, 100, 1500, 102, true},
-        {"the same later is less", 51, 100, 1600, 85, false},
-        {"100.2: more, though rounded it is not", 50, 100, 1499, 100, true},
-        {"nothing used of nothing", 0, 0, 1500, 0, false},
-        {"something of nothing", 1, 0, 1500, 2, true},
-        {"refunds", -5, 100, 1500, 0, false},
-        {"the last ms", 100, 100, 1999, 100, true},
+        {"a tenth over, a tenth used", 1100, 10, 100, 100, false},
+        {"one more", 1100, 11, 100, 110, true},
+        {"half over", 1500, 50, 100, 100, false},
+        {"half over, more than half used", 1500, 51, 100, 102, true},
+        {"the same later is less", 1600, 51, 100, 85, false},
+        {"100.2: more, though rounded it is not", 1499, 50, 100, 100, true},
+        {"nothing used of nothing", 1500, 0, 0, 0, false},
+        {"something of nothing", 1500, 1, 0, 2, true},
+        {"refunds", 1500, -5, 100, 0, false},
+        {"the last ms", 1999, 100, 100, 100, true},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

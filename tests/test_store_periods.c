@@ -3,6 +3,7 @@
 #include "tests/store_db.h"
 
 #include <assert.h>
+#include <openssl/sha.h>
 
 static struct db db;
 static struct arena *arena;
@@ -56,6 +57,22 @@ begin(struct claim claims[2])
     claims[1] = db_claim(&db, 1, arena);
 }
 
+static const char *
+final_print(void)
+{
+    static char hex[FINGERPRINT_SIZE];
+    const struct text labels[LABEL_COUNT] = {
+        [LABEL_TENANT] = TEXT("acme"), [LABEL_PERIOD] = TEXT("2026-03-01T00:00:00Z")};
+    unsigned char hash[SHA256_DIGEST_LENGTH];
+    char identity[128];
+
+    (void)SHA256((const unsigned char *)identity,
+                 alert_identity(identity, sizeof identity, TEXT("period/final"), labels), hash);
+    for (size_t i = 0; i < 8; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    return hex;
+}
+
 static void
 test_final(void)
 {
@@ -74,6 +91,18 @@ test_final(void)
               "SELECT tenant, period = to_timestamp(1772323200), events, charge, adjusted_charge"
               " FROM tripmeter.period_final",
               "acme t 1 0.000000003 0.000000000");
+    /* It is told once, as what is over: the fingerprint is the one that the engine would give. */
+    char told[256];
+
+    (void)snprintf(told, sizeof told, "%s period/final acme fire info 0.000000003 t t t",
+                   final_print());
+    CHECK_SQL(&db,
+              "SELECT t.fingerprint, t.rule, t.tenant, t.move, t.severity, t.value, t.is_money,"
+              " t.resets_at = to_timestamp(1775001600), e.resolved_at = e.opened_at"
+              " FROM tripmeter.transition t JOIN tripmeter.episode e USING (fingerprint, episode)",
+              told);
+    CHECK_SQL(&db, "SELECT summary FROM tripmeter.transition",
+              "its billing period from 2026-03-01 is final: 0.000000003 may be invoiced");
     db_end(&db);
 }
 

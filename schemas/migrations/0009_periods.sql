@@ -137,6 +137,52 @@ COMMENT ON COLUMN tripmeter.quota_period.policy IS 'Serial of the policy by whic
 COMMENT ON COLUMN tripmeter.quota_period.changed_at IS 'When the row was last written';
 COMMENT ON COLUMN tripmeter.quota_period.is_final IS 'Nothing can come late any more: the row never changes again';
 
+-- A row of period_final is told as well, once: an episode that is over as it begins.  In statements
+-- for all of them, for at the turn of a month they are many.
+CREATE FUNCTION tripmeter.tell_final(after_ timestamptz, upto_ timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    WITH told AS (
+        SELECT p.tenant, 'period/final' AS rule, p.period_end, p.final_at,
+               p.charge + p.adjusted_charge AS charge, p.adjusted_charge, s.start, c.zone, c.currency,
+               jsonb_build_object('period', s.start, 'tenant', p.tenant) AS labels,
+               -- As core/alert.h has it: version, rule and sorted labels, each with a NUL behind it.
+               encode(substr(sha256(
+                   convert_to('v1', 'UTF8') || '\x00' || convert_to('period/final', 'UTF8') || '\x00'
+                   || convert_to('period=' || s.start, 'UTF8') || '\x00'
+                   || convert_to('tenant=' || p.tenant, 'UTF8') || '\x00'), 1, 8), 'hex')
+                   AS fingerprint
+        FROM tripmeter.period_final p
+        CROSS JOIN LATERAL (SELECT to_char(p.period AT TIME ZONE 'UTC',
+            'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS start) s
+        LEFT JOIN LATERAL (SELECT v.zone, v.currency FROM tripmeter.tenant_version v
+                           WHERE v.tenant = p.tenant ORDER BY v.version DESC LIMIT 1) c ON true
+        WHERE p.period_end > after_ AND p.period_end <= upto_
+    ), worded AS (
+        SELECT t.*, format('its billing period from %s is final: %s%s may be invoiced%s',
+            to_char(t.start::timestamptz AT TIME ZONE coalesce(t.zone, 'UTC'), 'YYYY-MM-DD'),
+            t.charge, coalesce(' ' || t.currency, ''),
+            CASE WHEN t.adjusted_charge = 0 THEN ''
+                 ELSE format(', %s of it for earlier periods', t.adjusted_charge) END) AS summary
+        FROM told t
+    ), counters AS (
+        INSERT INTO tripmeter.alert_counter (fingerprint, episode, seq)
+        SELECT fingerprint, 1, 1 FROM worded ON CONFLICT DO NOTHING
+    ), episodes AS (
+        INSERT INTO tripmeter.episode (fingerprint, episode, rule, tenant, labels, severity, step,
+            restricts, opened_at, changed_at, resolved_at, reason, summary)
+        SELECT fingerprint, 1, rule, tenant, labels, 'info', 0, false, final_at, final_at, final_at,
+               'cleared', summary
+        FROM worded ON CONFLICT DO NOTHING
+    )
+    INSERT INTO tripmeter.transition (fingerprint, episode, seq, move, rule, tenant, labels,
+        severity, at, step, crossed, value, threshold, is_money, unit, zone, resets_at, restricts,
+        summary)
+    SELECT fingerprint, 1, 1, 'fire', rule, tenant, labels, 'info', final_at, 0, '{}', charge,
+           charge, true, currency, coalesce(zone, 'UTC'), period_end, false, summary
+    FROM worded ON CONFLICT DO NOTHING
+$$;
+COMMENT ON FUNCTION tripmeter.tell_final IS 'Alerts (rule period/final, for webhooks) of the periods that became final and ended after the one time and not after the other';
+
 CREATE FUNCTION tripmeter.close_periods() RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -166,6 +212,7 @@ BEGIN
         WHERE a.tenant = t.tenant AND a.project = '' AND a.period = t.period) a
     WHERE t.project = '' AND t.period_end > was AND t.period_end <= upto;
     GET DIAGNOSTICS closed = ROW_COUNT;
+    PERFORM tripmeter.tell_final(was, upto);
     -- Those too that were closed long after their end, when somebody looked at the tenant again.
     UPDATE tripmeter.quota_period q SET is_final = true
     WHERE q.closed AND NOT q.is_final AND q.period_end <= upto;

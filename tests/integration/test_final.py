@@ -47,6 +47,9 @@ class FinalTest(IngestStory):
         wait_until(self.final_again, 60, lambda: f"March becomes final:\n{self.engine.tail()}")
         self.assertEqual([("acme", END)], self.job.rows(
             "SELECT tenant, period_end FROM tripmeter.period_final"))
+        self.assertEqual([("acme", "fire", 1)], self.job.rows(
+            "SELECT tenant, move, value::integer FROM tripmeter.transition"
+            " WHERE rule = 'period/final'"))
 
 
 if __name__ == "__main__":
