@@ -125,6 +125,10 @@ answer(struct world *world, struct text name)
             (memory->open || memory->blocked || is_latest(world, memory)))
             load.quotas[load.quota_count++] = *memory;
     }
+    load.throttles = arena_take(world->scratch, WORLD_ROWS * sizeof *load.throttles);
+    for (size_t i = 0; i < world->db.throttle_count; i++)
+        if (!world->db.throttles[i].over && text_eq(world->db.throttles[i].tenant, name))
+            load.throttles[load.throttle_count++] = world->db.throttles[i];
     return load;
 }
 
@@ -192,6 +196,27 @@ write_quota(struct world *world, const struct quota_memory *memory)
 }
 
 static void
+write_throttle(struct world *world, const struct throttle_memory *memory)
+{
+    struct postgres *db = &world->db;
+    struct throttle_memory *row = NULL;
+
+    for (size_t i = 0; i < db->throttle_count; i++)
+        if (db->throttles[i].scope == memory->scope &&
+            db->throttles[i].began_ms == memory->began_ms &&
+            text_eq(db->throttles[i].tenant, memory->tenant) &&
+            text_eq(db->throttles[i].subject, memory->subject))
+            row = &db->throttles[i];
+    if (row == NULL) {
+        row = &db->throttles[db->throttle_count++];
+        CU_ASSERT_TRUE_FATAL(db->throttle_count <= WORLD_ROWS);
+    }
+    *row = *memory;
+    row->tenant = keep(world, memory->tenant);
+    row->subject = keep(world, memory->subject);
+}
+
+static void
 write_dead(struct world *world, const struct dead_letter *letter)
 {
     for (size_t i = 0; i < world->logged; i++)
@@ -255,6 +280,8 @@ write_rows(struct world *world, const struct settlement *settlement)
     }
     for (size_t i = 0; i < settlement->quotas.count; i++)
         write_quota(world, list_at(&settlement->quotas, i));
+    for (size_t i = 0; i < settlement->throttles.count; i++)
+        write_throttle(world, list_at(&settlement->throttles, i));
     for (size_t i = 0; i < settlement->dead.count; i++)
         write_dead(world, list_at(&settlement->dead, i));
     for (size_t i = 0; i < settlement->due.count; i++) {

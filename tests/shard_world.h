@@ -71,6 +71,8 @@ struct postgres {
     size_t total_count;
     struct quota_memory quotas[WORLD_ROWS];
     size_t quota_count;
+    struct throttle_memory throttles[WORLD_ROWS];
+    size_t throttle_count;
     struct world_tenant tenants[WORLD_TENANTS];
     size_t tenant_count;
     int64_t fact_events;

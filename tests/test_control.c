@@ -286,6 +286,8 @@ test_each(void)
     bench_want(bench, bench_blocked("key/b/1", 1000));
     bench_want(bench, bench_blocked("tenant/a", 1000));
     CU_ASSERT(bench_await_true(bench, bench_all_are_read_back));
+    /* Over, and nobody needs to say so. */
+    bench_want(bench, bench_throttled("tenant/over", NOW_MS));
     control_each(bench->control, note_state, &seen);
     CU_ASSERT_STRING_EQUAL(seen.names, "key/b/1 tenant/a tenant/b ");
     bench_close(bench);

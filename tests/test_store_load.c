@@ -535,7 +535,74 @@ test_counters(void)
     db_end(&db);
 }
 
+static void
+see_throttles(void *context, const struct tenant_load *load)
+{
+    char *seen = context;
+    size_t used = 0;
+
+    for (size_t i = 0; i < load->throttle_count; i++) {
+        const struct throttle_memory *one = &load->throttles[i];
+
+        used += (size_t)snprintf(
+            seen + used, 256 - used, "%s/%.*s %lld of %lld until %lld, %lld came for %lld%s%s%s;",
+            burst_names[one->scope], (int)one->subject.size, one->subject.at, (long long)one->used,
+            (long long)one->limit, (long long)(one->until_ms - one->began_ms), (long long)one->came,
+            (long long)one->came_cost, one->attempts ? " attempts" : "",
+            one->shadow ? " shadow" : "", one->alerted ? " alerted" : "");
+    }
+}
+
+/* The last of a key counts; what is over is not loaded. */
+static void
+test_throttles(void)
+{
+    const struct throttle_memory rows[] = {
+        {.scope = BURST_KEY, .subject = TEXT_ROW("k1"), .used = 61, .limit = 60, .over = true},
+        {.scope = BURST_KEY, .subject = TEXT_ROW("k2"), .used = 61, .limit = 60},
+        {.scope = BURST_KEY,
+         .subject = TEXT_ROW("k2"),
+         .used = 90,
+         .limit = 60,
+         .came = 7,
+         .came_cost = 12,
+         .attempts = true,
+         .alerted = true},
+        {.scope = BURST_TENANT, .subject = TEXT_ROW(""), .used = 3, .shadow = true},
+    };
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {
+        .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
+    struct settle_result result;
+    char seen[256] = "";
+    struct err why;
+
+    begin_layout(1);
+    const struct claim claim = db_claim(&db, 0, arena);
+    struct settlement *const one = settlement_of(&claim, 0);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct throttle_memory *row = list_add(&one->throttles);
+
+        if (row == NULL)
+            abort();
+        *row = rows[i];
+        row->tenant = TEXT("acme");
+        row->began_ms = row->since_ms = row->told_ms = DB_HOUR_MS;
+        row->until_ms = DB_HOUR_MS + 5000;
+        row->times = 1;
+    }
+    CHECK_INT("settles", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    settlement_free(one);
+    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
+    CHECK_INT("answer", store_load_poll(db.store, 5000, see_throttles, seen, &why), 1);
+    CU_ASSERT_STRING_EQUAL(seen, "key/k2 90 of 60 until 5000, 7 came for 12 attempts alerted;"
+                                 "tenant/ 3 of 0 until 5000, 0 came for 0 shadow;");
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
+    {"who is throttled", test_throttles},
     {"homes are murmur2's until events come", test_homes},
     {"a contract that meets the first event", test_contract_meets_event},
     {"quotas that count for themselves", test_counters},

@@ -15,6 +15,7 @@ static const char policy_body[] = "fallback_plan: free\n"
                                   "plans:\n"
                                   "  free: {quotas: {calls: {meter: requests, limit: 100}}}\n"
                                   "  paid:\n"
+                                  "    burst: {key: 60, ip: 30}\n"
                                   "    quotas:\n"
                                   "      calls: {meter: requests, limit: 2000}\n"
                                   "      spend: {meter: cost, limit: 250.00}\n"
@@ -210,6 +211,15 @@ test_check(void)
         {"{\"plan\": \"paid\", \"limits\": {\"calls\": \"unlimited\"}, \"projects\": {\"a\": "
          "{\"limits\": {\"calls\": 9000}}}}",
          ""},
+        {"{\"plan\": \"paid\", \"limits\": {\"burst/key\": 120, \"burst/ip\": \"unlimited\"}}", ""},
+        {"{\"plan\": \"paid\", \"limits\": {\"burst/feature\": 5}}",
+         "limits.burst/feature: plan paid has no such limit"},
+        {"{\"plan\": \"paid\", \"limits\": {\"burst/key\": \"1.50\"}}",
+         "limits.burst/key must be a whole number up to 1000000000"},
+        {"{\"plan\": \"paid\", \"limits\": {\"burst/key\": 1000000001}}",
+         "limits.burst/key must be a whole number up to 1000000000"},
+        {"{\"plan\": \"paid\", \"projects\": {\"a\": {\"limits\": {\"burst/key\": 5}}}}",
+         "projects.a: limits.burst/key: this limit is not divided among projects"},
         {"{\"plan\": \"open\", \"projects\": {\"a\": {\"limits\": {\"calls\": 9000}}}}", ""},
         {"{\"plan\": \"paid\", \"projects\": {\"a\": {\"limits\": {\"spend\": \"250.01\"}}}}",
          "projects: together they have 250.01 of spend, the tenant itself only 250: lower theirs "

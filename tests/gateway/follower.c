@@ -44,6 +44,15 @@ view_apply(json_t *view, const char *scope, json_t *event)
     return json_object_set(view, scope, event) == 0;
 }
 
+/* `now` is to the second: what expires within it holds until it is over. */
+static bool
+holds(const char *expires_at, const char *now)
+{
+    const int order = strncmp(expires_at, now, TO_THE_SECOND);
+
+    return order > 0 || (order == 0 && expires_at[TO_THE_SECOND] == '.');
+}
+
 /* Among all unexpired restrictions of the scopes that deny, the lowest rank answers: NULL lets the
  * request through, else "http" in it is the answer.  scopes: tenant/T, key/T/K, feature/T/F, ... of
  * the request, names percent-encoded. */
@@ -63,7 +72,7 @@ view_denial(const json_t *view, const char *const *scopes, size_t count, const c
             const json_t *rank = json_object_get(restriction, "rank");
 
             if ((strcmp(outcome, "block") == 0 || strcmp(outcome, "throttle") == 0) &&
-                strncmp(text_in(restriction, "expires_at"), now, TO_THE_SECOND) > 0 &&
+                holds(text_in(restriction, "expires_at"), now) &&
                 (denial == NULL ||
                  json_integer_value(rank) < json_integer_value(json_object_get(denial, "rank"))))
                 denial = restriction;
