@@ -71,6 +71,7 @@ enum part {
     PART_BREAKERS,
     PART_UNPROTECTED,
     PART_SHARDS,
+    PART_FLEET,
     PART_BLOCKED,
     PART_ALERTS,
     PART_DEAD,
@@ -100,7 +101,8 @@ static const struct part_row parts[PART_COUNT] = {
     [PART_UNPROTECTED] = {"unprotected", "every feature with a breaker has a baseline",
                           "SELECT tenant AS learning_tenant, count(*) AS features,"
                           " string_agg(feature, ', ' ORDER BY feature) AS names"
-                          " FROM tripmeter.feature_breaker WHERE state = 'learning'"
+                          " FROM tripmeter.feature_breaker"
+                          " WHERE state = 'learning' AND tenant <> '*'"
                           " GROUP BY tenant ORDER BY 2 DESC, 1 LIMIT 100"},
     [PART_SHARDS] = {"shards", "no engine has settled anything yet",
                      "SELECT s.shard, s.owner, " DB_MS(
@@ -112,8 +114,15 @@ static const struct part_row parts[PART_COUNT] = {
                                                              " sum(p.dead) AS dead"
                                                              " FROM tripmeter.shard s LEFT JOIN "
                                                              "tripmeter.progress p"
-                                                             " ON p.partition = s.shard GROUP BY "
+                                                             " ON p.partition = s.shard"
+                                                             " WHERE s.shard < 100000 GROUP BY "
                                                              "s.shard ORDER BY s.shard"},
+    [PART_FLEET] = {"fleet", "no engine has led the fleet yet",
+                    "SELECT owner AS leader, " DB_MS(
+                        "settled_at") " AS settled_at,"
+                                      " " DB_MS("shard_time") " AS fleet_at"
+                                                              " FROM tripmeter.shard WHERE shard = "
+                                                              "100000 AND owner IS NOT NULL"},
     [PART_BLOCKED] =
         {"restricted", "nothing is restricted",
          "SELECT d.scope, d.outcome, coalesce(d.code, '') AS code,"

@@ -52,6 +52,9 @@ static bool
 note_unknown_tenant(struct db *db, const char *scope, struct err *why)
 {
     const char *const values[] = {scope};
+
+    if (strncmp(scope, "feature/*/", 10) == 0)
+        return true;
     PGresult *rows =
         db_query(db,
                  "SELECT t, EXISTS (SELECT FROM tripmeter.tenant_version v"
@@ -135,9 +138,10 @@ run_block(const struct arguments *arguments)
 static const char scopes_help[] =
     "A scope is tenant/T, project/T/P, key/T/K, feature/T/F, model/T/M or ip/T/ADDRESS, where T "
     "is\n"
-    "the tenant. What is not a letter, a digit or one of - . _ ~ is percent-encoded on the "
-    "control\n"
-    "topic; here it may be typed as it is. The last word said of a scope holds, until it ends.\n"
+    "the tenant, or feature/*/F: of all tenants. What is not a letter, a digit or one of - . _ ~ "
+    "is\n"
+    "percent-encoded on the control topic; here it may be typed as it is. The last word said of a "
+    "scope holds, until it ends.\n"
     "\n"
     "  tripmeter block key/acme/k1 --for 2h --reason \"leaked key\"\n"
     "  tripmeter allow tenant/acme --for 1d --reason \"contract is being signed\"\n"

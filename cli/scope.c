@@ -1,6 +1,7 @@
 #include "cli/scope.h"
 
 #include "cli/options.h"
+#include "core/fleet.h"
 
 #include <arpa/inet.h>
 
@@ -47,8 +48,8 @@ part_of(const char *word, struct text typed, char room[SCOPE_SIZE], struct text 
     }
     if (out->size == 0)
         return refused(word, "an empty part", why);
-    if (text_eq(*out, TEXT("*")))
-        return refused(word, "it must name one, * is none", why);
+    if (text_eq(*out, FLEET_TENANT))
+        return refused(word, "it must name one; only feature/*/F is of all tenants", why);
     if (!text_is_clean(*out))
         return refused(word, "control characters or no UTF-8", why);
     return true;
@@ -81,7 +82,9 @@ scope_of_word(const char *word, char out[SCOPE_SIZE], struct err *why)
     const char *rest = word + kind.size + (word[kind.size] == '/');
     const size_t first_size = is_tenant ? strlen(rest) : strcspn(rest, "/");
 
-    if (!part_of(word, (struct text){rest, first_size}, first_room, &first, why))
+    if (text_eq(kind, TEXT("feature")) && first_size == 1 && *rest == '*')
+        first = FLEET_TENANT;
+    else if (!part_of(word, (struct text){rest, first_size}, first_room, &first, why))
         return false;
     rest += first_size;
     if (!is_tenant &&

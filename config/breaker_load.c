@@ -102,26 +102,25 @@ read_common(struct reading *reading)
 }
 
 static void
-read_feature(struct findings *findings, struct policy *policy, const struct yaml *node)
+read_feature(const struct reading *whole, const struct yaml *node, struct breaker_rule *rule)
 {
     static const char *const names[] = {"budget",      "mode", "floor", "absolute",
                                         "least_calls", "open", NULL};
-    struct breaker_rule *rule = &policy->breakers[policy->breaker_count];
+    struct findings *findings = whole->findings;
     char of[WHAT_ROOM / 2];
 
-    (void)snprintf(of, sizeof of, "breakers, feature %.60s", node->key.at);
+    (void)snprintf(of, sizeof of, "%s, feature %.60s", whole->of, node->key.at);
     struct reading reading = {
-        .findings = findings, .policy = policy, .node = node, .of = of, .rule = rule};
+        .findings = findings, .policy = whole->policy, .node = node, .of = of, .rule = rule};
 
-    *rule = policy->breaker;
-    rule->feature = arena_text(policy->arena, node->key);
+    rule->feature = arena_text(whole->policy->arena, node->key);
     if (rule->feature.at == NULL) {
         (void)finding_error(findings, node->key_at, "the policy is too large");
         return;
     }
     if (node->key.size == 0 || node->key.size > EVENT_ID_LIMIT)
-        (void)finding_error(findings, node->key_at,
-                            "breakers: the name of a feature has 1 to %d bytes", EVENT_ID_LIMIT);
+        (void)finding_error(findings, node->key_at, "%s: the name of a feature has 1 to %d bytes",
+                            whole->of, EVENT_ID_LIMIT);
     if (!node_is(findings, node, YAML_MAP, of, "{budget: 20.00}") ||
         !node_members(findings, node, of, names))
         return;
@@ -135,15 +134,63 @@ read_feature(struct findings *findings, struct policy *policy, const struct yaml
     if (rule->configured && rule->absolute != TALLY_MAX && rule->absolute <= rule->budget)
         finding_warning(findings, node->key_at,
                         "%s: absolute is not above the budget: a usual hour trips the breaker", of);
-    policy->breaker_count++;
+}
+
+/* The features of a group, each a rule made from the group's own. NULL when there are none. */
+static struct breaker_rule *
+read_features(const struct reading *whole, size_t *count)
+{
+    const struct yaml *features = yaml_member(whole->node, TEXT("features"));
+    char what[WHAT_ROOM];
+
+    (void)snprintf(what, sizeof what, "%s: features", whole->of);
+    if (features == NULL || features->kind == YAML_EMPTY ||
+        !node_is(whole->findings, features, YAML_MAP, what, "{search: {budget: 20.00}}"))
+        return NULL;
+    if (features->count > BREAKER_RULE_LIMIT) {
+        (void)finding_error(whole->findings, features->at, "%s: more than %d", what,
+                            BREAKER_RULE_LIMIT);
+        return NULL;
+    }
+    struct breaker_rule *rules =
+        arena_take(whole->policy->arena, (features->count + 1) * sizeof *rules);
+
+    if (rules == NULL) {
+        (void)finding_error(whole->findings, features->at, "the policy is too large");
+        return NULL;
+    }
+    for (const struct yaml *one = features->first; one != NULL; one = one->next) {
+        rules[*count] = *whole->rule;
+        read_feature(whole, one, &rules[(*count)++]);
+    }
+    return rules;
+}
+
+/* `breakers` and, in it, `fleet`. */
+static struct breaker_rule *
+read_group(struct reading *reading, const char *const *names, size_t *count)
+{
+    *reading->rule = (struct breaker_rule){.absolute = TALLY_MAX,
+                                           .floor = MONEY_NANO_PER_UNIT,
+                                           .open_ms = BREAKER_OPEN_MS,
+                                           .least_calls = LEAST_CALLS};
+    if (reading->node == NULL || reading->node->kind == YAML_EMPTY ||
+        !node_is(reading->findings, reading->node, YAML_MAP, reading->of,
+                 "{mode: shadow, features: {...}}") ||
+        !node_members(reading->findings, reading->node, reading->of, names))
+        return NULL;
+    read_common(reading);
+    (void)read_mode(reading);
+    return read_features(reading, count);
 }
 
 void
 breaker_load(struct findings *findings, struct policy *policy, const struct yaml *node)
 {
     static const char *const names[] = {"mode", "floor",    "absolute", "least_calls",
-                                        "open", "features", NULL};
-    const struct yaml *features = yaml_member(node, TEXT("features"));
+                                        "open", "features", "fleet",    NULL};
+    static const char *const fleet_names[] = {"mode", "floor",    "absolute", "least_calls",
+                                              "open", "features", NULL};
     struct reading reading = {.findings = findings,
                               .policy = policy,
                               .node = node,
@@ -151,29 +198,9 @@ breaker_load(struct findings *findings, struct policy *policy, const struct yaml
                               .rule = &policy->breaker};
 
     policy->has_breakers = true;
-    policy->breaker = (struct breaker_rule){.absolute = TALLY_MAX,
-                                            .floor = MONEY_NANO_PER_UNIT,
-                                            .open_ms = BREAKER_OPEN_MS,
-                                            .least_calls = LEAST_CALLS};
-    if (node->kind == YAML_EMPTY ||
-        !node_is(findings, node, YAML_MAP, "breakers", "{mode: shadow, features: {...}}") ||
-        !node_members(findings, node, "breakers", names))
-        return;
-    read_common(&reading);
-    (void)read_mode(&reading);
-    if (features == NULL || features->kind == YAML_EMPTY ||
-        !node_is(findings, features, YAML_MAP, "breakers: features", "{search: {budget: 20.00}}"))
-        return;
-    if (features->count > BREAKER_RULE_LIMIT) {
-        (void)finding_error(findings, features->at, "breakers: features: more than %d",
-                            BREAKER_RULE_LIMIT);
-        return;
-    }
-    policy->breakers = arena_take(policy->arena, (features->count + 1) * sizeof *policy->breakers);
-    if (policy->breakers == NULL) {
-        (void)finding_error(findings, features->at, "the policy is too large");
-        return;
-    }
-    for (const struct yaml *one = features->first; one != NULL; one = one->next)
-        read_feature(findings, policy, one);
+    policy->breakers = read_group(&reading, names, &policy->breaker_count);
+    reading.node = yaml_member(node, TEXT("fleet"));
+    reading.of = "breakers: fleet";
+    reading.rule = &policy->fleet;
+    policy->fleets = read_group(&reading, fleet_names, &policy->fleet_count);
 }

@@ -1,5 +1,7 @@
 #include "core/decision.h"
 
+#include "core/fleet.h"
+
 const char *const outcome_names[OUTCOME_COUNT] = {
     [OUTCOME_ALLOW] = "allow",
     [OUTCOME_DOWNGRADE] = "downgrade",
@@ -39,12 +41,25 @@ put_part(char out[SCOPE_SIZE], size_t *used, struct text part)
     return size > 0 || part.size == 0;
 }
 
+/* The fleet's name is the one that stands as it is. */
+static bool
+put_tenant(char out[SCOPE_SIZE], size_t *used, struct text tenant)
+{
+    if (!text_eq(tenant, FLEET_TENANT))
+        return put_part(out, used, tenant);
+    if (*used + 3 > SCOPE_SIZE)
+        return false;
+    memcpy(out + *used, "/*", 3);
+    *used += 2;
+    return true;
+}
+
 size_t
 scope_build(char out[SCOPE_SIZE], const char *kind, struct text a, struct text b)
 {
     size_t used = text_copy(out, SCOPE_SIZE, text_of(kind));
 
-    if (used == strlen(kind) && put_part(out, &used, a) && put_part(out, &used, b))
+    if (used == strlen(kind) && put_tenant(out, &used, a) && put_part(out, &used, b))
         return used;
     out[0] = '\0';
     return 0;

@@ -21,6 +21,7 @@ static const struct {
     {offsetof(struct settlement, hours), sizeof(struct feature_hour)},
     {offsetof(struct settlement, breakers), sizeof(struct breaker_memory)},
     {offsetof(struct settlement, moves), sizeof(struct breaker_move)},
+    {offsetof(struct settlement, sources), sizeof(struct source_heard)},
     {offsetof(struct settlement, counters), sizeof(struct counter_memory)},
     {offsetof(struct settlement, carries), sizeof(struct carry_memory)},
     {offsetof(struct settlement, throttles), sizeof(struct throttle_memory)},

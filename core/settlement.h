@@ -216,6 +216,12 @@ struct tenant_due {
     bool restricted; /* has a restriction or an open episode: loaded on claim */
 };
 
+/* A source of events was heard; one row a source. */
+struct source_heard {
+    struct text source;
+    int64_t at_ms; /* record time */
+};
+
 struct dead_letter {
     int32_t topic;
     int64_t offset;
@@ -325,6 +331,7 @@ struct settlement {
     struct list breakers;    /* struct breaker_memory; likewise */
     struct list moves;       /* struct breaker_move, in order */
     struct list due;         /* struct tenant_due; likewise */
+    struct list sources;     /* struct source_heard */
     struct list transitions; /* struct transition, in order */
     struct list decisions;   /* struct scope_state, in order */
     struct list dead;        /* struct dead_letter */

@@ -2,6 +2,7 @@
 
 #include "config/failpoint.h"
 #include "config/log.h"
+#include "core/fleet.h"
 #include "core/identity.h"
 #include "engine/engine_state.h"
 #include "engine/policies.h"
@@ -199,7 +200,16 @@ start_workers(struct engine *engine, const struct policy *policy, int32_t partit
             return false;
         }
     }
-    return true;
+    engine->fleet =
+        fleet_start(&(struct fleet_setup){.config = engine->config,
+                                          .policy = policy,
+                                          .name = engine->instance.name,
+                                          .control = engine->control,
+                                          .notifier = engine->notifier,
+                                          .metrics = &engine->sets[engine->worker_count + 3]});
+    if (engine->fleet == NULL)
+        log_error("start", "text=\"no thread for the fleet\"");
+    return engine->fleet != NULL;
 }
 
 /* All or nothing: with any finding the running configuration stays as it is. */
@@ -245,7 +255,9 @@ offer_strangers(struct engine *engine)
     struct text tenant;
 
     while (memory != NULL && control_stranger(engine->control, memory, &scope, &tenant)) {
-        for (size_t i = 0; i < engine->worker_count; i++)
+        if (text_eq(tenant, FLEET_TENANT))
+            fleet_offer(engine->fleet, scope);
+        for (size_t i = 0; i < engine->worker_count && !text_eq(tenant, FLEET_TENANT); i++)
             worker_offer(engine->workers[i], scope, tenant);
         arena_clear(memory);
     }
@@ -328,6 +340,7 @@ stop(struct engine *engine, int status)
 
             clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
         }
+    fleet_stop(engine->fleet);
     if (engine->control != NULL)
         control_close(engine->control, 500);
     if (engine->notifier != NULL)
@@ -365,14 +378,14 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)engine_wall_ms();
     identity_seed(seed);
-    engine.sets = calloc(engine.worker_count + 3, sizeof *engine.sets);
+    engine.sets = calloc(engine.worker_count + 4, sizeof *engine.sets);
     if (engine.sets == NULL)
         abort();
     if (!failpoint_setup(&why) || !instance_open(&engine.instance, config, &why)) {
         log_error("start", "text=\"%s\"", why.text);
         goto done;
     }
-    for (size_t i = 0; i < engine.worker_count + 3; i++)
+    for (size_t i = 0; i < engine.worker_count + 4; i++)
         engine.set_list[i] = &engine.sets[i];
     /* First, so that /readyz can say what the start waits for. */
     if (engine_start_status(&engine) &&

@@ -3,6 +3,7 @@
 #ifndef ENGINE_ENGINE_STATE_H
 #define ENGINE_ENGINE_STATE_H
 
+#include "engine/fleet.h"
 #include "engine/instance.h"
 #include "engine/worker.h"
 #include "sinks/control.h"
@@ -20,6 +21,7 @@ struct engine {
     struct control *control;
     struct notifier *notifier;
     struct dead_topic *dead_topic;
+    struct fleet *fleet;
     struct status *status;
     struct status_source source;
     atomic_bool serving; /* workers and control topic are there for the status pages */
@@ -30,8 +32,8 @@ struct engine {
     size_t worker_count;
     char names[ENGINE_WORKER_LIMIT][INSTANCE_SIZE + 24];
     struct metric_set
-        *sets; /* one a worker, then the control topic's, the notifier's, dead letters' */
-    const struct metric_set *set_list[ENGINE_WORKER_LIMIT + 3];
+        *sets; /* one a worker, then the control topic's, the notifier's, dead letters', fleet's */
+    const struct metric_set *set_list[ENGINE_WORKER_LIMIT + 4];
 };
 
 int64_t engine_wall_ms(void);

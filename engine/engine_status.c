@@ -131,7 +131,7 @@ engine_start_status(struct engine *engine)
     struct err why;
 
     engine->source = (struct status_source){.sets = engine->set_list,
-                                            .set_count = engine->worker_count + 3,
+                                            .set_count = engine->worker_count + 4,
                                             .context = engine,
                                             .reasons = reasons,
                                             .partitions = partitions,

@@ -424,6 +424,16 @@ refuse_counted(struct shard *shard, const struct place *place, const struct even
     ((struct dead_letter *)list_at(dead, dead->count - 1))->remembered = shard->setup.record;
 }
 
+static void
+heard(struct shard *shard, struct text source, int64_t at_ms)
+{
+    const struct source_cached *cached = sources_cached(shard->sources, source);
+
+    if (at_ms >= cached->until_ms || cached->size != source.size ||
+        memcmp(cached->name, source.at, source.size) != 0)
+        sources_note(shard, source, at_ms);
+}
+
 enum applied
 shard_event(struct shard *shard, const struct record *record, int32_t index,
             const struct event *event, const struct lookup *lookup)
@@ -434,6 +444,7 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
     struct lookup own;
     struct dead why;
 
+    heard(shard, event->source, record->time_ms);
     if (lookup == NULL) {
         lookup_of(&own, event);
         lookup = &own;

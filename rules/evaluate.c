@@ -190,7 +190,8 @@ breaker(const struct tenant *tenant, const struct evaluation *evaluation, struct
     const bool forced = state->state == BREAKER_FORCED_OPEN;
 
     restrict_to(out, CODE_feature_suspended,
-                (struct restriction){.rule = TEXT("breaker/runaway"),
+                (struct restriction){.rule = tenant->fleet ? TEXT("breaker/fleet")
+                                                           : TEXT("breaker/runaway"),
                                      .policy = evaluation->policy,
                                      .since_ms = state->since_ms,
                                      .ends_ms = state->until_ms,

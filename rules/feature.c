@@ -44,6 +44,7 @@ feature_free(struct feature *feature)
     drop(&feature->name);
     drop(&feature->actor);
     drop(&feature->reason);
+    free(feature->fleet);
     free(feature);
 }
 
@@ -89,6 +90,12 @@ add(struct features *features, struct feature *feature)
     features->at[features->count++] = feature;
 }
 
+static const struct breaker_rule *
+rule_of(const struct features *features, const struct policy *policy, struct text name)
+{
+    return features->fleet ? policy_fleet(policy, name) : policy_breaker(policy, name);
+}
+
 struct feature *
 feature_made(struct features *features, struct text name, const struct policy *policy)
 {
@@ -98,7 +105,9 @@ feature_made(struct features *features, struct text name, const struct policy *p
         return feature;
     feature = must(calloc(1, sizeof *feature));
     (void)must(keep(&feature->name, name) ? feature : NULL);
-    feature->rule = policy_breaker(policy, name);
+    feature->rule = rule_of(features, policy, name);
+    if (features->fleet)
+        feature->fleet = must(calloc(1, sizeof *feature->fleet));
     feature->accepted_until_ms = INT64_MIN;
     feature->late_hour_ms = INT64_MIN;
     slots_init(&feature->slots);
@@ -119,7 +128,7 @@ void
 features_bind(struct features *features, const struct policy *policy)
 {
     for (size_t i = 0; i < features->count; i++)
-        features->at[i]->rule = policy_breaker(policy, features->at[i]->name);
+        features->at[i]->rule = rule_of(features, policy, features->at[i]->name);
 }
 
 /* ---- as loaded ------------------------------------------------------------------------------------ */
@@ -159,6 +168,7 @@ features_new(const struct tenant_load *load, const struct zone *zone, const stru
         return NULL;
     }
     features->storm_ms = INT64_MIN;
+    features->fleet = text_eq(load->name, FLEET_TENANT);
     /* Breakers first: what they remember must find room. */
     for (size_t i = 0; i < load->breaker_count; i++) {
         struct feature *feature = feature_made(features, load->breakers[i].feature, policy);
@@ -254,7 +264,8 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
     const struct slots_spend hour = slots_judged(&feature->slots, feature->hour.start_ms);
     const struct slots_spend window = slots_judged(&feature->slots, SLOTS_ALL);
     const tally both = feature->before > baseline->value ? feature->before : baseline->value;
-    const tally absolute = rule->off ? TALLY_MAX : rule->absolute;
+    const bool silent = rule->off || feature->alone;
+    const tally absolute = silent ? TALLY_MAX : rule->absolute;
 
     *out = (struct breaker_view){.now_ms = now_ms,
                                  .open_ms = rule->open_ms,
@@ -275,7 +286,7 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
         /* Multiplied by a hundred for the points of a warning. */
         out->hour_warn = out->window_warn = TALLY_MAX / 200;
     }
-    if (rule->off || !baseline->known)
+    if (silent || !baseline->known)
         return;
     out->hour_limit = lesser(absolute, baseline->value * BASELINE_RATIO);
     out->window_limit = lesser(absolute, both * BASELINE_RATIO);

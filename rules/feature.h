@@ -11,6 +11,7 @@
 #define RULES_FEATURE_H
 
 #include "core/baseline.h"
+#include "core/fleet.h"
 #include "core/table.h"
 #include "core/tenant.h"
 #include "rules/policy.h"
@@ -21,6 +22,15 @@
 struct row_ref {
     uint64_t of;
     uint32_t row;
+};
+
+/* What only a feature of the fleet has: what came in and is not judged yet. */
+struct fleet_part {
+    bool fed;
+    bool asked; /* who spends it is known, or need not be */
+    tally spent;
+    struct fleet_spread spread;
+    char names[FLEET_TOP][EVENT_ID_LIMIT + 1]; /* of its tenants */
 };
 
 struct feature {
@@ -41,6 +51,8 @@ struct feature {
     tally wire;           /* of the slot's judged cost */
     struct row_ref slot_rows[SLOT_COUNT];
     struct row_ref breaker_row;
+    struct fleet_part *fleet; /* NULL: it is a tenant's */
+    bool alone; /* the fleet's: one tenant makes most of it, which is that one's breaker's matter */
 };
 
 struct features {
@@ -50,6 +62,7 @@ struct features {
     struct table index;
     struct feature *last; /* of the event before */
     int64_t storm_ms;     /* end of a storm; INT64_MIN: there is none */
+    bool fleet;           /* of the fleet, with its rules */
     bool full_noticed;    /* that FEATURE_LIMIT is reached was alerted */
 };
 

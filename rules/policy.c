@@ -27,6 +27,15 @@ policy_breaker(const struct policy *policy, struct text feature)
     return &policy->breaker;
 }
 
+const struct breaker_rule *
+policy_fleet(const struct policy *policy, struct text feature)
+{
+    for (size_t i = 0; i < policy->fleet_count; i++)
+        if (text_eq(policy->fleets[i].feature, feature))
+            return &policy->fleets[i];
+    return &policy->fleet;
+}
+
 enum severity
 policy_step_severity(int32_t step_pct)
 {

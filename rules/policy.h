@@ -93,6 +93,9 @@ struct policy {
     struct breaker_rule breaker; /* of features without their own */
     struct breaker_rule *breakers;
     size_t breaker_count;
+    struct breaker_rule fleet; /* the same of the fleet (core/fleet.h) */
+    struct breaker_rule *fleets;
+    size_t fleet_count;
     struct prices prices;
     struct text body; /* the file, and behind it the price lists it names (config/price_load.h) */
 };
@@ -102,6 +105,8 @@ void policy_free(struct policy *policy);
 const struct plan *policy_plan(const struct policy *policy, struct text name);
 /* The rule of a feature; meaningful with has_breakers. */
 const struct breaker_rule *policy_breaker(const struct policy *policy, struct text feature);
+/* The same over all tenants. */
+const struct breaker_rule *policy_fleet(const struct policy *policy, struct text feature);
 /* Severity of a step: info below 75, warning below 90, critical from there on. */
 enum severity policy_step_severity(int32_t step_pct);
 /* The least amount at which a step of 1..100 % is reached: used*100 >= pct*limit, exactly. */

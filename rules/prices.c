@@ -22,8 +22,7 @@ const struct price_version *
 price_find(const struct price_list *list, struct text provider, struct text model, int64_t at_ms)
 {
     const struct text names[] = {provider, model};
-    const uint32_t place =
-        table_find(&list->index, identity_texts((struct key128){0}, names, 2));
+    const uint32_t place = table_find(&list->index, identity_texts((struct key128){0}, names, 2));
 
     /* A model without a provider that several have points behind the entries. */
     if (place >= list->entry_count)
@@ -71,8 +70,8 @@ prices_rates(const struct prices *prices, struct text from, struct text to, int6
              int64_t rates[2])
 {
     rates[0] = rates[1] = RATE_ONE;
-    return text_eq(from, to) || (rate_at(prices, from, at_ms, &rates[0]) &&
-                                 rate_at(prices, to, at_ms, &rates[1]));
+    return text_eq(from, to) ||
+           (rate_at(prices, from, at_ms, &rates[0]) && rate_at(prices, to, at_ms, &rates[1]));
 }
 
 /* "20%", "-2.5%": at most 4 decimals. */

@@ -44,8 +44,10 @@ struct price_list {
     struct text currency;
     struct price_entry *entries;
     size_t entry_count;
-    struct table index; /* of provider and model or alias; without a provider where only one has it */
-    struct price_fallback *fallbacks; /* the last one is for any provider; none: the list is empty */
+    struct table
+        index; /* of provider and model or alias; without a provider where only one has it */
+    struct price_fallback
+        *fallbacks; /* the last one is for any provider; none: the list is empty */
     size_t fallback_count;
 };
 

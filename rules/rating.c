@@ -23,9 +23,9 @@ listed(const struct event *event, const struct price_list *list, const struct te
        const struct policy *policy, int64_t *nano, int64_t *version)
 {
     const struct price_version *found =
-        list == NULL ? NULL
-                     : price_find(list, event->names[NAME_PROVIDER], event->names[NAME_MODEL],
-                                  event->at_ms);
+        list == NULL
+            ? NULL
+            : price_find(list, event->names[NAME_PROVIDER], event->names[NAME_MODEL], event->at_ms);
 
     if (found == NULL ||
         !amount_of(event, price_for(found, event->usage), list, tenant, policy, nano))

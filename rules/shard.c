@@ -43,8 +43,9 @@ shard_new(const struct shard_setup *setup)
     shard->wanted_memory = arena_new(WANTED_MEMORY);
     shard->scratch = arena_new(WANTED_MEMORY);
     list_init(&shard->wanted, sizeof(struct scope_state *), WANTED_LIMIT);
-    bool good = shard->topics != NULL && shard->wanted_memory != NULL && shard->scratch != NULL &&
-                table_init(&shard->index, 1024, TABLE_NONE - 1) &&
+    shard->sources = sources_new();
+    bool good = shard->topics != NULL && shard->sources != NULL && shard->wanted_memory != NULL &&
+                shard->scratch != NULL && table_init(&shard->index, 1024, TABLE_NONE - 1) &&
                 table_init(&shard->unpriced_models, 16, UNPRICED_MODELS) &&
                 originals_init(&shard->originals) &&
                 burst_init(&shard->burst, setup->burst_entries) &&
@@ -88,6 +89,7 @@ shard_free(struct shard *shard)
     table_free(&shard->unpriced_models);
     originals_free(&shard->originals);
     burst_free(&shard->burst);
+    sources_free(shard->sources);
     book_free(&shard->books[0]);
     book_free(&shard->books[1]);
     list_free(&shard->wanted);
@@ -124,6 +126,7 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     arena_clear(shard->wanted_memory);
     originals_clear(&shard->originals);
     burst_clear(&shard->burst);
+    sources_clear(shard->sources);
     shard->frozen = NULL;
     shard->open = &shard->books[0];
     book_open(shard->open, ++shard->number, start->progress);

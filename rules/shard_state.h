@@ -6,6 +6,7 @@
 #include "rules/due.h"
 #include "rules/originals.h"
 #include "rules/shard.h"
+#include "rules/sources.h"
 
 #define DEAD_MINUTES 5
 /* Before the first record of all: nothing is judged, for no period is the present one. */
@@ -54,6 +55,7 @@ struct shard {
     int64_t unpriced_day; /* UTC day the models below were alerted for, by rule */
     struct table unpriced_models;
     struct originals originals;
+    struct sources *sources;
     struct burst burst;    /* requests of the last 60 seconds */
     int64_t burst_evicted; /* of burst.evicted, as far as the metric has them; */
     int64_t burst_missed;  /* likewise */

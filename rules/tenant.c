@@ -1,5 +1,6 @@
 #include "rules/tenant.h"
 
+#include "core/fleet.h"
 #include "rules/carry.h"
 #include "rules/counter.h"
 #include "rules/feature.h"
@@ -425,6 +426,18 @@ charge_of(const struct tenant *tenant, const struct policy *policy)
                : tenant->plan->charge;
 }
 
+/* The fleet has none. */
+static const struct plan *
+plan_of(const struct tenant *tenant, const struct policy *policy)
+{
+    static const struct plan none = {.name = TEXT_ROW("none")};
+    const struct plan *plan = policy_plan(policy, tenant->spec.plan);
+
+    if (tenant->fleet)
+        return &none;
+    return plan == NULL ? policy->fallback_plan : plan;
+}
+
 struct tenant *
 tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
            const struct policy *policy, int64_t now_ms)
@@ -438,6 +451,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
                               .name = arena_text(memory, load->name),
                               .id = id,
                               .known = load->known,
+                              .fleet = shard == FLEET_SHARD,
                               .split = load->home >= 0 && load->home != shard,
                               .home = load->home,
                               .version = load->version,
@@ -447,9 +461,7 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
     if (tenant->name.at == NULL || !copy_spec(&tenant->spec, &load->spec, memory) ||
         !copy_words(tenant, load->words, load->word_count))
         goto short_of_memory;
-    tenant->plan = policy_plan(policy, tenant->spec.plan);
-    if (tenant->plan == NULL)
-        tenant->plan = policy->fallback_plan;
+    tenant->plan = plan_of(tenant, policy);
     tenant->policy = policy;
     tenant->cycle = tenant->spec.has_cycle ? tenant->spec.cycle : policy->cycle;
     for (size_t i = 0; i < load->past_count; i++)

@@ -68,6 +68,7 @@ struct tenant {
     struct carries *carries;   /* NULL: nothing rolls over; rules/carry.h */
     struct bursts *bursts;     /* NULL: the plan has no burst limits; rules/throttle.h */
     bool known;                /* has a row in Postgres */
+    bool fleet;                /* it is all of them together (core/fleet.h) */
     bool split;                /* its home is another shard: counted here, not judged */
     struct text currency;
     struct text name;

@@ -1,20 +1,17 @@
 #include "rules/trip.h"
 
 #include "core/identity.h"
-#include "rules/feature.h"
+#include "rules/fleet.h"
 
 #include <stdlib.h>
 
-#define LATE_MS    (15 * CLOCK_MINUTE_MS) /* an event older than this on arrival blocks nothing */
-#define PARTIAL_MS (6 * CLOCK_MINUTE_MS)  /* an hour of which more was missed is not whole */
-
-static const struct text rule_name = TEXT_ROW("breaker/runaway");
+#define PARTIAL_MS (6 * CLOCK_MINUTE_MS) /* an hour of which more was missed is not whole */
 
 /* ---- rows ------------------------------------------------------------------------------------------ */
 
-static void
-write_slot(struct shard *shard, const struct tenant *tenant, struct feature *feature,
-           const struct slot *slot)
+void
+trip_write_slot(struct shard *shard, const struct tenant *tenant, struct feature *feature,
+                const struct slot *slot)
 {
     struct list *rows = &shard->open->settlement->slots;
     struct row_ref *held = &feature->slot_rows[slot - feature->slots.ring];
@@ -29,9 +26,9 @@ write_slot(struct shard *shard, const struct tenant *tenant, struct feature *fea
     ((struct feature_slot *)list_at(rows, held->row))->slot = *slot;
 }
 
-static void
-write_hour(struct shard *shard, const struct tenant *tenant, const struct feature *feature,
-           const struct hour_sample *sample)
+void
+trip_write_hour(struct shard *shard, const struct tenant *tenant, const struct feature *feature,
+                const struct hour_sample *sample, tally learned)
 {
     struct feature_hour *row = shard_must(list_add(&shard->open->settlement->hours));
 
@@ -39,11 +36,12 @@ write_hour(struct shard *shard, const struct tenant *tenant, const struct featur
                                  .feature = shard_keep(shard, feature->name),
                                  .hour_ms = sample->hour_ms,
                                  .flags = sample->flags,
-                                 .baseline = sample->baseline};
+                                 .baseline = sample->baseline,
+                                 .learned = learned};
 }
 
-static void
-write_breaker(struct shard *shard, struct tenant *tenant, struct feature *feature)
+void
+trip_write_breaker(struct shard *shard, struct tenant *tenant, struct feature *feature)
 {
     struct list *rows = &shard->open->settlement->breakers;
     struct row_ref *held = &feature->breaker_row;
@@ -103,6 +101,13 @@ summary_of(const struct breaker *breaker)
     return TEXT("runs away: gateways answer 429 feature_suspended, a probe follows by itself");
 }
 
+/* The fleet is nobody's. */
+static struct text
+tenant_label(const struct tenant *tenant)
+{
+    return tenant->fleet ? (struct text){NULL, 0} : tenant->name;
+}
+
 static void
 tell(struct shard *shard, const struct tenant *tenant, const struct feature *feature,
      const struct breaker *before, const struct breaker_view *view)
@@ -113,12 +118,14 @@ tell(struct shard *shard, const struct tenant *tenant, const struct feature *fea
     const bool word = now->state == BREAKER_FORCED_OPEN || now->state == BREAKER_FORCED_CLOSED ||
                       feature->actor.at != NULL;
     const bool warns = loud->alarm == BREAKER_ALARM_WARN;
+    char words[FLEET_SUMMARY_SIZE];
     struct transition transition = {
         .move = !rises               ? MOVE_RESOLVE
                 : before->alarm == 0 ? MOVE_FIRE
                                      : MOVE_STEP,
-        .rule = rule_name,
-        .severity = warns || breaker_rests(loud) ? SEVERITY_WARNING : SEVERITY_CRITICAL,
+        .rule = tenant->fleet ? TEXT("breaker/fleet") : TEXT("breaker/runaway"),
+        .severity =
+            warns || (breaker_rests(loud) && !tenant->fleet) ? SEVERITY_WARNING : SEVERITY_CRITICAL,
         .at_ms = shard->time_ms,
         .step = loud->alarm,
         .has_value = rises,
@@ -135,9 +142,11 @@ tell(struct shard *shard, const struct tenant *tenant, const struct feature *fea
                   : loud->alarm > BREAKER_ALARM_WARN && !breaker_rests(loud)
                       ? RESOLVED_BREAKER_CLOSED
                       : RESOLVED_CLEARED,
-        .summary = rises ? summary_of(loud) : TEXT("no longer runs away")};
+        .summary = !rises          ? TEXT("no longer runs away")
+                   : tenant->fleet ? fleet_summary(feature, loud, words)
+                                   : summary_of(loud)};
 
-    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_TENANT] = tenant_label(tenant);
     transition.labels[LABEL_FEATURE] = feature->name;
     shard_transition(shard, &transition);
 }
@@ -150,7 +159,7 @@ notice(struct shard *shard, const struct tenant *tenant, const struct transition
 
     transition.at_ms = shard->time_ms;
     transition.zone = text_of(zone_name(tenant->zone));
-    transition.labels[LABEL_TENANT] = tenant->name;
+    transition.labels[LABEL_TENANT] = tenant_label(tenant);
     shard_transition(shard, &transition);
 }
 
@@ -213,7 +222,7 @@ taint(struct shard *shard, struct tenant *tenant, struct feature *feature)
         return;
     sample->flags |= HOUR_TRIPPED;
     sample->baseline = feature->breaker.baseline;
-    write_hour(shard, tenant, feature, sample);
+    trip_write_hour(shard, tenant, feature, sample, 0);
 }
 
 static bool
@@ -242,7 +251,7 @@ follow(struct shard *shard, struct tenant *tenant, struct feature *feature,
     if (breaker_taints(now) || (moved && breaker_taints(before)))
         taint(shard, tenant, feature);
     if (!same(before, now))
-        write_breaker(shard, tenant, feature);
+        trip_write_breaker(shard, tenant, feature);
     if (moved || (before->would_ms == INT64_MAX) != (now->would_ms == INT64_MAX))
         write_move(shard, tenant, feature, before, trigger);
     if (now->alarm != before->alarm)
@@ -261,7 +270,7 @@ forgive(struct shard *shard, const struct tenant *tenant, struct feature *featur
     slots_forgive(&feature->slots);
     for (size_t i = 0; i < SLOT_COUNT; i++)
         if (feature->slots.ring[i].start_ms != INT64_MIN)
-            write_slot(shard, tenant, feature, &feature->slots.ring[i]);
+            trip_write_slot(shard, tenant, feature, &feature->slots.ring[i]);
 }
 
 /* ---- storms -------------------------------------------------------------------------------------------- */
@@ -325,9 +334,9 @@ begin_storm(struct shard *shard, struct tenant *tenant, const struct feature *tr
 
 /* ---- judged --------------------------------------------------------------------------------------------- */
 
-static void
-judge(struct shard *shard, struct tenant *tenant, struct feature *feature,
-      struct breaker_view *view, struct text trigger)
+void
+trip_judge(struct shard *shard, struct tenant *tenant, struct feature *feature,
+           struct breaker_view *view, struct text trigger)
 {
     const struct breaker before = feature->breaker;
 
@@ -351,7 +360,7 @@ judge_time(struct shard *shard, struct tenant *tenant, struct feature *feature)
     slots_advance(&feature->slots, shard->time_ms);
     feature_turn(feature, tenant->zone, shard->time_ms, false);
     feature_view(feature, shard->time_ms, &view);
-    judge(shard, tenant, feature, &view, (struct text){NULL, 0});
+    trip_judge(shard, tenant, feature, &view, (struct text){NULL, 0});
 }
 
 int64_t
@@ -450,8 +459,9 @@ add(struct slot *slot, const struct event *event, const struct booking *booking,
 }
 
 /* The sample of the hour the event lies in; a first hour that was missed in part says so. */
-static struct hour_sample *
-sample_of(struct shard *shard, const struct tenant *tenant, struct feature *feature, int64_t at_ms)
+struct hour_sample *
+trip_sample(struct shard *shard, const struct tenant *tenant, struct feature *feature,
+            int64_t at_ms)
 {
     const struct hour hour = baseline_hour(tenant->zone, at_ms);
     struct hour_sample *sample = history_find(&feature->history, hour.start_ms);
@@ -464,7 +474,7 @@ sample_of(struct shard *shard, const struct tenant *tenant, struct feature *feat
     (void)shard_must(failed ? NULL : feature);
     if (sample != NULL && first && at_ms > hour.start_ms + PARTIAL_MS) {
         sample->flags = HOUR_PARTIAL;
-        write_hour(shard, tenant, feature, sample);
+        trip_write_hour(shard, tenant, feature, sample, 0);
     }
     return sample;
 }
@@ -480,7 +490,7 @@ take_late(struct shard *shard, const struct tenant *tenant, struct feature *feat
         sample->flags |= HOUR_REPLAYED;
         if (feature->baseline.known && sample->baseline == 0)
             sample->baseline = feature->baseline.value;
-        write_hour(shard, tenant, feature, sample);
+        trip_write_hour(shard, tenant, feature, sample, 0);
     }
     if (feature->baseline.known && sample->cost > feature->baseline.value * BASELINE_RATIO &&
         feature->late_hour_ms != sample->hour_ms) {
@@ -495,9 +505,9 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
 {
     const int64_t now_ms = shard->time_ms;
     const int64_t at_ms = event->at_ms > now_ms ? now_ms : event->at_ms;
-    const bool late = now_ms - at_ms > LATE_MS;
+    const bool late = now_ms - at_ms > TRIP_LATE_MS;
     const bool new_one = feature->hour.end_ms == 0;
-    struct hour_sample *sample = sample_of(shard, tenant, feature, at_ms);
+    struct hour_sample *sample = trip_sample(shard, tenant, feature, at_ms);
     struct breaker_view view;
 
     slots_advance(&feature->slots, now_ms);
@@ -507,11 +517,11 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
         sample->cost += booking->amounts.cost;
     if (slot != NULL) {
         add(slot, event, booking, !late);
-        write_slot(shard, tenant, feature, slot);
+        trip_write_slot(shard, tenant, feature, slot);
     }
     feature_turn(feature, tenant->zone, now_ms, false);
     if (new_one)
-        write_breaker(shard, tenant, feature);
+        trip_write_breaker(shard, tenant, feature);
     if (late) {
         take_late(shard, tenant, feature, sample);
         return;
@@ -520,7 +530,7 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
     /* What happened before the state began is not what it lets through. */
     view.event = breaker_rests(&feature->breaker) || event->at_ms >= feature->breaker.since_ms;
     view.spent = spent_of(booking);
-    judge(shard, tenant, feature, &view, event->id);
+    trip_judge(shard, tenant, feature, &view, event->id);
 }
 
 /* The running slot of a feature at rest: nothing is looked up but the sample at the end. */
@@ -542,12 +552,12 @@ take_quickly(struct shard *shard, const struct tenant *tenant, struct feature *f
         return false;
     history->at[history->count - 1].cost += booking->amounts.cost;
     add(slot, event, booking, true);
-    write_slot(shard, tenant, feature, slot);
+    trip_write_slot(shard, tenant, feature, slot);
     return true;
 }
 
-static void
-notice_full(struct shard *shard, const struct tenant *tenant)
+void
+trip_full(struct shard *shard, const struct tenant *tenant)
 {
     if (tenant->features->full_noticed)
         return;
@@ -572,7 +582,7 @@ trip_event(struct shard *shard, struct tenant *tenant, const struct event *event
     struct feature *feature = feature_made(tenant->features, name, shard->policy);
 
     if (feature == NULL) {
-        notice_full(shard, tenant);
+        trip_full(shard, tenant);
         return;
     }
     tenant->features->last = feature;
@@ -596,7 +606,7 @@ accept(struct shard *shard, const struct tenant *tenant, struct feature *feature
         if (sample->hour_ms < shard->time_ms - 7 * CLOCK_DAY_MS || hour_is_clean(sample))
             continue;
         sample->flags |= HOUR_ACCEPTED;
-        write_hour(shard, tenant, feature, sample);
+        trip_write_hour(shard, tenant, feature, sample, 0);
     }
     feature_turn(feature, tenant->zone, shard->time_ms, true);
 }
@@ -635,7 +645,7 @@ shard_breaker(struct shard *shard, const struct command *command)
     /* A word that is done has nobody to answer for it any more. */
     if (breaker_rests(&feature->breaker) && feature->breaker.shadow_ms == INT64_MIN)
         feature_signed(feature, (struct text){NULL, 0}, (struct text){NULL, 0});
-    write_breaker(shard, tenant, feature);
+    trip_write_breaker(shard, tenant, feature);
     want_scope(shard, tenant, feature, (struct text){NULL, 0});
     return NULL;
 }

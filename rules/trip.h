@@ -5,7 +5,10 @@
 #ifndef RULES_TRIP_H
 #define RULES_TRIP_H
 
+#include "rules/feature.h"
 #include "rules/shard_state.h"
+
+#define TRIP_LATE_MS (15 * CLOCK_MINUTE_MS) /* what is older on arrival blocks nothing */
 
 /* An event was booked: its feature spends. */
 void trip_event(struct shard *shard, struct tenant *tenant, const struct event *event,
@@ -16,6 +19,21 @@ void trip_due(struct shard *shard, struct tenant *tenant);
 void trip_all(struct shard *shard, struct tenant *tenant);
 /* The policy has no breakers any more: they come to rest. */
 void trip_removed(struct shard *shard, struct tenant *tenant);
+/* The rows of a slot and of an hour, `learned` of which no facts tell. */
+void trip_write_slot(struct shard *shard, const struct tenant *tenant, struct feature *feature,
+                     const struct slot *slot);
+void trip_write_hour(struct shard *shard, const struct tenant *tenant,
+                     const struct feature *feature, const struct hour_sample *sample,
+                     tally learned);
+void trip_write_breaker(struct shard *shard, struct tenant *tenant, struct feature *feature);
+/* The sample of the hour that an instant lies in; NULL when that is too long ago. */
+struct hour_sample *trip_sample(struct shard *shard, const struct tenant *tenant,
+                                struct feature *feature, int64_t at_ms);
+/* A feature that a tenant has no room for. */
+void trip_full(struct shard *shard, const struct tenant *tenant);
+/* The breaker is judged by what is in the view, and what follows from that follows. */
+void trip_judge(struct shard *shard, struct tenant *tenant, struct feature *feature,
+                struct breaker_view *view, struct text trigger);
 /* The earliest deadline of a breaker, and whether any restricts or alarms. */
 int64_t trip_next(const struct tenant *tenant, bool *restricted);
 

@@ -39,9 +39,11 @@ real_steady_ms(void *config)
 struct control_shard *
 control_shard_of(struct control *control, int32_t shard)
 {
-    if (shard < 0 || (size_t)shard >= control->shard_count || !control->shards[shard].owned)
+    const size_t slot = control_slot(shard);
+
+    if (shard < 0 || slot >= control->shard_count || !control->shards[slot].owned)
         return NULL;
-    return &control->shards[shard];
+    return &control->shards[slot];
 }
 
 /* Under the lock. */
@@ -257,24 +259,25 @@ void
 control_own(struct control *control, int32_t shard, int64_t epoch)
 {
     const int64_t now_ms = control_steady_ms(control);
+    const size_t slot = control_slot(shard);
 
-    assert(shard >= 0 && shard < CONTROL_SHARD_LIMIT);
+    assert(shard >= 0 && (shard < CONTROL_SHARD_LIMIT || shard == FLEET_SHARD));
     assert(epoch > 0 && epoch <= INT64_MAX >> CONTROL_COUNTER_BITS);
     (void)pthread_mutex_lock(&control->lock);
-    if (!make_room(control, (size_t)shard + 1)) {
+    if (!make_room(control, slot + 1)) {
         log_error("control", "shard=%d reason=\"memory is short, nothing is published for it\"",
                   (int)shard);
-    } else if (!control->shards[shard].owned || control->shards[shard].epoch != epoch) {
-        const struct control_shard *before = &control->shards[shard];
+    } else if (!control->shards[slot].owned || control->shards[slot].epoch != epoch) {
+        const struct control_shard *before = &control->shards[slot];
         /* A shard comes back under its old epoch when nobody else has had it: seq goes on. */
         const int64_t counter = before->epoch == epoch ? before->counter : 0;
 
         forget_scopes(control, shard);
-        control->shards[shard] = (struct control_shard){.owned = true,
-                                                        .epoch = epoch,
-                                                        .counter = counter,
-                                                        .reported_ms = now_ms,
-                                                        .beat_due_ms = now_ms};
+        control->shards[slot] = (struct control_shard){.owned = true,
+                                                       .epoch = epoch,
+                                                       .counter = counter,
+                                                       .reported_ms = now_ms,
+                                                       .beat_due_ms = now_ms};
         control->reread = true;
         atomic_store(&control->caught_up, false);
         wake(control);

@@ -10,6 +10,7 @@
 #define SINKS_CONTROL_INTERNAL_H
 
 #include "core/clock.h"
+#include "core/fleet.h"
 #include "sinks/control.h"
 #include "sinks/control_scopes.h"
 #include "sinks/control_topic.h"
@@ -64,7 +65,7 @@ struct control {
 
     pthread_mutex_t lock; /* guards what follows, and the handing over to the producer */
     struct scopes scopes;
-    struct control_shard *shards; /* by number */
+    struct control_shard *shards; /* by control_slot */
     size_t shard_count;
     struct list strangers; /* struct stranger, a stack */
     struct table stranger_index;
@@ -100,6 +101,18 @@ static inline int64_t
 control_wall_ms(const struct control *control)
 {
     return control->clock.wall_ms(control->clock.context);
+}
+
+/* The fleet's, then those of the partitions. */
+static inline size_t
+control_slot(int32_t shard)
+{
+    return shard == FLEET_SHARD ? 0 : (size_t)shard + 1;
+}
+static inline int32_t
+control_slot_shard(size_t slot)
+{
+    return slot == 0 ? FLEET_SHARD : (int32_t)slot - 1;
 }
 
 /* NULL when the shard is not ours. Under the lock. */

@@ -238,7 +238,7 @@ control_publish_beats(struct control *control)
         if (shard->beat_due_ms <= now_ms) {
             shard->beat_due_ms = now_ms + CONTROL_BEAT_MS;
             if (now_ms - shard->reported_ms <= CONTROL_SILENT_MS)
-                write_beat(control, shard, (int32_t)i);
+                write_beat(control, shard, control_slot_shard(i));
         }
         next_ms = shard->beat_due_ms < next_ms ? shard->beat_due_ms : next_ms;
     }

@@ -216,6 +216,7 @@ page_write(struct writer *out, const json_t *document)
     page_alerts(out, document);
     page_deliveries(out, document);
     page_partitions(out, document);
+    page_fleet(out, document);
     writer_string(out, "</main>\n<footer><a href=\"/status.json\">as JSON</a>"
                        "<a href=\"/metrics\">metrics</a><a href=\"/readyz\">readyz</a>"
                        "<a href=\"/healthz\">healthz</a>The page reads itself again every 10 "

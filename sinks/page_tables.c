@@ -474,3 +474,20 @@ page_partitions(struct writer *out, const json_t *document)
         put_partition(out, document, json_array_get(partitions, i));
     writer_string(out, "</tbody></table></details>\n");
 }
+
+/* Nothing before the first one has led. */
+void
+page_fleet(struct writer *out, const json_t *document)
+{
+    const json_t *fleet = json_object_get(json_object_get(document, "database"), "fleet");
+
+    if (page_member(fleet, "leader") == NULL)
+        return;
+    writer_string(out,
+                  "<h2>The fleet</h2>\n<p class=\"none\">Features over all tenants, and silent "
+                  "sources, are judged by <bdi>");
+    page_escaped(out, page_member(fleet, "leader"));
+    writer_string(out, "</bdi>, last settled ");
+    page_time(out, document, page_member(fleet, "settled_at"));
+    writer_string(out, "</p>\n");
+}

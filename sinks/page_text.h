@@ -42,5 +42,6 @@ void page_restrictions(struct writer *out, const json_t *document);
 void page_alerts(struct writer *out, const json_t *document);
 void page_deliveries(struct writer *out, const json_t *document);
 void page_partitions(struct writer *out, const json_t *document);
+void page_fleet(struct writer *out, const json_t *document);
 
 #endif

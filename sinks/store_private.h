@@ -46,12 +46,12 @@ typedef bool settle_fill(struct store *store, const struct settle_input *input, 
                          struct err *why);
 settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_counters,
     fill_carries, fill_throttles, fill_slots, fill_hours, fill_breakers, fill_moves, fill_due,
-    fill_transitions, fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway,
-    fill_values, fill_unpriced, fill_priced, fill_commands;
+    fill_sources, fill_transitions, fill_decisions, fill_dead, fill_kept, fill_gauges, fill_topups,
+    fill_gateway, fill_values, fill_unpriced, fill_priced, fill_commands;
 extern const char sql_quotas[], sql_counters[], sql_carries[], sql_throttles[], sql_slots[],
-    sql_hours[], sql_breakers[], sql_moves[], sql_due[], sql_decisions[], sql_dead[], sql_kept[],
-    sql_gauges[], sql_topups[], sql_gateway[], sql_values[], sql_unpriced[], sql_priced[],
-    sql_commands[];
+    sql_hours[], sql_breakers[], sql_moves[], sql_due[], sql_sources[], sql_decisions[], sql_dead[],
+    sql_kept[], sql_gauges[], sql_topups[], sql_gateway[], sql_values[], sql_unpriced[],
+    sql_priced[], sql_commands[];
 
 /* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
  * (store_record.c). False with *refused when the server refuses, without when the connection

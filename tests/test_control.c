@@ -245,7 +245,7 @@ test_numbers_used_up(void)
     bench_control(bench);
     (void)bench_await(bench, "engine/3", 1);
     (void)pthread_mutex_lock(&bench->control->lock);
-    bench->control->shards[SHARD].counter = CONTROL_COUNTER_MAX - 1;
+    control_shard_of(bench->control, SHARD)->counter = CONTROL_COUNTER_MAX - 1;
     (void)pthread_mutex_unlock(&bench->control->lock);
     bench_want(bench, bench_blocked("tenant/acme", 1000));
     (void)bench_await(bench, "tenant/acme", 1);

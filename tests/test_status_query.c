@@ -22,6 +22,8 @@ static const char tables[] =
     "CREATE TABLE outbox (endpoint text, state text, created_at timestamptz,"
     " finished_at timestamptz, last_error text);"
     "CREATE TABLE feature_breaker (tenant text, feature text, state text);"
+    "CREATE TABLE shard (shard integer, owner text, epoch bigint, settled_at timestamptz,"
+    " shard_time timestamptz);"
     "CREATE TABLE v_breaker (tenant text, feature text, state text, since_at timestamptz,"
     " until_at timestamptz, usual numeric, last_hour numeric, baseline numeric, observed numeric,"
     " alarm integer, actor text, reason text);";
@@ -35,7 +37,10 @@ static const char rows[] =
     " ('bb', 1, 'quota/api_calls', 'b', '{\"tenant\": \"b\"}', 'critical', 100, true, now(), now(),"
     "  NULL),"
     " ('cc', 1, 'old', 'c', '{}', 'critical', 100, true, now(), now(), now());"
-    "INSERT INTO feature_breaker VALUES ('acme', 'new', 'learning'), ('acme', 'chat', 'closed');"
+    "INSERT INTO feature_breaker VALUES ('acme', 'new', 'learning'), ('acme', 'chat', 'closed'),"
+    " ('*', 'new', 'learning');"
+    "INSERT INTO shard VALUES (0, 'tm-1/0', 7, now(), now()),"
+    " (100000, 'tm-2/fleet', 8, now(), now());"
     "INSERT INTO v_breaker VALUES ('acme', 'chat', 'closed', NULL, NULL, 1, 1, 0, 0, 0),"
     " ('acme', 'warned', 'closed', NULL, NULL, 1, 1, 0, 0, 200),"
     " ('acme', 'search', 'open', now(), now(), 4, 13, 4, 12.01, 300);"
@@ -171,6 +176,7 @@ test_answer(void)
     check_text(enforcement, "at", "2026-03-17T14:00:00+00:00");
     check_alerts(answer);
     check_breakers(answer);
+    check_text(json_object_get(answer, "fleet"), "leader", "tm-2/fleet");
     check_deliveries(answer);
     json_decref(answer);
     run(connection, "DROP SCHEMA \"Status \"\"query\"\" test\" CASCADE");

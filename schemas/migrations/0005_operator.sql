@@ -91,10 +91,13 @@ BEGIN
     IF NOT FOUND THEN
         INSERT INTO tripmeter.command (kind, body, actor, reason)
         VALUES (kind_, body_, actor_, reason_);
+        RETURN;
     END IF;
+    INSERT INTO tripmeter.command (shard, kind, body, actor, reason)
+    VALUES (100000, kind_, body_, actor_, reason_); -- the fleet's
 END
 $$;
-COMMENT ON FUNCTION tripmeter.command_all IS 'One command for every shard';
+COMMENT ON FUNCTION tripmeter.command_all IS 'One command for every shard, the fleet''s among them';
 
 -- ---- layout ------------------------------------------------------------------------------------
 CREATE FUNCTION tripmeter.store_layout(topics text[], partitions_ integer)
@@ -213,14 +216,18 @@ DECLARE
     tenant_ text;
     word bigint;
 BEGIN
-    IF scope_ !~ '^(tenant/[^/]+|(key|feature|model|project|ip|quota)/[^/]+/[^/]+)$' THEN
-        RAISE EXCEPTION 'scope "%" is none of tenant/T, project/T/P, key/T/K, feature/T/F, model/T/M, ip/T/A, quota/T/Q',
+    IF scope_ !~ '^(tenant/[^/]+|(key|feature|model|project|ip|quota)/[^/]+/[^/]+)$'
+       OR (split_part(scope_, '/', 2) = '*' AND scope_ NOT LIKE 'feature/%') THEN
+        RAISE EXCEPTION 'scope "%" is none of tenant/T, project/T/P, key/T/K, feature/T/F, feature/*/F, model/T/M, ip/T/A, quota/T/Q',
             scope_ USING ERRCODE = '22023';
     END IF;
     IF coalesce(reason_, '') = '' OR coalesce(actor_, '') = '' THEN
         RAISE EXCEPTION 'an operator''s word needs an actor and a reason' USING ERRCODE = '22023';
     END IF;
-    tenant_ := tripmeter.percent_decode(split_part(scope_, '/', 2));
+    tenant_ := split_part(scope_, '/', 2);
+    IF tenant_ <> '*' THEN
+        tenant_ := tripmeter.percent_decode(tenant_);
+    END IF;
     PERFORM tripmeter.percent_decode(nullif(split_part(scope_, '/', 3), ''));
     INSERT INTO tripmeter.operator_word (scope, tenant, kind, since_at, until_at, actor, reason)
     VALUES (scope_, tenant_, kind_, since_, coalesce(until_, 'infinity'), actor_, reason_)

@@ -52,6 +52,8 @@ class View:
         scopes = ["tenant/" + quote(tenant, safe="")]
         scopes += [f"{kind}/{quote(tenant, safe='')}/{quote(name, safe='')}"
                    for kind, name in parts.items()]
+        if "feature" in parts:
+            scopes.append("feature/*/" + quote(parts["feature"], safe=""))
         denial = self.denial(scopes, now)
         if denial is not None:
             return denial["http"]

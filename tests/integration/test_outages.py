@@ -31,7 +31,7 @@ class Outage(unittest.TestCase):
 
     def all_claimed(self):
         return self.job.partitions == self.job.one(
-            "SELECT count(*) FROM tripmeter.shard WHERE owner IS NOT NULL")
+            "SELECT count(*) FROM tripmeter.shard WHERE owner IS NOT NULL AND shard < 100000")
 
     def end(self):
         for engine in self.job.engines:
@@ -236,15 +236,16 @@ class ClaimTest(Outage):
         os.environ["TRIPMETER_FAILPOINTS"] = "claim_after=stop@1"
         self.addCleanup(os.environ.pop, "TRIPMETER_FAILPOINTS", None)
         for stops in (True, False):
-            epochs = self.epochs()
+            before = self.epochs()
             self.engine.start()
             wait_until(self.is_stopped, 30, "a claim")
             self.env.kafka.pause()
             self.addCleanup(self.env.kafka.resume)
             self.engine.resume()
             wait_until(lambda: self.engine.log_text().count("event=claim ") > 0
-                       and self.epochs() == epochs + 4, 20,
+                       and all(after > epoch for after, epoch in zip(self.epochs(), before)), 20,
                        lambda: f"it says that it waits:\n{self.engine.tail()}")
+            claimed = self.epochs()
             if stops:
                 began = time.monotonic()
                 self.engine.stop()
@@ -253,7 +254,7 @@ class ClaimTest(Outage):
         self.job.produce([event(number, f"t{number}", now()) for number in range(40, 80)])
         self.job.await_settled()
         # Each shard was claimed once: waiting does not make owners that ended without a settlement.
-        self.assertEqual(epochs + 4, self.epochs())
+        self.assertEqual(claimed, self.epochs())
         self.assertNotIn("event=careful", self.engine.log_text())
         self.assertEqual(80, self.job.one("SELECT sum(events) FROM tripmeter.tenant_fact"))
         self.assertEqual(0, self.engine.stop())
@@ -263,7 +264,8 @@ class ClaimTest(Outage):
             return stat.read().rsplit(")", 1)[1].split()[0] == "T"
 
     def epochs(self):
-        return self.job.one("SELECT max(epoch) FROM tripmeter.shard")
+        return [epoch for epoch, in self.job.rows("SELECT epoch FROM tripmeter.shard"
+                                                  " WHERE shard < 100000 ORDER BY shard")]
 
 
 class RefusedTest(Outage):
