@@ -124,6 +124,8 @@ settled_load(struct stage *stage, struct text name, int64_t after_ms, struct ten
         .home = stage->setup.shard,
         .known = row->contract != NULL,
         .version = row->version,
+        .due_ms = row->due_ms,
+        .restricted = row->restricted,
         .spec = row->spec,
         .zone = row->zone != NULL ? row->zone : zones_get(shard_default_zone(stage->shard), &why),
         .periods = stage_must(

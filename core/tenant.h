@@ -76,6 +76,8 @@ struct tenant_load {
     bool known;      /* has a row in Postgres; else spec is empty and the fallback plan applies */
     int64_t version; /* 0 when not known */
     struct tenant_spec spec;
+    int64_t due_ms;               /* as stored: when it is to be looked at; 0 or INT64_MAX: never */
+    bool restricted;              /* as stored */
     const struct zone *zone;      /* of spec.zone or the default, resolved by the loader */
     struct period_total *periods; /* totals of periods that end after the time asked for */
     size_t period_count;          /* (delta holds the total) */

@@ -131,13 +131,14 @@ maintain(const struct config *config)
 
 /* Whichever engine comes first does it for all of them. */
 static void
-close_periods(const struct config *config)
+close_periods(const struct config *config, const struct policy *policy)
 {
     struct err why;
     int64_t count = 0;
     struct store *store = store_open(config, "tripmeter/periods", &why);
 
-    if (store == NULL || !store_close_periods(store, &count, &why) ||
+    if (store == NULL ||
+        !store_close_periods(store, policy->currency, policy->zone, &count, &why) ||
         !store_close_days(store, engine_wall_ms() + config->clock_offset_ms, &why))
         log_warning("periods", "text=\"%s\"", why.text);
     else if (count > 0)
@@ -241,6 +242,7 @@ reload(struct engine *engine)
     store_close(store);
     log_info("reload", "result=accepted policy=%" PRId64, policy->serial);
     policies_add(policy);
+    engine->policy = policy;
     notifier_reconfigure(engine->notifier, next);
     /* The workers still read the first one: topics and servers need a restart. */
     config_free(engine->reloaded);
@@ -291,7 +293,7 @@ serve(struct engine *engine, const sigset_t *taken)
             maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
         }
         if (engine_wall_ms() >= close_at_ms) {
-            close_periods(engine->config);
+            close_periods(engine->config, engine->policy);
             close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
         }
     }
@@ -390,11 +392,10 @@ engine_run(struct config *config, struct policy *policy, bool activate)
     /* First, so that /readyz can say what the start waits for. */
     if (engine_start_status(&engine) &&
         prepare(&engine, policy, activate, &taken, &partition_count)) {
-        const struct policy *first = policy;
-
         policies_add(policy);
+        engine.policy = policy;
         policy = NULL;
-        if (start_workers(&engine, first, partition_count)) {
+        if (start_workers(&engine, engine.policy, partition_count)) {
             atomic_store(&engine.serving, true);
             status = serve(&engine, &taken);
         }

@@ -18,6 +18,7 @@ struct engine {
     const struct config *config;
     struct config *reloaded; /* the notifier's, after a SIGHUP */
     struct instance instance;
+    const struct policy *policy; /* the last one that was loaded */
     struct control *control;
     struct notifier *notifier;
     struct dead_topic *dead_topic;

@@ -106,7 +106,7 @@ struct again {
     int32_t shard;
 };
 
-/* Breakers are new in the policy: the tenant's features come with another load. */
+/* Its features when breakers are new in the policy, or it itself, come with a load. */
 static void
 load_again(void *opaque, struct text name)
 {
@@ -118,8 +118,20 @@ load_again(void *opaque, struct text name)
     errand.tenant = arena_text(errand.memory, name);
     if (errand.tenant.at != NULL && loading_errand(again->worker, &errand))
         return;
-    /* Too many at once: its breakers begin when it is loaded the next time. */
+    /* Too many at once: it waits for its next load. */
     errand_free(&errand);
+}
+
+void
+orders_overdue(struct worker *worker, int32_t shard, const struct text *tenants, size_t count)
+{
+    struct again again = {worker, shard};
+
+    /* Those of last time may be among them: they are asked for again when all are loaded. */
+    if (worker_held(worker, shard) == NULL || worker->errands.count > 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        load_again(&again, tenants[i]);
 }
 
 void

@@ -14,8 +14,10 @@
 
 #define QUEUE_LIMIT      32768
 #define COMMAND_EVERY_MS 500
+#define LOOK_EVERY_MS    2000
 #define RETRY_MS         250
 #define CLAIM_MEMORY     ((size_t)256 << 20)
+#define OVERDUE_LIMIT    1000
 #define ORDER_MEMORY     ((size_t)16 << 20)
 
 enum job_kind { JOB_CLAIM, JOB_SETTLE, JOB_TRY };
@@ -55,6 +57,8 @@ struct settler {
     struct store *store;
     struct list taken; /* struct taken: commands given out, not settled yet */
     int64_t commands_at_ms;
+    int64_t look_at_ms;
+    size_t looked_at; /* shards whose overdue tenants were asked for */
 };
 
 static int64_t
@@ -457,6 +461,32 @@ hand_out(struct settler *settler, const struct list *orders)
         log_warning("commands", "text=\"%s\"", why.text);
 }
 
+/* Tenants of one shard after the other whose time came while nobody had them in memory. */
+static void
+find_overdue(struct settler *settler, int32_t shard)
+{
+    struct due_names due = {.memory = arena_new(CLAIM_MEMORY)};
+    struct reply reply = {.kind = REPLY_OVERDUE, .shard = shard, .memory = due.memory};
+    struct err why;
+
+    if (due.memory == NULL)
+        return;
+    list_init(&due.names, sizeof(struct text), OVERDUE_LIMIT);
+    const bool good = store_overdue(settler->store, shard, on_due, &due, &why);
+
+    reply.due = arena_take(due.memory, (due.names.count + 1) * sizeof *reply.due);
+    if (good && reply.due != NULL && due.names.count > 0) {
+        memcpy(reply.due, due.names.at, due.names.count * sizeof *reply.due);
+        reply.due_count = due.names.count;
+        answer(settler, &reply);
+    } else {
+        arena_free(due.memory);
+    }
+    list_free(&due.names);
+    if (!good)
+        log_warning("overdue", "text=\"%s\"", why.text);
+}
+
 static void
 fetch_commands(struct settler *settler)
 {
@@ -495,6 +525,11 @@ fetch_commands(struct settler *settler)
                 .shards = shards, .shard_count = count, .taken = ids, .taken_count = kept},
             on_command, &context, &why))
         log_warning("commands", "text=\"%s\"", why.text);
+    if (count > 0 && now_ms() >= settler->look_at_ms && settler->store != NULL &&
+        !store_broken(settler->store)) {
+        find_overdue(settler, shards[settler->looked_at++ % count]);
+        settler->look_at_ms = now_ms() + LOOK_EVERY_MS;
+    }
     hand_out(settler, &context.orders);
     list_free(&context.orders);
     free(shards);

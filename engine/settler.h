@@ -34,6 +34,7 @@ enum reply_kind {
     REPLY_REFUSED, /* single steps are noted in Postgres: claim anew */
     REPLY_TRIED,   /* times */
     REPLY_COMMAND,
+    REPLY_OVERDUE, /* due: tenants that nobody has looked at when it was time */
     REPLY_FATAL,
 };
 
@@ -49,7 +50,7 @@ struct reply {
     enum reply_kind kind;
     int32_t shard;
     struct err why;
-    /* CLAIMED */
+    /* CLAIMED; memory and due of OVERDUE too */
     struct arena *memory; /* of claim and names; the receiver frees it */
     struct claim claim;
     struct text *due; /* tenants to load at once */

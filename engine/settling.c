@@ -146,6 +146,10 @@ take(struct worker *worker, struct reply *reply)
     case REPLY_COMMAND:
         orders_take(worker, reply->order);
         break;
+    case REPLY_OVERDUE:
+        orders_overdue(worker, reply->shard, reply->due, reply->due_count);
+        arena_free(reply->memory);
+        break;
     case REPLY_FATAL:
         worker_fatal(worker, &reply->why);
         break;

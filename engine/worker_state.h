@@ -214,6 +214,8 @@ void orders_take(struct worker *worker, struct order *order);
 void orders_alone(struct worker *worker);
 /* The tenant it waited for is there. */
 void orders_errand(struct worker *worker, struct held *held, struct errand *errand);
+/* Loads tenants that nobody has looked at when it was time, which looks at them. */
+void orders_overdue(struct worker *worker, int32_t shard, const struct text *tenants, size_t count);
 
 /* ---- engine/settling.c ------------------------------------------------------------------------------- */
 /* Freezes what is due (`all`: everything open) and hands it over. */

@@ -457,7 +457,8 @@ tenant_new(const struct tenant_load *load, struct key128 id, int32_t shard,
                               .version = load->version,
                               .zone = load->zone,
                               .due_ms = INT64_MAX,
-                              .stored_due_ms = INT64_MAX};
+                              .stored_due_ms = load->due_ms == 0 ? INT64_MAX : load->due_ms,
+                              .stored_restricted = load->restricted};
     if (tenant->name.at == NULL || !copy_spec(&tenant->spec, &load->spec, memory) ||
         !copy_words(tenant, load->words, load->word_count))
         goto short_of_memory;

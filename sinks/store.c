@@ -241,10 +241,14 @@ store_policy_body(struct store *store, int64_t serial, struct arena *arena, stru
 /* ---- periods ------------------------------------------------------------------------------------- */
 
 bool
-store_close_periods(struct store *store, int64_t *count, struct err *why)
+store_close_periods(struct store *store, struct text currency, struct text zone, int64_t *count,
+                    struct err *why)
 {
-    (void)store_params(store);
-    PGresult *const closed = store_query(store, "SELECT tripmeter.close_periods()", why);
+    struct pgparams *const params = store_params(store);
+
+    pgarray_text(pgparams_scalar(params, PG_TEXT), currency);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), zone);
+    PGresult *const closed = store_query(store, "SELECT tripmeter.close_periods($1, $2)", why);
 
     if (closed != NULL)
         *count = pg_read_int(closed, 0, 0);

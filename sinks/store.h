@@ -105,6 +105,10 @@ struct due_query {
 typedef void store_on_name(void *context, struct text name);
 bool store_due(struct store *store, const struct due_query *query, store_on_name *on_name,
                void *context, struct err *why);
+/* Tenants of the shard whose time came a minute ago, by what is settled: nobody has them in memory, or
+ * they would have been looked at. The longest overdue, 1,000 at most. */
+bool store_overdue(struct store *store, int32_t shard, store_on_name *on_name, void *context,
+                   struct err *why);
 
 /* ---- commands --------------------------------------------------------------------------------- */
 typedef void store_on_command(void *context, int32_t shard, const struct command *command);
@@ -171,8 +175,10 @@ bool store_dead_published(struct store *store, int32_t shard, const struct dead_
                           size_t count, struct err *why);
 
 /* ---- partitions ---------------------------------------------------------------------------------- */
-/* Makes final what every shard has closed: how many periods that were. */
-bool store_close_periods(struct store *store, int64_t *count, struct err *why);
+/* Makes final what every shard has closed: how many periods that were. They are told of, in this
+ * currency and zone where a contract names none. */
+bool store_close_periods(struct store *store, struct text currency, struct text zone,
+                         int64_t *count, struct err *why);
 /* Makes the partitions of this month and the next two, and detaches those more than keep_months old
  * (0: keeps all). To be called once a day, on a connection that settles nothing. */
 bool store_maintain(struct store *store, int64_t now_ms, int32_t keep_months, struct err *why);

@@ -28,7 +28,8 @@ static const char sql_tenants[] =
     " 'currency', v.currency, 'charge', v.charge, 'limits', v.limits, 'projects', "
     "v.projects))::text,"
     " jsonb_strip_nulls(jsonb_build_object('plan', v.plan, 'zone', v.zone, 'cycle', v.cycle,"
-    " 'currency', v.currency, 'charge', v.charge))::text"
+    " 'currency', v.currency, 'charge', v.charge))::text, coalesce(t.due_at, 'infinity'),"
+    " coalesce(t.restricted, false)"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"
     " LEFT JOIN tripmeter.tenant_shard t USING (tenant)"
     " LEFT JOIN LATERAL (SELECT * FROM tripmeter.tenant_version w WHERE w.tenant = n.tenant"
@@ -353,6 +354,8 @@ read_spec(struct store *store, int row, struct tenant_load *load, struct err *wh
     load->home = (int32_t)pg_read_int(answer, row, 0);
     load->known = !PQgetisnull(answer, row, 1);
     load->version = pg_read_int(answer, row, 1);
+    load->due_ms = pg_read_time(answer, row, 4);
+    load->restricted = pg_read_bool(answer, row, 5);
     if (!load->known)
         return true;
     if (!tenant_spec_parse(pg_read_text(answer, row, 2), store->arena, &load->spec, &bad)) {
@@ -546,5 +549,25 @@ store_due(struct store *store, const struct due_query *query, store_on_name *on_
             (void)text_copy(after, sizeof after, pg_read_text(names, rows - 1, 0));
         PQclear(names);
     }
+    return true;
+}
+
+bool
+store_overdue(struct store *store, int32_t shard, store_on_name *on_name, void *context,
+              struct err *why)
+{
+    pgarray_int4(pgparams_scalar(store_params(store), PG_INT4), shard);
+    PGresult *const names =
+        store_query(store,
+                    "SELECT t.tenant FROM tripmeter.tenant_shard t WHERE t.shard = $1"
+                    " AND t.due_at <= (SELECT s.shard_time - interval '1 min'"
+                    " FROM tripmeter.shard s WHERE s.shard = $1) ORDER BY t.due_at LIMIT 1000",
+                    why);
+
+    if (names == NULL)
+        return false;
+    for (int row = 0; row < PQntuples(names); row++)
+        on_name(context, pg_read_text(names, row, 0));
+    PQclear(names);
     return true;
 }

@@ -85,8 +85,8 @@ test_final(void)
     CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.period_final", "0");
     close_shard(&claims[1], DB_PERIOD_END_MS, 0);
-    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
-    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods('EUR', 'Asia/Tokyo')", "1");
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods('EUR', 'Asia/Tokyo')", "0");
     CHECK_SQL(&db,
               "SELECT tenant, period = to_timestamp(1772323200), events, charge, adjusted_charge"
               " FROM tripmeter.period_final",
@@ -102,7 +102,8 @@ test_final(void)
               " FROM tripmeter.transition t JOIN tripmeter.episode e USING (fingerprint, episode)",
               told);
     CHECK_SQL(&db, "SELECT summary FROM tripmeter.transition",
-              "its billing period from 2026-03-01 is final: 0.000000003 may be invoiced");
+              "its billing period from 2026-03-01 is final: 0.000000003 EUR may be invoiced");
+    CHECK_SQL(&db, "SELECT unit, zone FROM tripmeter.transition", "EUR Asia/Tokyo");
     db_end(&db);
 }
 
@@ -198,6 +199,34 @@ test_adjustment(void)
     db_end(&db);
 }
 
+/* Provisional until the period is final, also when it was closed long after its end. */
+static void
+test_carries(void)
+{
+    static const char insert[] =
+        "INSERT INTO tripmeter.quota_period SELECT 'acme', q, '', e - interval '1 month', e,"
+        " 'tokens', 5, 0, NULL, q <> 'open', 0, 5, 5, 0, true, 1, NULL, NULL, false, 5, 1"
+        " FROM (VALUES ('ended', '2026-04-01Z'::timestamptz), ('open', '2026-04-01Z'),"
+        " ('later', '2026-05-01Z')) AS r(q, e)";
+    struct claim claims[2];
+
+    begin(claims);
+    db_run(&db, insert);
+    close_shard(&claims[0], DB_PERIOD_END_MS, 1);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.quota_period WHERE is_final", "0");
+    close_shard(&claims[1], DB_PERIOD_END_MS, 0);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
+    CHECK_SQL(&db, "SELECT quota FROM tripmeter.quota_period WHERE is_final", "ended");
+    db_run(&db, "UPDATE tripmeter.quota_period SET closed = true WHERE quota = 'open'");
+    close_shard(&claims[0], DB_PERIOD_END_MS + CLOCK_DAY_MS, 0);
+    close_shard(&claims[1], DB_PERIOD_END_MS + CLOCK_DAY_MS, 0);
+    CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
+    CHECK_SQL(&db, "SELECT quota FROM tripmeter.quota_period WHERE is_final ORDER BY quota",
+              "ended open");
+    db_end(&db);
+}
+
 /* 100, 110, 120 and then 150 a month: 120 on average, 150 / 110 is a growth of 36.36 %. */
 static void
 test_increase(void)
@@ -223,6 +252,7 @@ static CU_TestInfo tests[] = {
     {"what is closed stays closed", test_claimed},
     {"final rows do not change", test_refused},
     {"what came too late is beside it", test_adjustment},
+    {"what was carried is final with it", test_carries},
     {"what a larger quota would have to be", test_increase},
     CU_TEST_INFO_NULL,
 };

@@ -139,11 +139,14 @@ COMMENT ON COLUMN tripmeter.quota_period.is_final IS 'Nothing can come late any 
 
 -- A row of period_final is told as well, once: an episode that is over as it begins.  In statements
 -- for all of them, for at the turn of a month they are many.
-CREATE FUNCTION tripmeter.tell_final(after_ timestamptz, upto_ timestamptz) RETURNS void
+CREATE FUNCTION tripmeter.tell_final(
+    after_ timestamptz, upto_ timestamptz, currency_ text, zone_ text
+) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH told AS (
         SELECT p.tenant, 'period/final' AS rule, p.period_end, p.final_at,
-               p.charge + p.adjusted_charge AS charge, p.adjusted_charge, s.start, c.zone, c.currency,
+               p.charge + p.adjusted_charge AS charge, p.adjusted_charge, s.start,
+               coalesce(c.zone, zone_, 'UTC') AS zone, coalesce(c.currency, currency_) AS currency,
                jsonb_build_object('period', s.start, 'tenant', p.tenant) AS labels,
                -- As core/alert.h has it: version, rule and sorted labels, each with a NUL behind it.
                encode(substr(sha256(
@@ -159,7 +162,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         WHERE p.period_end > after_ AND p.period_end <= upto_
     ), worded AS (
         SELECT t.*, format('its billing period from %s is final: %s%s may be invoiced%s',
-            to_char(t.start::timestamptz AT TIME ZONE coalesce(t.zone, 'UTC'), 'YYYY-MM-DD'),
+            to_char(t.start::timestamptz AT TIME ZONE t.zone, 'YYYY-MM-DD'),
             t.charge, coalesce(' ' || t.currency, ''),
             CASE WHEN t.adjusted_charge = 0 THEN ''
                  ELSE format(', %s of it for earlier periods', t.adjusted_charge) END) AS summary
@@ -178,12 +181,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         severity, at, step, crossed, value, threshold, is_money, unit, zone, resets_at, restricts,
         summary)
     SELECT fingerprint, 1, 1, 'fire', rule, tenant, labels, 'info', final_at, 0, '{}', charge,
-           charge, true, currency, coalesce(zone, 'UTC'), period_end, false, summary
+           charge, true, currency, zone, period_end, false, summary
     FROM worded ON CONFLICT DO NOTHING
 $$;
-COMMENT ON FUNCTION tripmeter.tell_final IS 'Alerts (rule period/final, for webhooks) of the periods that became final and ended after the one time and not after the other';
+COMMENT ON FUNCTION tripmeter.tell_final IS 'Alerts (rule period/final, for webhooks) of the periods that became final and ended after the one time and not after the other; currency and zone where the contract names none';
 
-CREATE FUNCTION tripmeter.close_periods() RETURNS bigint
+CREATE FUNCTION tripmeter.close_periods(
+    currency_ text DEFAULT NULL, zone_ text DEFAULT NULL
+) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     was timestamptz;
@@ -212,14 +217,14 @@ BEGIN
         WHERE a.tenant = t.tenant AND a.project = '' AND a.period = t.period) a
     WHERE t.project = '' AND t.period_end > was AND t.period_end <= upto;
     GET DIAGNOSTICS closed = ROW_COUNT;
-    PERFORM tripmeter.tell_final(was, upto);
+    PERFORM tripmeter.tell_final(was, upto, currency_, zone_);
     -- Those too that were closed long after their end, when somebody looked at the tenant again.
     UPDATE tripmeter.quota_period q SET is_final = true
     WHERE q.closed AND NOT q.is_final AND q.period_end <= upto;
     RETURN closed;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.close_periods IS 'Makes final what every shard has closed; returns how many periods. A settlement under way cannot change them: its shard has not closed what it books in';
+COMMENT ON FUNCTION tripmeter.close_periods IS 'Makes final what every shard has closed, and tells it, in this currency and zone where the contract names none; returns how many periods. A settlement under way cannot change them: its shard has not closed what it books in';
 
 -- ---- final periods do not change ---------------------------------------------------------------
 -- Engines do not try: they know what they have closed.  This is for everybody else, and for the day
