@@ -27,7 +27,8 @@ static const char sql_transitions[] = "SELECT t.fingerprint, t.episode, t.seq, "
     "t.at") ", t.move, t.severity, t.rule, t.tenant,"
             "  t.labels ->> 'project', t.step, trim_scale(t.value), trim_scale(t.threshold), "
             "t.unit,"
-            "  t.reason, t.summary"
+            "  t.reason, t.summary, coalesce(t.labels ->> 'api_key_id', t.labels ->> 'ip',"
+            "  t.labels ->> 'feature')"
             " FROM tripmeter.transition t WHERE t.created_at >= greatest($1::timestamptz,"
             "  now() - interval '2 minutes') ORDER BY t.created_at, t.fingerprint, t.seq LIMIT "
             "10000";
@@ -65,6 +66,7 @@ show_alerts(struct watch *watch, struct err *why)
                                           .rule = db_text(rows, i, 6),
                                           .tenant = db_text(rows, i, 7),
                                           .project = db_text(rows, i, 8),
+                                          .subject = db_text(rows, i, 15),
                                           .step = db_text(rows, i, 9),
                                           .value = db_text(rows, i, 10),
                                           .threshold = db_text(rows, i, 11),

@@ -18,6 +18,7 @@ struct watch_alert {
     const char *rule;
     const char *tenant;  /* NULL: the engine's own */
     const char *project; /* NULL: none */
+    const char *subject; /* the feature, key or address; NULL: none */
     const char *step;    /* "0": none */
     const char *value;   /* NULL: none */
     const char *threshold;

@@ -103,6 +103,7 @@ watch_alert(const struct watch_alert *alert, bool colour, FILE *out)
     put_word(out, " ", alert->rule);
     put_word(out, " of ", alert->tenant);
     put_word(out, "/", alert->project);
+    put_word(out, "/", alert->subject);
     if (strcmp(alert->step, "0") != 0 && !over) {
         put_word(out, ": ", alert->step);
         fputs(" %", out);

@@ -12,26 +12,27 @@ static const struct {
     const char *fired;
     const char *shadowed;
 } scopes[BURST_SCOPE_COUNT] = {
-    [BURST_KEY] = {NAME_API_KEY_ID, LABEL_API_KEY_ID,
-                   "too many requests with this key in 60 seconds: gateways answer 429 "
-                   "key_rate_limited to it alone, until it has fewer",
-                   "too many requests with this key in 60 seconds: it would be throttled if its "
-                   "limit were enforced"},
+    [BURST_KEY] =
+        {NAME_API_KEY_ID, LABEL_API_KEY_ID,
+         "too many requests with this key in a minute: gateways answer it alone 429 "
+         "key_rate_limited",
+         "too many requests with this key in a minute: it would be throttled if its limit "
+         "were enforced"},
     [BURST_TENANT] = {NAME_COUNT, LABEL_TENANT,
-                      "too many requests of the tenant in 60 seconds: gateways answer 429 "
-                      "tenant_rate_limited to all of them, until it has fewer",
-                      "too many requests of the tenant in 60 seconds: it would be throttled if its "
-                      "limit were enforced"},
+                      "too many requests in a minute: gateways answer all of them 429 "
+                      "tenant_rate_limited",
+                      "too many requests in a minute: the tenant would be throttled if its limit "
+                      "were enforced"},
     [BURST_IP] = {NAME_CLIENT_IP, LABEL_IP,
-                  "too many requests from this address in 60 seconds: gateways answer 429 "
-                  "ip_rate_limited to it alone, until it has fewer",
-                  "too many requests from this address in 60 seconds: it would be throttled if its "
+                  "too many requests from this address in a minute: gateways answer it alone 429 "
+                  "ip_rate_limited",
+                  "too many requests from this address in a minute: it would be throttled if its "
                   "limit were enforced"},
     [BURST_FEATURE] = {NAME_FEATURE, LABEL_FEATURE,
-                       "too many requests for this feature in 60 seconds: gateways answer 429 "
-                       "feature_rate_limited to it alone, until it has fewer",
-                       "too many requests for this feature in 60 seconds: it would be throttled "
-                       "if its limit were enforced"},
+                       "too many requests for this feature in a minute: gateways answer it alone "
+                       "429 feature_rate_limited",
+                       "too many requests for this feature in a minute: it would be throttled if "
+                       "its limit were enforced"},
 };
 
 /* ---- what is remembered and told ----------------------------------------------------------------------- */

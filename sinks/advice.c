@@ -55,6 +55,11 @@ static const struct row rows[] = {
      "See what trips, and look at prices and duplicates first:", "tripmeter breaker list"},
     {"breaker/late_spend", WHEN_FIRING,
      "See the hours:", "tripmeter breaker explain {tenant} {feature}"},
+    {"burst", WHEN_FIRING,
+     "See who of the customer's sends too much:", "tripmeter status {tenant}"},
+    {"burst", WHEN_FIRING, "If so many are wanted, raise the limit:",
+     "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
+    {"burst", WHEN_BLOCKED, "Or do nothing: it is let go as soon as it has fewer.", ""},
     {"delivery/dead", WHEN_FIRING,
      "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
     {"delivery/dead", WHEN_FIRING,
@@ -126,6 +131,12 @@ write_limit(struct writer *to, const struct transition *transition)
     const struct text project = transition->labels[LABEL_PROJECT];
     struct writer name = writer_new(ADVICE_SIZE);
 
+    if (words_is(transition, "burst")) { /* its limits go by the whole name of the rule */
+        writer_string(to, "--limit ");
+        writer_text(to, transition->rule);
+        writer_free(&name);
+        return;
+    }
     if (project.at != NULL) {
         writer_text(&name, project);
         writer_string(&name, ":");

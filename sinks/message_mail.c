@@ -61,6 +61,8 @@ usage_name(const struct alert_view *view)
         return "Today";
     if (words_is(&view->transition, "forecast"))
         return "Forecast";
+    if (words_is(&view->transition, "burst"))
+        return "In a minute";
     if (view->kind == MESSAGE_FIRING)
         return "Used";
     return view->transition.reason == RESOLVED_PERIOD_ROLLOVER ? "Last period" : "Used now";

@@ -95,7 +95,7 @@ words_rule_name(struct text rule)
 const char *
 words_who(const struct transition *transition, char out[WHO_SIZE])
 {
-    static const enum label parts[] = {LABEL_PROJECT, LABEL_FEATURE, LABEL_API_KEY_ID};
+    static const enum label parts[] = {LABEL_PROJECT, LABEL_FEATURE, LABEL_API_KEY_ID, LABEL_IP};
     struct writer who = writer_new(WHO_SIZE);
 
     writer_text(&who, transition->labels[LABEL_TENANT].at == NULL

@@ -220,6 +220,34 @@ final_view(void)
     return view;
 }
 
+static struct alert_view
+burst_view(void)
+{
+    struct alert_view view = {
+        .transition = {.rule = TEXT("burst/ip"),
+                       .labels = {[LABEL_TENANT] = TEXT("acme"), [LABEL_IP] = TEXT("203.0.113.5")},
+                       .severity = SEVERITY_INFO,
+                       .at_ms = MARCH_14,
+                       .has_value = true,
+                       .value = 61,
+                       .threshold = 60,
+                       .unit = TEXT("requests"),
+                       .zone = TEXT("Europe/Berlin"),
+                       .resets_ms = MARCH_14 + CLOCK_MINUTE_MS,
+                       .restricts = true,
+                       .summary = TEXT(
+                           "too many requests from this address in a minute: gateways answer it "
+                           "alone 429 ip_rate_limited")},
+        .fingerprint = TEXT("0011223344556677"),
+        .episode = 1,
+        .seq = 1,
+        .since_ms = MARCH_14,
+        .restricted = true,
+    };
+
+    return view;
+}
+
 struct view_row {
     const char *name;
     struct alert_view (*view)(void);
@@ -228,7 +256,7 @@ struct view_row {
 static const struct view_row rows[] = {
     {"warning", quota_view},     {"blocked", blocked_view}, {"resolved", resolved_view},
     {"missed", missed_view},     {"dead", dead_view},       {"pacing", pacing_view},
-    {"forecast", forecast_view}, {"final", final_view},
+    {"forecast", forecast_view}, {"final", final_view},     {"burst", burst_view},
 };
 
 static void

@@ -291,9 +291,54 @@ test_moves(void)
     end_shard();
 }
 
+/* Features in trouble, and what shadow would have done, in the week they were so. */
+static void
+test_views(void)
+{
+    begin_shard();
+    db_run(
+        &db,
+        "INSERT INTO tripmeter.breaker_move (tenant, feature, at, from_state, to_state, would,"
+        " opens, baseline, observed, would_block, shard) VALUES"
+        " ('acme', 'search', '2026-03-03 10:00Z', 'closed', 'open', false, 1, 4, 13, 0, 3),"
+        " ('acme', 'search', '2026-03-03 11:00Z', 'half_open', 'open', false, 2, 4, 13, 0, 3),"
+        " ('acme', 'search', '2026-03-03 12:00Z', 'half_open', 'latched', false, 3, 4, 13, 0, 3),"
+        " ('acme', 'tried', '2026-03-04 10:00Z', 'shadow', 'shadow', true, 0, 4, 13, 0, 3),"
+        " ('acme', 'tried', '2026-03-04 10:15Z', 'shadow', 'shadow', true, 0, 4, 13, 7.25, 3),"
+        " ('acme', 'tried', '2026-03-11 10:00Z', 'shadow', 'shadow', true, 0, 4, 13, 0, 3)");
+    db_run(&db,
+           "INSERT INTO tripmeter.tenant_fact SELECT 'acme', '', f, 'p', 'm',"
+           " '2026-03-03 10:00Z', '2026-03-01 00:00Z', 10, r, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
+           " 0, 0, 0, 5, 5, 0 FROM (VALUES ('search', 10), ('tried', 10), ('quiet', 8),"
+           " ('again', 7)) AS v(f, r)");
+    db_run(&db,
+           "INSERT INTO tripmeter.throttle SELECT 'acme', 'key', k, a, a, a + interval '1 min',"
+           " a, 2, u, 60, 30, 1.5, false, s, false, true FROM (VALUES"
+           " ('k1', '2026-03-03 10:00Z'::timestamptz, 61, true),"
+           " ('k1', '2026-03-04 10:00Z', 75, true), ('k2', '2026-03-04 10:00Z', 99, false))"
+           " AS v(k, a, u, s)");
+    CHECK_SQL(&db,
+              "SELECT feature || ' ' || trips || '/' || latched || ' ' || would_trips || ' '"
+              " || trim_scale(would_block) || ' ' || again_percent FROM tripmeter.v_feature_trouble"
+              " ORDER BY feature",
+              "again 0/0 0 0 30.0 search 3/1 0 0 0.0 tried 0/0 1 7.25 0.0");
+    CHECK_SQL(&db,
+              "SELECT week || ' ' || rule || ' ' || subject || ' ' || times || ' '"
+              " || coalesce(would_refuse::text, '-') || ' ' || trim_scale(would_block)"
+              " FROM tripmeter.v_shadow ORDER BY week, rule",
+              "2026-03-02 breaker/runaway tried 1 - 7.25 2026-03-02 burst/key k1 4 60 3 "
+              "2026-03-09 breaker/runaway tried 1 - 0");
+    CHECK_SQL(&db, "SELECT used_most FROM tripmeter.v_throttle WHERE NOT shadow", "99");
+    end_shard();
+}
+
 static CU_TestInfo tests[] = {
-    {"slots", test_slots}, {"hours", test_hours}, {"breakers", test_breakers},
-    {"moves", test_moves}, CU_TEST_INFO_NULL,
+    {"views of trouble and of shadow", test_views},
+    {"slots", test_slots},
+    {"hours", test_hours},
+    {"breakers", test_breakers},
+    {"moves", test_moves},
+    CU_TEST_INFO_NULL,
 };
 
 const CU_SuiteInfo suite_store_features = {

@@ -55,3 +55,21 @@ COMMENT ON COLUMN tripmeter.v_throttle.used_most IS 'Most requests in 60 seconds
 COMMENT ON COLUMN tripmeter.v_throttle.came IS 'Requests that came meanwhile: under way already; in shadow: what would have been refused';
 COMMENT ON COLUMN tripmeter.v_throttle.came_cost IS 'What they cost';
 COMMENT ON COLUMN tripmeter.v_throttle.last_until IS 'End of the last throttle';
+
+CREATE VIEW tripmeter.v_shadow AS
+SELECT date_trunc('week', m.at AT TIME ZONE 'UTC')::date AS week, m.tenant,
+       'breaker/runaway' AS rule, m.feature AS subject,
+       count(*) FILTER (WHERE m.would_block = 0) AS times, NULL::numeric AS would_refuse,
+       sum(m.would_block) AS would_block
+FROM tripmeter.breaker_move m WHERE m.would GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT v.week, v.tenant, 'burst/' || v.scope, v.subject, v.times, v.came, v.came_cost
+FROM tripmeter.v_throttle v WHERE v.shadow;
+COMMENT ON VIEW tripmeter.v_shadow IS 'What rules in shadow would have done, by week: look here before you say mode: enforce';
+COMMENT ON COLUMN tripmeter.v_shadow.week IS 'Monday the week begins with (UTC)';
+COMMENT ON COLUMN tripmeter.v_shadow.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_shadow.rule IS 'Rule, as in alerts: breaker/runaway, burst/key';
+COMMENT ON COLUMN tripmeter.v_shadow.subject IS 'The feature, API key or client address; empty: the tenant';
+COMMENT ON COLUMN tripmeter.v_shadow.times IS 'How often it would have been cut or throttled';
+COMMENT ON COLUMN tripmeter.v_shadow.would_refuse IS 'Requests that would have been refused; NULL: not counted';
+COMMENT ON COLUMN tripmeter.v_shadow.would_block IS 'What they cost, in the tenant''s currency: what enforcing would have kept from being spent';
