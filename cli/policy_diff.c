@@ -10,6 +10,7 @@
 #define SETTLE_MEMORY ((size_t)64 << 20)
 #define SCOPES_MEMORY ((size_t)16 << 20)
 #define SCOPES_LIMIT  100000
+#define BURST_ENTRIES 64 /* nothing is counted here */
 
 struct policy_diff {
     const struct policy *now;
@@ -47,6 +48,7 @@ policy_diff_new(const struct policy *now, const struct policy *next)
                                                   .topics = topics,
                                                   .settle_memory = SETTLE_MEMORY,
                                                   .tenant_limit = 1,
+                                                  .burst_entries = BURST_ENTRIES,
                                                   .metrics = &diff->metrics});
     if (diff->memory != NULL && diff->shard != NULL)
         return diff;

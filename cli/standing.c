@@ -73,9 +73,8 @@ set_pace(const struct tenant *tenant, int64_t now_ms, struct standing *out)
     out->has_today = out->quota->rule->pacing && now_ms < pace->day.end_ms;
     out->today = out->has_today ? out->used - pace->before : 0;
     out->days = out->has_today ? pace->days : cycle_days(tenant->zone, now_ms, period->end_ms);
-    const tally left = out->limit - (out->used - out->today);
-
-    out->day_share = left <= 0 ? 0 : left / out->days;
+    out->day_left = out->limit - (out->used - out->today);
+    out->day_share = out->day_left <= 0 ? 0 : out->day_left / out->days;
     out->has_forecast = now_ms >= forecast_from(period);
     if (out->has_forecast)
         out->forecast = forecast_of(out->used, period, now_ms);

@@ -26,7 +26,8 @@ struct standing {
     bool has_pace;     /* of a tenant or a project in its billing period, and limited */
     bool has_today;    /* the day is known: `pacing: on`, and an event today */
     tally today;       /* used today */
-    tally day_share;   /* left at its beginning (now, when it is not known) by the days left */
+    tally day_left;    /* left at its beginning (now, when it is not known); may be negative */
+    tally day_share;   /* that by the days left */
     int64_t days;      /* left, today included */
     bool has_forecast; /* a tenth of the period is over */
     tally forecast;    /* use at its end, when it goes on as it began */

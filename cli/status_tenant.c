@@ -100,7 +100,11 @@ print_unallocated(const struct tenant *tenant)
         char limit[AMOUNT_SIZE];
 
         standing_of(tenant, i, 0, &one);
-        if (one.has_budgets)
+        if (one.has_budgets && one.unallocated < 0)
+            printf("%s: projects have %s more than %s\n", one.quota->rule->name.at,
+                   amount_text(-one.unallocated, one.is_money, tenant->currency, left),
+                   amount_text(one.limit, one.is_money, tenant->currency, limit));
+        else if (one.has_budgets)
             printf("%s: %s of %s not given to projects\n", one.quota->rule->name.at,
                    amount_text(one.unallocated, one.is_money, tenant->currency, left),
                    amount_text(one.limit, one.is_money, tenant->currency, limit));
@@ -116,7 +120,7 @@ print_pace(const struct standing_load *load)
     for (size_t i = 0; i < tenant->quota_count; i++) {
         struct standing one;
         char amount[AMOUNT_SIZE];
-        char share[AMOUNT_SIZE];
+        char left[AMOUNT_SIZE];
 
         standing_of(tenant, i, load->now_ms, &one);
         const struct quota *rule = one.quota->rule;
@@ -126,9 +130,9 @@ print_pace(const struct standing_load *load)
         printf("%s%s%.*s: ", rule->name.at, one.project.at == NULL ? "" : " of ",
                (int)one.project.size, one.project.at == NULL ? "" : one.project.at);
         if (rule->pacing)
-            printf("%s used today, a day's share is %s (%" PRId64 " left)%s",
+            printf("%s used today, of %s for %" PRId64 " days%s",
                    amount_text(one.today, one.is_money, tenant->currency, amount),
-                   amount_text(one.day_share, one.is_money, tenant->currency, share), one.days,
+                   amount_text(one.day_left, one.is_money, tenant->currency, left), one.days,
                    rule->forecast && one.has_forecast ? "; " : "\n");
         if (rule->forecast && one.has_forecast)
             printf("on course for %s\n",

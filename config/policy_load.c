@@ -366,7 +366,8 @@ read_all(struct reader *reader)
 {
     static const char *const names[] = {
         "plans",           "fallback_plan", "defaults", "grace", "upgrades", "count_failed",
-        "unknown_project", "breakers",      "prices",   "rates", NULL};
+        "unknown_project", "breakers",      "prices",   "rates",
+                                        "overcommit",      NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
@@ -378,6 +379,7 @@ read_all(struct reader *reader)
     read_flag(reader, "upgrades", "full|prorate", &reader->policy->prorate_upgrades);
     read_flag(reader, "unknown_project", "unassigned|block",
               &reader->policy->block_unknown_project);
+    read_flag(reader, "overcommit", "refuse|allow", &reader->policy->overcommit);
     policy_prices_read(reader->findings, reader->policy, reader->root);
     read_plans(reader);
     read_fallback(reader);

@@ -131,6 +131,12 @@ check_projects(const struct tenant_spec *spec, const struct plan *plan, struct e
                           why))
             return false;
     }
+    return true;
+}
+
+static bool
+check_budgets(const struct tenant_spec *spec, const struct plan *plan, struct err *why)
+{
     for (size_t i = 0; i < plan->quota_count; i++)
         if (!check_budget(spec, &plan->quotas[i], why))
             return false;
@@ -170,5 +176,6 @@ tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy, s
         return err_wrap(why, "zone");
     return check_money(spec, policy, why) &&
            check_limits(spec->limits, spec->limit_count, "", plan, why) &&
-           check_projects(spec, plan, why);
+           check_projects(spec, plan, why) &&
+           (policy->overcommit || check_budgets(spec, plan, why));
 }

@@ -23,7 +23,8 @@ bool tenant_spec_parse(struct text json, struct arena *arena, struct tenant_spec
                        struct err *why);
 
 /* For a contract that is to be stored: its plan, zone and quotas are there, limits fit their
- * meters, and what is given to projects is not more than the tenant has. INPUT error. */
+ * meters, and what is given to projects is not more than the tenant has, unless the policy allows
+ * that. INPUT error. */
 bool tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy,
                        struct err *why);
 

@@ -87,6 +87,7 @@ struct policy {
     bool count_failed;     /* failed calls without cost use quota */
     bool prorate_upgrades; /* a larger plan counts from its day on, not for the whole period */
     bool block_unknown_project;
+    bool overcommit; /* budgets of projects may sum to more than their tenant has */
     bool has_bursts;                   /* some plan has burst limits: */
     bool bursts[BURST_SCOPE_COUNT][2]; /* of these; [0] requests, [1] attempts */
     bool has_breakers;

@@ -148,6 +148,8 @@ test_limits(void)
          800, true,
          "opens quota/hard 100 used 800: none 0; "
          "blocks quota/hard tenant/acme plan_allowance_exhausted used 800: none 0; "},
+        {"a burst limit", "      calls: {meter: requests, limit: 1000}\n    burst: {key: 60}", 800,
+         true, ""},
         {"unlimited", "      calls: {meter: requests, unlimited: true}", 800, true,
          "closes quota/calls 75 used 800: 1000 unlimited; "},
         {"a forecast", "      calls: {meter: requests, limit: 1000, forecast: on}", 400, false,

@@ -58,6 +58,8 @@ class BeforehandTest(test_cli.Case):
         self.assertRegex(text, r"acme +quota/api_calls +90 +100 +80 +alert (opens|rises) \(100 %\)")
         self.assertRegex(text, r"quota/api_calls +90 +100 +80 +tenant/acme is BLOCKED: "
                                r"plan_allowance_exhausted")
+        self.assertIn("api_calls: 15 of 100 not given to projects\napi_calls: on course for 270\n",
+                      self.say("status", "acme", "-c", self.config))
         self.assertRegex(text, r"acme +projects: together they have 85 of api_calls.* new")
         self.assertEqual(before, query(self.database, "SELECT count(*) FROM tripmeter.transition"))
         self.assertIn("exit", self.say("check", "--help"))
