@@ -402,6 +402,7 @@ compare_total(const struct comparison *comparison)
     check_amount(comparison, "cost", total->delta.cost, true);
     check_amount(comparison, "charge", total->delta.charge, true);
     check_amount(comparison, "refunded", total->delta.refunded, true);
+    check_amount(comparison, "estimate", total->delta.estimate, true);
     for (size_t i = 0; i < COUNT_COUNT; i++)
         check_count(comparison, count_names[i], total->delta.count[i]);
     check_time(comparison, "starts", total->start_ms);

@@ -110,8 +110,8 @@ static const struct field_row total_fields[] = {
     {"project", VALUE_TEXT, NULL},    {"at", VALUE_TIME, NULL},
     {"starts", VALUE_TIME, NULL},     {"ends", VALUE_TIME, NULL},
     {"cost", VALUE_AMOUNT, NULL},     {"charge", VALUE_AMOUNT, NULL},
-    {"refunded", VALUE_AMOUNT, NULL}, {"adjusted", VALUE_AMOUNT, NULL},
-    {"final", VALUE_YES, NULL},
+    {"refunded", VALUE_AMOUNT, NULL}, {"estimate", VALUE_AMOUNT, NULL},
+    {"adjusted", VALUE_AMOUNT, NULL}, {"final", VALUE_YES, NULL},
 #define COUNT(name, what) {#name, VALUE_COUNT, NULL},
 #include "core/meter.def"
 #undef COUNT

@@ -24,6 +24,9 @@ stage_apply(struct stage *stage, size_t index)
     case COMMAND_POLICY:
         shard_policy(stage->shard, command->policy);
         break;
+    case COMMAND_RERATE:
+        stage_rerate(stage);
+        break;
     case COMMAND_ENFORCE:
         shard_enforce(stage->shard, command->on);
         break;
@@ -140,6 +143,7 @@ void
 stage_policy(struct stage *stage, const struct policy *policy)
 {
     store_command(stage, (struct stored_command){.kind = COMMAND_POLICY, .policy = policy});
+    store_command(stage, (struct stored_command){.kind = COMMAND_RERATE});
 }
 
 void

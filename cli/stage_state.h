@@ -64,6 +64,7 @@ struct settled {
     struct list breakers; /* struct breaker_memory */
     struct list tenants;  /* struct tenant_row * */
     struct list record;   /* struct original */
+    struct list unpriced; /* struct unpriced_event that wait */
     struct table totals_by, facts_by; /* their rows by key */
     struct table record_by;           /* its rows by identity */
     int64_t commands;                 /* the newest one applied */
@@ -117,6 +118,11 @@ struct text stage_speak(struct stage *stage, struct text text);
 /* ---- cli/stage_command.c ----------------------------------------------------------------------- */
 /* The effect of a stored command, by its place in the list. */
 void stage_apply(struct stage *stage, size_t index);
+
+/* ---- cli/stage_price.c: events that wait for a price ------------------------------------------------ */
+void stage_write_unpriced(struct stage *stage, const struct settlement *settlement);
+/* Those that have a price now are priced. */
+void stage_rerate(struct stage *stage);
 
 /* ---- cli/stage_feature.c: what Postgres would hold of features ------------------------------------ */
 void stage_write_features(struct stage *stage, const struct settlement *settlement);

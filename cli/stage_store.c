@@ -25,6 +25,7 @@ settled_init(struct settled *db, const struct policy *policy)
                          ? db
                          : NULL);
     list_init(&db->record, sizeof(struct original), STAGE_FEED_LIMIT);
+    list_init(&db->unpriced, sizeof(struct unpriced_event), STAGE_FEED_LIMIT);
 }
 
 void
@@ -44,6 +45,7 @@ settled_free(struct settled *db)
     list_free(&db->breakers);
     list_free(&db->tenants);
     list_free(&db->record);
+    list_free(&db->unpriced);
     table_free(&db->totals_by);
     table_free(&db->facts_by);
     table_free(&db->record_by);
@@ -237,8 +239,12 @@ write_event(struct stage *stage, const struct settlement *settlement,
             : original_of(db,
                           identity_of(fact->tenant, event->original_source, event->original_id));
 
+    if (before != NULL && event->price) {
+        (void)amounts_add(&before->amounts, &event->amounts);
+        before->listed = event->price_version >= 0;
+    }
     if (before != NULL && (event->reversal || event->kind == EVENT_REFUND)) {
-        before->replaced |= event->reversal;
+        before->replaced |= event->reversal && !event->price;
         before->left_cost += event->amounts.cost;
         before->left_charge += event->amounts.charge;
     }
@@ -257,6 +263,7 @@ write_event(struct stage *stage, const struct settlement *settlement,
                              .provider = stage_keep(stage, fact->provider),
                              .model = stage_keep(stage, fact->model),
                              .key = stage_keep(stage, event->key),
+                             .listed = event->price_version >= 0,
                              .amounts = event->amounts,
                              .left_cost = event->amounts.cost,
                              .left_charge = event->amounts.charge};
@@ -486,6 +493,7 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
     stage_write_carries(stage, settlement);
     stage_write_features(stage, settlement);
     stage_write_throttles(stage, settlement);
+    stage_write_unpriced(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
         const struct tenant_due *due = list_at(&settlement->due, i);
         struct tenant_row *row = settled_tenant_made(stage, due->tenant);

@@ -151,10 +151,10 @@ read_rate_version(struct findings *findings, const struct yaml *node, const char
         return false;
     if (value == NULL)
         return finding_error(findings, node->at, "%s: rate is missing", what);
-    if (from != NULL && (!node_text(findings, from, what, &text) ||
-                         (!price_date(text, &rate->from_ms) &&
-                          !finding_error(findings, from->at, "%s: %s is no date like 2026-01-01",
-                                         what, text.at))))
+    if (from != NULL &&
+        (!node_text(findings, from, what, &text) ||
+         (!price_date(text, &rate->from_ms) &&
+          !finding_error(findings, from->at, "%s: %s is no date like 2026-01-01", what, text.at))))
         return false;
     if (currency->rate_count > 0 && rate->from_ms <= rate[-1].from_ms)
         return finding_error(findings, node->at, "%s: rates must rise in valid_from", what);
@@ -202,8 +202,7 @@ policy_prices_read(struct findings *findings, struct policy *policy, const struc
     const struct yaml *rates = yaml_member(root, TEXT("rates"));
 
     policy->prices.base = TEXT("USD");
-    if (lists != NULL &&
-        node_is(findings, lists, YAML_MAP, "prices", "{providers: prices.yaml}")) {
+    if (lists != NULL && node_is(findings, lists, YAML_MAP, "prices", "{providers: prices.yaml}")) {
         if (lists->count > PRICE_LIST_LIMIT)
             (void)finding_error(findings, lists->at, "prices: more than %d", PRICE_LIST_LIMIT);
         else

@@ -9,8 +9,8 @@
 enum { TREE_SIZE = 64 << 20, WHAT_ROOM = 320, VERSION_LIMIT = 1000 };
 #define ABOVE_LIMIT (INT64_C(1) << 53)
 
-static const char *const part_members[] = {"input",     "cache_read", "cache_write", "output",
-                                           "reasoning", "request",    "tiers",       "valid_from",
+static const char *const part_members[] = {"input",       "cache_read", "cache_write", "output",
+                                           "reasoning",   "request",    "tiers",       "valid_from",
                                            "valid_until", NULL};
 
 struct reading {
@@ -69,10 +69,10 @@ complete(struct price *price, unsigned given)
 
     for (int part = 0; part < PRICE_PART_COUNT; part++)
         if ((given & 1U << part) == 0)
-            price->pico[part] = part == PRICE_CACHE_READ || part == PRICE_CACHE_WRITE ||
-                                        part == PRICE_REASONING
-                                    ? price->pico[from[part]]
-                                    : 0;
+            price->pico[part] =
+                part == PRICE_CACHE_READ || part == PRICE_CACHE_WRITE || part == PRICE_REASONING
+                    ? price->pico[from[part]]
+                    : 0;
 }
 
 /* A tier says what is different in it. */
@@ -176,7 +176,7 @@ jump(const struct price *before, const struct price *after)
         const tally old = before->pico[part];
         const tally new = after->pico[part];
 
-        if (old > 0 && new > 0 && (new >= old * PRICE_JUMP || old >= new * PRICE_JUMP))
+        if (old > 0 && new > 0 && (new >= old *PRICE_JUMP || old >= new *PRICE_JUMP))
             return price_part_names[part];
     }
     return NULL;
@@ -190,8 +190,9 @@ report_jump(struct findings *findings, struct mark at, const char *what, const s
 
     if (part == NULL)
         return;
-    static const char text[] = "%s: %s is more than ten thousand times its predecessor, or less than "
-                               "a ten-thousandth of it: is it for one token? --force takes it";
+    static const char text[] =
+        "%s: %s is more than ten thousand times its predecessor, or less than "
+        "a ten-thousandth of it: is it for one token? --force takes it";
 
     if (findings->force)
         finding_warning(findings, at, text, what, part);
@@ -215,9 +216,8 @@ read_version(struct reading *reading, const struct yaml *node, struct price_entr
     if (version->until_ms <= version->from_ms)
         return finding_error(reading->findings, at, "%s: valid_until is not after valid_from",
                              reading->what);
-    if (before != NULL &&
-        (version->from_ms <= before->from_ms ||
-         (before->until_ms != INT64_MAX && version->from_ms < before->until_ms)))
+    if (before != NULL && (version->from_ms <= before->from_ms ||
+                           (before->until_ms != INT64_MAX && version->from_ms < before->until_ms)))
         return finding_error(reading->findings, at,
                              "%s: this version overlaps the one before it: versions must rise",
                              reading->what);
@@ -299,9 +299,9 @@ static bool
 read_model(struct reading *reading, const struct yaml *node, struct price_entry *entry)
 {
     static const char *const with_versions[] = {"aliases", "versions", NULL};
-    static const char *const alone[] = {
-        "aliases",   "input",   "cache_read", "cache_write", "output",
-        "reasoning", "request", "tiers",      "valid_from",  "valid_until", NULL};
+    static const char *const alone[] = {"aliases",    "input",       "cache_read", "cache_write",
+                                        "output",     "reasoning",   "request",    "tiers",
+                                        "valid_from", "valid_until", NULL};
     const struct yaml *versions = yaml_member(node, TEXT("versions"));
 
     if (!node_is(reading->findings, node, YAML_MAP, reading->what,
@@ -320,9 +320,8 @@ read_provider(struct reading *reading, const struct yaml *node)
 {
     const struct text provider = arena_text(reading->arena, node->key);
 
-    if (node->kind == YAML_EMPTY ||
-        !node_is(reading->findings, node, YAML_MAP, node->key.at,
-                 "{gpt-4o: {input: 2.5e-06, output: 1e-05}}"))
+    if (node->kind == YAML_EMPTY || !node_is(reading->findings, node, YAML_MAP, node->key.at,
+                                             "{gpt-4o: {input: 2.5e-06, output: 1e-05}}"))
         return;
     for (const struct yaml *one = node->first; one != NULL; one = one->next) {
         struct price_entry *entry = &reading->list->entries[reading->list->entry_count];
@@ -411,8 +410,8 @@ dearest_of_providers(struct price_list *list)
 static void
 read_fallback(struct reading *reading, const struct yaml *node)
 {
-    static const char *const names[] = {"input",  "cache_read", "cache_write",
-                                        "output", "reasoning",  "request", NULL};
+    static const char *const names[] = {"input",     "cache_read", "cache_write", "output",
+                                        "reasoning", "request",    NULL};
     struct price_list *list = reading->list;
 
     if (list->fallbacks == NULL)
@@ -427,8 +426,7 @@ read_fallback(struct reading *reading, const struct yaml *node)
         !node_members(reading->findings, node, "fallback_price", names))
         return;
     list->fallback_count = 1;
-    complete(&list->fallbacks[0].price,
-             read_parts(reading, node, &list->fallbacks[0].price));
+    complete(&list->fallbacks[0].price, read_parts(reading, node, &list->fallbacks[0].price));
 }
 
 /* ---- the list ------------------------------------------------------------------------------------ */

@@ -113,6 +113,7 @@ enum command_kind {
     COMMAND_RETRY,   /* a dead letter's record, read again */
     COMMAND_BREAKER, /* an operator's word for the breaker of a feature */
     COMMAND_RESUME,  /* a halted partition is read on */
+    COMMAND_RERATE,  /* unpriced events that have a price now are priced */
     COMMAND_KIND_COUNT
 };
 

@@ -46,6 +46,7 @@ drop(struct worker *worker, struct held *held)
     loading_forget(worker, held->number);
     shard_free(held->shard);
     arena_free(held->memory);
+    arena_free(held->page);
     /* What the database refused is refused also after the next claim. */
     for (size_t t = 0; t < TOPIC_LIMIT; t++)
         fresh.topics[t].refuse = held->topics[t].refuse;

@@ -256,6 +256,8 @@ obey(struct fleet *fleet, const struct command *command, struct err *why)
         if (!load(fleet, true, why))
             return false;
         break;
+    case COMMAND_RERATE: /* nothing of its own waits for a price */
+        break;
     case COMMAND_RETRY:
     case COMMAND_RESUME:
     case COMMAND_KIND_COUNT:

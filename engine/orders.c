@@ -17,8 +17,8 @@ topic_index(const struct config *config, struct text name)
     return -1;
 }
 
-static void
-wait_alone(struct worker *worker, struct order *order)
+void
+orders_wait_alone(struct worker *worker, struct order *order)
 {
     struct order **place = list_add(&worker->alone);
 
@@ -87,8 +87,9 @@ orders_errand(struct worker *worker, struct held *held, struct errand *errand)
         if (errand->scope.at != NULL)
             shard_declare(held->shard, errand->scope, errand->tenant);
         arena_free(errand->memory);
-    } else if (errand->order->command.kind == COMMAND_RETRY && held->alone) {
-        wait_alone(worker, errand->order);
+    } else if (errand->order->command.kind == COMMAND_RERATE ||
+               (errand->order->command.kind == COMMAND_RETRY && held->alone)) {
+        orders_wait_alone(worker, errand->order);
     } else if (errand->order->command.kind == COMMAND_RETRY) {
         retry(worker, held, errand->order);
     } else {
@@ -158,14 +159,15 @@ orders_take(struct worker *worker, struct order *order)
         return;
     case COMMAND_RETRY:
         if (held->alone) {
-            wait_alone(worker, order);
+            orders_wait_alone(worker, order);
             return;
         }
         retry(worker, held, order);
         worker_want(worker, held);
         return;
     case COMMAND_RESUME:
-        wait_alone(worker, order);
+    case COMMAND_RERATE:
+        orders_wait_alone(worker, order);
         return;
     case COMMAND_POLICY:
         shard_policy(held->shard, order->policy);
@@ -233,7 +235,8 @@ retry_alone(struct worker *worker, struct held *held, struct order *order)
 void
 orders_alone(struct worker *worker)
 {
-    while (worker->alone.count > 0 && !atomic_load(&worker->draining)) {
+    /* What waits again does so for the next turn: events come between. */
+    for (size_t left = worker->alone.count; left > 0 && !atomic_load(&worker->draining); left--) {
         struct order *order = next_alone(worker);
         const int32_t number = order->shard;
         struct held *held = worker_held(worker, number);
@@ -246,6 +249,8 @@ orders_alone(struct worker *worker)
         held = worker_held(worker, number);
         if (order->command.kind == COMMAND_RESUME)
             resume(worker, held, order);
+        else if (order->command.kind == COMMAND_RERATE)
+            rerate_page(worker, held, order);
         else
             retry_alone(worker, held, order);
     }

@@ -19,8 +19,9 @@
 #define CLAIM_MEMORY     ((size_t)256 << 20)
 #define OVERDUE_LIMIT    1000
 #define ORDER_MEMORY     ((size_t)16 << 20)
+#define WAITING_MEMORY   ((size_t)64 << 20)
 
-enum job_kind { JOB_CLAIM, JOB_SETTLE, JOB_TRY };
+enum job_kind { JOB_CLAIM, JOB_SETTLE, JOB_TRY, JOB_WAITING };
 
 struct job {
     enum job_kind kind;
@@ -29,6 +30,7 @@ struct job {
     int64_t held_seq;
     struct settlement *settlement; /* SETTLE */
     struct trial trial;            /* TRY */
+    struct unpriced_query query;   /* WAITING */
 };
 
 struct taken {
@@ -392,6 +394,35 @@ try_record(struct settler *settler, const struct trial *trial)
     answer(settler, &reply);
 }
 
+static void
+read_waiting(struct settler *settler, const struct unpriced_query *query)
+{
+    struct reply reply = {.kind = REPLY_WAITING, .shard = query->shard};
+    struct list events;
+
+    do {
+        reply.memory = arena_new(WAITING_MEMORY);
+        list_init(&events, sizeof(struct unpriced_event), UNPRICED_PAGE);
+        if (reply.memory != NULL && connect_store(settler, &reply.why) &&
+            store_unpriced(settler->store, query, reply.memory, &events, &reply.why)) {
+            reply.waiting_count = events.count;
+            reply.waiting = arena_take(reply.memory, events.count * sizeof *reply.waiting);
+            if (reply.waiting == NULL)
+                abort();
+            if (events.count > 0)
+                memcpy(reply.waiting, events.at, events.count * sizeof *reply.waiting);
+            list_free(&events);
+            answer(settler, &reply);
+            return;
+        }
+        list_free(&events);
+        arena_free(reply.memory);
+        reply.memory = NULL;
+    } while (reply.why.class == ERR_RETRY && pause_before_retry(settler));
+    reply.kind = REPLY_FENCED;
+    answer(settler, &reply);
+}
+
 /* ---- commands -------------------------------------------------------------------------------------------------- */
 
 struct command_context {
@@ -415,7 +446,10 @@ on_command(void *opaque, int32_t shard, const struct command *command)
 
     if (order == NULL || place == NULL)
         abort();
-    *order = (struct order){.memory = memory, .shard = shard, .command = *command};
+    *order = (struct order){.memory = memory,
+                            .shard = shard,
+                            .command = *command,
+                            .after = {.shard = shard, .topic = -1}};
     struct text *const texts[] = {&order->command.tenant,      &order->command.topic,
                                   &order->command.retry.topic, &order->command.retry.key,
                                   &order->command.retry.value, &order->command.actor,
@@ -579,6 +613,9 @@ run(void *opaque)
             case JOB_TRY:
                 try_record(settler, &job.trial);
                 break;
+            case JOB_WAITING:
+                read_waiting(settler, &job.query);
+                break;
             }
         }
         if (now_ms() >= settler->commands_at_ms) {
@@ -624,6 +661,12 @@ void
 settler_try(struct settler *settler, const struct trial *trial)
 {
     ask(settler, &(struct job){.kind = JOB_TRY, .shard = trial->shard, .trial = *trial});
+}
+
+void
+settler_waiting(struct settler *settler, const struct unpriced_query *query)
+{
+    ask(settler, &(struct job){.kind = JOB_WAITING, .shard = query->shard, .query = *query});
 }
 
 void

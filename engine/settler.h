@@ -33,6 +33,7 @@ enum reply_kind {
     REPLY_FENCED,
     REPLY_REFUSED, /* single steps are noted in Postgres: claim anew */
     REPLY_TRIED,   /* times */
+    REPLY_WAITING, /* waiting */
     REPLY_COMMAND,
     REPLY_OVERDUE, /* due: tenants that nobody has looked at when it was time */
     REPLY_FATAL,
@@ -44,6 +45,7 @@ struct order {
     int32_t shard;
     struct command command;
     const struct policy *policy; /* POLICY */
+    struct unpriced_query after; /* RERATE: what is dealt with */
 };
 
 struct reply {
@@ -62,6 +64,9 @@ struct reply {
     size_t differing_count;
     /* TRIED */
     int32_t times; /* the record was taken alone, this time included */
+    /* WAITING: in `memory` */
+    struct unpriced_event *waiting;
+    size_t waiting_count;
     /* COMMAND */
     struct order *order;
 };
@@ -74,6 +79,8 @@ bool settler_stop(struct settler *settler, int64_t deadline_ms);
 void settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, int64_t held_seq);
 /* A record is about to be taken alone; answered by REPLY_TRIED, or REPLY_FENCED. */
 void settler_try(struct settler *settler, const struct trial *trial);
+/* Unpriced events of a shard are wanted; answered by REPLY_WAITING, or REPLY_FENCED. */
+void settler_waiting(struct settler *settler, const struct unpriced_query *query);
 void settler_settle(struct settler *settler, struct settlement *settlement);
 /* Commands of these shards are wanted; those given out for others are forgotten. */
 void settler_serve(struct settler *settler, const int32_t *shards, size_t count);

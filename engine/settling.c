@@ -143,6 +143,16 @@ take(struct worker *worker, struct reply *reply)
         if (held != NULL)
             held->tried = reply->times;
         break;
+    case REPLY_WAITING:
+        held = worker_held(worker, reply->shard);
+        if (held == NULL || held->page != NULL) {
+            arena_free(reply->memory);
+            break;
+        }
+        held->page = reply->memory;
+        held->waiting = reply->waiting;
+        held->waiting_count = reply->waiting_count;
+        break;
     case REPLY_COMMAND:
         orders_take(worker, reply->order);
         break;
@@ -184,6 +194,23 @@ settling_wait(struct worker *worker, struct held *held)
              !atomic_load(&worker->draining) &&
              (held->frozen != NULL || held->parked > 0 || !shard_clean(held->shard)));
     return held != NULL && held->state == HELD_RUNNING;
+}
+
+bool
+settling_page(struct worker *worker, struct held *held, const struct unpriced_query *query)
+{
+    const int32_t number = held->number;
+
+    arena_free(held->page); /* an answer that came too late */
+    held->page = NULL;
+    settler_waiting(worker->settler, query);
+    do {
+        settling_replies(worker, 50);
+        worker_serve(worker);
+        held = worker_held(worker, number);
+    } while (!worker->dropped && held != NULL && held->state == HELD_RUNNING &&
+             held->page == NULL && !atomic_load(&worker->draining));
+    return held != NULL && held->state == HELD_RUNNING && held->page != NULL;
 }
 
 int32_t

@@ -57,7 +57,10 @@ struct held {
     bool alone; /* one with commands was refused: each dead letter that is read again has
                                a settlement to itself */
     int64_t refuse_command; /* this one was the reason; 0: none */
-    int32_t tried;          /* of the record taken alone: how often; 0: not answered yet */
+    struct arena *page;     /* of unpriced events that were asked for; NULL: not answered yet */
+    struct unpriced_event *waiting; /* in it */
+    size_t waiting_count;
+    int32_t tried; /* of the record taken alone: how often; 0: not answered yet */
     int64_t freeze_at_ms;
     int64_t time_at_ms; /* when the bare passing of time is next settled */
     size_t parked;      /* of this shard in the worker's list */
@@ -212,10 +215,17 @@ void apply_fingerprints(struct worker *worker, struct held *held);
 void orders_take(struct worker *worker, struct order *order);
 /* Those that wait for a settlement to themselves, each with its settlement. */
 void orders_alone(struct worker *worker);
+/* It waits for the next turn, when nothing is open. */
+void orders_wait_alone(struct worker *worker, struct order *order);
 /* The tenant it waited for is there. */
 void orders_errand(struct worker *worker, struct held *held, struct errand *errand);
 /* Loads tenants that nobody has looked at when it was time, which looks at them. */
 void orders_overdue(struct worker *worker, int32_t shard, const struct text *tenants, size_t count);
+
+/* ---- engine/rerate.c -------------------------------------------------------------------------------- */
+/* Prices what waits and has a price now, a page and its settlement at a time; what is left of the order
+ * is done in the next turn. The shard has nothing open. */
+void rerate_page(struct worker *worker, struct held *held, struct order *order);
 
 /* ---- engine/settling.c ------------------------------------------------------------------------------- */
 /* Freezes what is due (`all`: everything open) and hands it over. */
@@ -227,6 +237,9 @@ void settling_replies(struct worker *worker, int timeout_ms);
 /* Waits until the shard has nothing frozen (and, with `all`, nothing open). False when it was lost
  * meanwhile. */
 bool settling_wait(struct worker *worker, struct held *held);
+/* The unpriced events of the shard behind a place, in held->page; false: the shard was lost
+ * meanwhile. */
+bool settling_page(struct worker *worker, struct held *held, const struct unpriced_query *query);
 /* How often this record was taken alone, this time included; 0: the shard was lost meanwhile. */
 int32_t settling_try(struct worker *worker, struct held *held, const struct record *record);
 

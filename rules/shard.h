@@ -129,6 +129,10 @@ void shard_contract(struct shard *shard, const struct tenant_load *load);
 /* COMMAND_BREAKER; its tenant must be held. NULL, or why it has no effect. */
 const char *shard_breaker(struct shard *shard, const struct command *command);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
+/* An unpriced event as it was kept: what it costs is booked when the policy has a price for it now. Only
+ * with nothing open or frozen since it was read from the store. */
+enum rerated { RERATED, RERATED_WAITS, RERATED_UNKNOWN /* its tenant is not held */ };
+enum rerated shard_rerate(struct shard *shard, const struct unpriced_event *waiting);
 /* A dead letter's event, read again: counted now (or duplicate, when it was sent again meanwhile);
  * that it was dead once stays counted too, its row says that it is resolved. */
 enum revived { REVIVED, REVIVED_UNKNOWN, REVIVED_REFUSED };

@@ -170,6 +170,17 @@ void judge_unknown_project(struct shard *shard, struct tenant *tenant, struct te
 /* due_ms and restricted as they follow from all of the above; written when they changed. */
 void judge_due(struct shard *shard, struct tenant *tenant);
 
+/* ---- rules/apply.c ------------------------------------------------------------------------------- */
+/* What a booking of this event changed is judged; `event` names the occasion. */
+void judge_event(struct shard *shard, struct tenant *tenant, const struct event *event,
+                 const struct booking *booking);
+
+/* ---- rules/keep.c -------------------------------------------------------------------------------- */
+/* What is stored one by one beside being counted. */
+void keep_event(struct shard *shard, const struct place *place, const struct event *event);
+void keep_unpriced(struct shard *shard, const struct place *place, const struct event *event,
+                   const struct booking *booking);
+
 /* ---- rules/notice.c: alerts about the input itself ----------------------------------------------- */
 void notice_unpriced(struct shard *shard, const struct event *event);
 void notice_zero_cost(struct shard *shard, const struct event *event);

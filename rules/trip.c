@@ -557,6 +557,25 @@ take_quickly(struct shard *shard, const struct tenant *tenant, struct feature *f
 }
 
 void
+trip_corrected(struct shard *shard, struct tenant *tenant, const struct event *event,
+               const struct booking *booking)
+{
+    const struct hour hour = baseline_hour(tenant->zone, event->at_ms);
+    struct feature *feature =
+        tenant->split ? NULL : feature_find(tenant->features, event->names[NAME_FEATURE]);
+    struct hour_sample *sample =
+        feature == NULL ? NULL : history_find(&feature->history, hour.start_ms);
+
+    if (sample == NULL)
+        return;
+    sample->cost += booking->amounts.cost;
+    if ((sample->flags & HOUR_CORRECTED) != 0)
+        return;
+    sample->flags |= HOUR_CORRECTED;
+    trip_write_hour(shard, tenant, feature, sample, 0);
+}
+
+void
 trip_full(struct shard *shard, const struct tenant *tenant)
 {
     if (tenant->features->full_noticed)

@@ -13,6 +13,9 @@
 /* An event was booked: its feature spends. */
 void trip_event(struct shard *shard, struct tenant *tenant, const struct event *event,
                 const struct booking *booking);
+/* What the usage of a past hour costs is known now: the hour is not what anybody saw in it. */
+void trip_corrected(struct shard *shard, struct tenant *tenant, const struct event *event,
+                    const struct booking *booking);
 /* Breakers that are due are judged. */
 void trip_due(struct shard *shard, struct tenant *tenant);
 /* All of them, as after a load, another policy or zone: what they restrict is wanted. */

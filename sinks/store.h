@@ -124,6 +124,18 @@ struct command_query {
 bool store_commands(struct store *store, const struct command_query *query,
                     store_on_command *on_command, void *context, struct err *why);
 
+/* Unpriced events of a shard that wait, behind a place in the order of topic, offset and index (topic
+ * -1: all); at most UNPRICED_PAGE. In the arena. */
+#define UNPRICED_PAGE 1000
+struct unpriced_query {
+    int32_t shard;
+    int32_t topic; /* of the configuration */
+    int64_t offset;
+    int32_t index;
+};
+bool store_unpriced(struct store *store, const struct unpriced_query *query, struct arena *arena,
+                    struct list *events, struct err *why);
+
 /* ---- settlement ------------------------------------------------------------------------------- */
 enum settled {
     SETTLED,        /* committed, by this call or by an earlier one whose answer was lost */

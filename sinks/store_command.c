@@ -51,9 +51,9 @@ static enum command_kind
 kind_of(struct text name)
 {
     static const char *const names[COMMAND_KIND_COUNT] = {
-        [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",   [COMMAND_POLICY] = "policy",
-        [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry", [COMMAND_BREAKER] = "breaker",
-        [COMMAND_RESUME] = "resume",
+        [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",     [COMMAND_POLICY] = "policy",
+        [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry",   [COMMAND_BREAKER] = "breaker",
+        [COMMAND_RESUME] = "resume",   [COMMAND_RERATE] = "rerate",
     };
     enum command_kind kind = COMMAND_TENANT;
 

@@ -91,9 +91,8 @@ test_tiers(void)
     static const struct {
         int64_t input;
         int64_t above;
-    } rows[] = {{0, 0},           {1, 0},           {128000, 0},
-                {128001, 128000}, {200000, 128000}, {200001, 200000},
-                {INT64_MAX, 200000}};
+    } rows[] = {{0, 0},           {1, 0},           {128000, 0},        {128001, 128000},
+                {200000, 128000}, {200001, 200000}, {INT64_MAX, 200000}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const int64_t usage[USAGE_COUNT] = {[USAGE_INPUT_TOKENS] = rows[i].input};
@@ -281,7 +280,8 @@ test_property(void)
     for (int i = 0; i < 20000; i++) {
         const uint64_t tokens = i % 3 == 0 ? 1000 : UINT64_C(1) << (10 + i % 30);
         const uint64_t most = i % 2 == 0 ? 4000 : UINT64_C(1) << (8 + i % 25);
-        const int64_t from = i % 4 < 2 ? RATE_ONE : (int64_t)random_below(5 * RATE_ONE) + RATE_LEAST;
+        const int64_t from =
+            i % 4 < 2 ? RATE_ONE : (int64_t)random_below(5 * RATE_ONE) + RATE_LEAST;
         const int64_t to = i % 4 != 3 ? RATE_ONE : (int64_t)random_below(5 * RATE_ONE) + RATE_LEAST;
         int64_t usage[USAGE_COUNT] = {
             [USAGE_REQUESTS] = 1,
@@ -291,12 +291,10 @@ test_property(void)
         struct price price;
         int64_t nano = REFUSED;
 
-        usage[USAGE_CACHE_READ_TOKENS] =
-            (int64_t)random_below((uint64_t)usage[USAGE_INPUT_TOKENS]);
+        usage[USAGE_CACHE_READ_TOKENS] = (int64_t)random_below((uint64_t)usage[USAGE_INPUT_TOKENS]);
         usage[USAGE_CACHE_WRITE_TOKENS] = (int64_t)random_below(
             (uint64_t)(usage[USAGE_INPUT_TOKENS] - usage[USAGE_CACHE_READ_TOKENS]));
-        usage[USAGE_REASONING_TOKENS] =
-            (int64_t)random_below((uint64_t)usage[USAGE_OUTPUT_TOKENS]);
+        usage[USAGE_REASONING_TOKENS] = (int64_t)random_below((uint64_t)usage[USAGE_OUTPUT_TOKENS]);
         for (int part = 0; part < PRICE_PART_COUNT; part++)
             price.pico[part] = (int64_t)random_below(most) * (i % 5 == 0 ? 500 : 1);
         if (price_round(price_usage(&price, usage), from, to, &nano))

@@ -286,7 +286,9 @@ static int64_t last_command;
 static void
 hear_command(void *context, int32_t shard, const struct command *command)
 {
-    static const char *const kinds[] = {"tenant", "word", "policy", "enforce", "retry"};
+    static const char *const kinds[COMMAND_KIND_COUNT] = {
+        [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",   [COMMAND_POLICY] = "policy",
+        [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry", [COMMAND_RERATE] = "rerate"};
     const size_t used = strlen(heard);
 
     (void)context;
@@ -415,7 +417,10 @@ test_policy(void)
     CHECK_INT("same", serial, 1);
     CHECK_TEXT(commands(&query), "0:policy( v0 words=0 serial=1 on=0) "
                                  "1:policy( v0 words=0 serial=1 on=0) "
-                                 "2:policy( v0 words=0 serial=1 on=0) ");
+                                 "2:policy( v0 words=0 serial=1 on=0) "
+                                 "0:rerate( v0 words=0 serial=0 on=0) "
+                                 "1:rerate( v0 words=0 serial=0 on=0) "
+                                 "2:rerate( v0 words=0 serial=0 on=0) ");
     db.config.policy_hash[0] = 2;
     CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
     CHECK_INT("second", serial, 2);

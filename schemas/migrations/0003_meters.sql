@@ -494,7 +494,9 @@ COMMENT ON COLUMN tripmeter.unpriced.cost IS 'What it cost in that currency, whe
 COMMENT ON COLUMN tripmeter.unpriced.estimate IS 'What it is taken for meanwhile by limits and breakers, in the tenant''s currency';
 COMMENT ON COLUMN tripmeter.unpriced.priced_at IS 'Shard time at which its price was booked, or a correction took its place; NULL: it waits';
 CREATE INDEX unpriced_model ON tripmeter.unpriced (provider, model, at);
-CREATE INDEX unpriced_waiting ON tripmeter.unpriced (partition, tenant, source, id) WHERE priced_at IS NULL;
+CREATE INDEX unpriced_waiting ON tripmeter.unpriced (partition, topic, record_offset, event_index)
+    WHERE priced_at IS NULL;
+CREATE INDEX unpriced_identity ON tripmeter.unpriced (tenant, source, id) WHERE priced_at IS NULL;
 
 CREATE TABLE tripmeter.decision (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -183,6 +183,7 @@ BEGIN
         INSERT INTO tripmeter.policy VALUES (serial, hash_, body_, now(), actor_);
         PERFORM tripmeter.command_all('policy', jsonb_build_object('serial', serial), actor_,
                                       'a new policy');
+        PERFORM tripmeter.command_all('rerate', '{}', actor_, 'a new policy');
     END IF;
     RETURN NEXT;
 END
