@@ -153,10 +153,10 @@ evict(struct burst *burst, int64_t now_ms)
 static bool
 make_room(struct burst *burst, int64_t now_ms)
 {
-    if (burst->count == burst->limit)
+    if (burst->count == burst->limit && burst->entries != NULL)
         sweep(burst, now_ms);
     if (burst->count == burst->limit)
-        return evict(burst, now_ms);
+        return burst->entries != NULL && evict(burst, now_ms);
     if (burst->count < burst->room)
         return true;
     size_t room = burst->room == 0 ? 64 : burst->room * 2;

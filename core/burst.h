@@ -20,7 +20,7 @@
 #include "core/text.h"
 
 #define BURST_SECONDS   60
-#define BURST_SLOT_MS   1000
+#define BURST_SLOT_MS   INT64_C(1000)
 #define BURST_WINDOW_MS (BURST_SECONDS * BURST_SLOT_MS)
 
 /* What can have a limit of its own. */

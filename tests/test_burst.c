@@ -214,7 +214,7 @@ test_spray(void)
     CHECK_INT("every other one was forgotten", burst.evicted >= SPRAYED - LIMIT, 1);
     CHECK_INT("nobody was turned away", burst.missed, 0);
     CU_ASSERT_TRUE(most > 60);
-    CU_ASSERT_TRUE(bytes <= LIMIT * 320);
+    CU_ASSERT_TRUE(bytes <= (size_t)LIMIT * 320);
     printf("(%zu KiB; %" PRIu64 " requests of the offender) ", bytes / 1024, most);
     burst_free(&burst);
 }
