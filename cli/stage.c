@@ -447,6 +447,7 @@ stage_restart(struct stage *stage)
 {
     begin(stage);
     stage->may_allow = false;
+    stage->overdue_at_ms = 0;
     for (size_t i = 0; i < stage->db.tenants.count; i++) {
         const struct tenant_row *row = *(struct tenant_row **)list_at(&stage->db.tenants, i);
 

@@ -141,10 +141,13 @@ judge_event(struct shard *shard, struct tenant *tenant, const struct event *even
     const struct occasion occasion = {.trigger = event->id, .reason = RESOLVED_CLEARED};
     const bool back = event->kind == EVENT_REFUND || event->kind == EVENT_CORRECT;
 
-    if (booking->period_index < 0 && !booking->adjusts && tenant->carries != NULL)
-        carrying_late(shard, tenant, booking, event->id);
-    if (tenant->split || booking->period_index < 0)
+    if (tenant->split)
         return;
+    if (booking->period_index < 0) {
+        if (!booking->adjusts && tenant->carries != NULL)
+            carrying_late(shard, tenant, booking, event->id);
+        return;
+    }
     if (booking->period_index > 0) {
         judge_due(shard, tenant);
         return;

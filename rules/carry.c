@@ -139,23 +139,35 @@ carries_export(const struct tenant *tenant, struct arena *arena, struct tenant_l
 
 /* ---- a period ends -------------------------------------------------------------------------------- */
 
-/* What was used in a period that is held, or that the load tells of. */
-static tally
-used_in(const struct tenant *tenant, const struct tenant_load *load, const struct carry_memory *row,
-        int32_t project)
+/* What the load tells of the use of a period that has ended; false when it does not. */
+static bool
+used_before(const struct tenant_load *load, const struct carry_memory *row, tally *used)
 {
-    for (size_t i = 0; i < tenant->period_count; i++)
-        if (tenant->periods[i].period.start_ms == row->start_ms)
-            return meter_read(&tenant->periods[i].totals[project + 1].sum, row->meter);
     for (size_t i = 0; load != NULL && i < load->period_count; i++) {
         const struct period_total *total = &load->periods[i];
 
         if (total->start_ms == row->start_ms &&
             (row->project.size == 0 ? total->project.size == 0
-                                    : text_eq(total->project, row->project)))
-            return meter_read(&total->delta, row->meter);
+                                    : text_eq(total->project, row->project))) {
+            *used = meter_read(&total->delta, row->meter);
+            return true;
+        }
     }
-    return 0;
+    return false;
+}
+
+/* What was used in a period that is held, or that the load tells of. */
+static tally
+used_in(const struct tenant *tenant, const struct tenant_load *load, const struct carry_memory *row,
+        int32_t project)
+{
+    tally used = 0;
+
+    for (size_t i = 0; i < tenant->period_count; i++)
+        if (tenant->periods[i].period.start_ms == row->start_ms)
+            return meter_read(&tenant->periods[i].totals[project + 1].sum, row->meter);
+    (void)used_before(load, row, &used);
+    return used;
 }
 
 /* How the period ended, by the rule that its row holds. */
@@ -191,6 +203,26 @@ begin(struct tenant *tenant, const struct quota_state *state, struct period peri
                                    .total_cap = state->total_cap},
                            .changed = true};
     return true;
+}
+
+/* A closed row has changed: so does what every later one was given. True when that reaches the present
+ * period. */
+static bool
+pass_on(struct carries *carries, size_t index)
+{
+    for (int64_t next; (next = next_of(carries, index)) != NO_ROW; index = (size_t)next) {
+        const tally carried = carry_at(carries, index)->row.end.carried;
+        struct carry *carry = carry_at(carries, (size_t)next);
+
+        if (carry->row.carry == carried)
+            return false;
+        carry->row.carry = carried;
+        carry->changed = true;
+        if (!carry->row.closed)
+            return true;
+        reckon(carry);
+    }
+    return false;
 }
 
 /* Closes a row by the rule that the plan has at its end, and begins the next one if it goes on. */
@@ -252,10 +284,17 @@ carries_bring(struct tenant *tenant, const struct tenant_load *load, int64_t now
         return true;
     /* A row that ends may add the next one behind it, which may have ended as well. */
     for (size_t i = 0; i < carries->rows.count; i++) {
-        const struct carry_memory *row = &carry_at(carries, i)->row;
+        struct carry *carry = carry_at(carries, i);
+        tally used = 0;
 
-        if (!row->closed && row->end_ms <= now_ms && !end(tenant, load, i))
+        /* What other shards booked of a tenant that was split is known from the load only. */
+        if (carry->row.closed && used_before(load, &carry->row, &used) && used != carry->row.used) {
+            carry->row.used = used;
+            reckon(carry);
+            (void)pass_on(carries, i);
+        } else if (!carry->row.closed && carry->row.end_ms <= now_ms && !end(tenant, load, i)) {
             return false;
+        }
     }
     for (size_t q = 0; q < tenant->quota_count; q++)
         if (rolls(&tenant->quotas[q]) &&
@@ -288,26 +327,6 @@ carries_note(struct tenant *tenant)
 }
 
 /* ---- late usage ----------------------------------------------------------------------------------- */
-
-/* A closed row has changed: so does what every later one was given. True when that reaches the present
- * period. */
-static bool
-pass_on(struct carries *carries, size_t index)
-{
-    for (int64_t next; (next = next_of(carries, index)) != NO_ROW; index = (size_t)next) {
-        const tally carried = carry_at(carries, index)->row.end.carried;
-        struct carry *carry = carry_at(carries, (size_t)next);
-
-        if (carry->row.carry == carried)
-            return false;
-        carry->row.carry = carried;
-        carry->changed = true;
-        if (!carry->row.closed)
-            return true;
-        reckon(carry);
-    }
-    return false;
-}
 
 bool
 carries_late(struct tenant *tenant, int32_t project, int64_t period_ms,

@@ -65,7 +65,6 @@ struct tenant {
     size_t period_count;
     struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
     struct features *features; /* NULL: the policy has no breakers; rules/feature.h */
-    struct carries *carries;   /* NULL: nothing rolls over; rules/carry.h */
     struct bursts *bursts;     /* NULL: the plan has no burst limits; rules/throttle.h */
     bool known;                /* has a row in Postgres */
     bool fleet;                /* it is all of them together (core/fleet.h) */
@@ -95,6 +94,7 @@ struct tenant {
     struct period
         past[TENANT_PAST_LIMIT]; /* of earlier ones that something was booked in, rising */
     size_t past_count;
+    struct carries *carries; /* NULL: nothing rolls over; rules/carry.h */
     struct published *published;
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
     bool throttles_only;    /* due_ms is the end of a throttle, and of nothing else */
