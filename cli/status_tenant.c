@@ -3,6 +3,7 @@
 #include "cli/standing.h"
 #include "cli/status.h"
 #include "config/cycle_text.h"
+#include "rules/throttle.h"
 
 #include <inttypes.h>
 
@@ -180,7 +181,8 @@ print_standings(const struct standing_load *load)
     for (size_t i = 0; columns != NULL && i < count; i++)
         add_standing(columns, load, i);
     if (tenant->plan->quota_count == 0)
-        puts("the plan has no quotas: nothing is limited");
+        puts(tenant->bursts == NULL ? "the plan has no quotas: nothing is limited"
+                                    : "the plan has no quotas");
     else if (columns != NULL)
         columns_print(columns, stdout);
     columns_free(columns);
@@ -212,6 +214,32 @@ print_restrictions(const PGresult *rows, const struct zone *zone)
     else if (columns != NULL)
         columns_print(columns, stdout);
     columns_free(columns);
+}
+
+/* "in any 60 seconds at most 60 requests of each key, 600 of the tenant, ..." */
+static void
+print_bursts(const struct tenant *tenant)
+{
+    static const char *const whose[BURST_SCOPE_COUNT] = {[BURST_KEY] = "each key",
+                                                         [BURST_TENANT] = "the tenant",
+                                                         [BURST_IP] = "each client address",
+                                                         [BURST_FEATURE] = "each feature"};
+    const char *between = "\nin any 60 seconds at most ";
+
+    for (int s = 0; tenant->bursts != NULL && s < BURST_SCOPE_COUNT; s++) {
+        const struct burst_bound *bound = &tenant->bursts->at[s];
+        char limit[AMOUNT_SIZE];
+
+        if (!bound->on)
+            continue;
+        printf("%s%s %s of %s%s", between,
+               amount_text(bound->limit, false, tenant->currency, limit),
+               bound->attempts ? "attempts" : "requests", whose[s],
+               bound->shadow ? " (in shadow)" : "");
+        between = ", ";
+    }
+    if (between[0] == ',')
+        puts("");
 }
 
 /* Who sent too much in a minute not long ago, in shadow as well; nothing when nobody did. */
@@ -321,6 +349,24 @@ json_standing(const struct standing_load *load, size_t index)
 }
 
 static json_t *
+json_bursts(const struct tenant *tenant)
+{
+    json_t *object = json_object();
+
+    for (int s = 0; tenant->bursts != NULL && s < BURST_SCOPE_COUNT; s++) {
+        const struct burst_bound *bound = &tenant->bursts->at[s];
+
+        if (bound->on)
+            (void)json_object_set_new(object, burst_names[s],
+                                      json_pack("{s:I, s:s, s:s}", "limit",
+                                                (json_int_t)bound->limit, "count",
+                                                bound->attempts ? "attempts" : "requests", "mode",
+                                                bound->shadow ? "shadow" : "enforce"));
+    }
+    return object;
+}
+
+static json_t *
 json_throttles(const PGresult *rows)
 {
     json_t *list = json_array();
@@ -352,14 +398,14 @@ json_status(const struct standing_load *load, const PGresult *rows, const PGresu
                                     "since", json_moment(db_int(rows, i, 3)), "restrictions",
                                     json_loads(db_text(rows, i, 4), 0, NULL)));
     return json_pack(
-        "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o, s:o}", "tenant",
-        tenant->name.at, tenant->name.size, "known", tenant->known, "version",
+        "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+        "tenant", tenant->name.at, tenant->name.size, "known", tenant->known, "version",
         (json_int_t)tenant->version, "plan", tenant->plan->name.at, tenant->plan->name.size, "zone",
         zone_name(tenant->zone), "cycle", cycle_text(&tenant->cycle, cycle), "currency",
         tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms), "settled",
         load->settled, "period", "start", json_moment(tenant->periods[0].period.start_ms), "end",
         json_moment(tenant->periods[0].period.end_ms), "quotas", quotas, "restrictions",
-        restrictions, "bursts", json_throttles(throttles));
+        restrictions, "burst", json_bursts(tenant), "throttled", json_throttles(throttles));
 }
 
 /* ---- both ----------------------------------------------------------------------------------------- */
@@ -417,6 +463,7 @@ status_tenant(struct session *session, const char *name, bool json, struct err *
     else {
         print_head(&load);
         print_standings(&load);
+        print_bursts(load.tenant);
         print_restrictions(rows, load.tenant->zone);
         print_throttles(throttles, load.tenant->zone);
     }

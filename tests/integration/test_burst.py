@@ -60,7 +60,16 @@ plans:
                                for name in ("scope", "api_key_id", "used", "limit")))
         self.assertIsNone(self.gateway.answer("acme", key="k2"))
         self.job.await_settled()
-        self.assertIn("key_rate_limited", self.job.say("status", "acme"))
+        text = self.job.say("status", "acme")
+        self.assertIn("in any 60 seconds at most 5 requests of each key, 1000 requests of the "
+                      "tenant", text)
+        self.assertIn("key_rate_limited", text)
+        status = json.loads(self.job.say("status", "acme", "--json"))
+        self.assertEqual({"limit": 5, "count": "requests", "mode": "enforce"},
+                         status["burst"]["key"])
+        self.assertEqual([("key", "k1", 6, 5)], [
+            tuple(one[name] for name in ("scope", "subject", "sent", "limit"))
+            for one in status["throttled"]])
         self.await_page("/status", 200, "key/acme/k1", "throttled")
         self.assertIn('tripmeter_throttled_total{scope="key"} 1', self.get("/metrics")[1])
         alert = wait_until(lambda: [one for one in self.webhooks("engineering")
