@@ -35,7 +35,7 @@ static void
 judge(struct detection *run, struct text at, struct text shown, int64_t at_ms, double value)
 {
     const struct detector before = run->series;
-    const struct verdict verdict =
+    const struct detector_verdict verdict =
         detector_window(&run->series, at_ms / CLOCK_SECOND_MS, (float)value);
     char words[DETECTOR_TEXT_SIZE];
 

@@ -73,3 +73,14 @@ check_time(const struct comparison *comparison, const char *field, int64_t actua
                             ? "never"
                             : scenario_time(comparison->statement->zone, value->number, expected));
 }
+
+void
+check_words(const struct comparison *comparison, struct text actual)
+{
+    const struct value *part = statement_value(comparison->statement, "saying");
+    char words[EFFECT_TEXT_SIZE];
+
+    (void)text_copy(words, sizeof words, actual);
+    if (part != NULL && strstr(words, part->text.at) == NULL)
+        (void)finding_error(comparison->player->differences, part->at, "it says \"%s\"", words);
+}

@@ -19,6 +19,11 @@ void check_amount(const struct comparison *comparison, const char *field, tally 
                   bool is_money);
 void check_time(const struct comparison *comparison, const char *field, int64_t actual_ms);
 
+/* `saying`: a part of these words. */
+void check_words(const struct comparison *comparison, struct text actual);
+
+/* An incident of a series (cli/scenario_note.c). */
+void compare_note(const struct comparison *comparison);
 /* A period of a quota that rolls over (cli/scenario_carry.c). */
 void compare_carry(const struct comparison *comparison);
 

@@ -226,6 +226,7 @@ compare_alert(const struct comparison *comparison, const struct transition *aler
     check_yes(comparison, "restricts", alert->restricts);
     check_time(comparison, "resets", alert->resets_ms);
     check_time(comparison, "at", alert->at_ms);
+    check_words(comparison, alert->summary);
 }
 
 static void
@@ -267,16 +268,6 @@ compare_dead(const struct comparison *comparison, const struct dead_letter *dead
 }
 
 static void
-compare_refusal(const struct comparison *comparison, struct text refusal)
-{
-    const struct value *part = statement_value(comparison->statement, "saying");
-
-    if (part != NULL && strstr(refusal.at, part->text.at) == NULL)
-        (void)finding_error(comparison->player->differences, part->at, "it says \"%s\"",
-                            refusal.at);
-}
-
-static void
 compare_effect(const struct comparison *comparison)
 {
     const struct effect *effect = take(comparison);
@@ -294,7 +285,7 @@ compare_effect(const struct comparison *comparison)
         compare_dead(comparison, &effect->dead);
         break;
     case EFFECT_REFUSED:
-        compare_refusal(comparison, effect->refusal);
+        check_words(comparison, effect->refusal);
         break;
     }
 }
@@ -429,6 +420,10 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_EXPECT_CARRY:
         stage_settle(player->stage);
         compare_carry(&comparison);
+        break;
+    case VERB_EXPECT_NOTE:
+        stage_settle(player->stage);
+        compare_note(&comparison);
         break;
     case VERB_EXPECT_TOTAL:
         stage_settle(player->stage);

@@ -342,6 +342,7 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_EXPECT_STATUS:
     case VERB_EXPECT_BREAKER:
     case VERB_EXPECT_CARRY:
+    case VERB_EXPECT_NOTE:
     case VERB_EXPECT_TOTAL:
         break;
     }

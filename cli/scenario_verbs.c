@@ -67,6 +67,7 @@ static const struct field_row alert_fields[] = {
     {"restricts", VALUE_YES, NULL},
     {"resets", VALUE_TIME, NULL},
     {"at", VALUE_TIME, NULL},
+    {"saying", VALUE_TEXT, NULL},
     {NULL, VALUE_TEXT, NULL}};
 static const struct field_row decision_fields[] = {
     {"code", VALUE_TEXT, NULL},   {"rule", VALUE_TEXT, NULL},   {"http", VALUE_COUNT, NULL},
@@ -100,6 +101,12 @@ static const struct field_row breaker_fields[] = {
     {"window", VALUE_AMOUNT, NULL},
     {"would_block", VALUE_AMOUNT, NULL},
     {NULL, VALUE_TEXT, NULL}};
+static const struct field_row note_fields[] = {
+    {"feature", VALUE_TEXT, NULL}, {"tier", VALUE_TEXT, "note|ticket|page"},
+    {"since", VALUE_TIME, NULL},   {"records", VALUE_COUNT, NULL},
+    {"value", VALUE_AMOUNT, NULL}, {"usual", VALUE_AMOUNT, NULL},
+    {"folded", VALUE_TEXT, NULL},  {"over", VALUE_YES, NULL},
+    {"saying", VALUE_TEXT, NULL},  {NULL, VALUE_TEXT, NULL}};
 static const struct field_row carry_fields[] = {
     {"project", VALUE_TEXT, NULL}, {"at", VALUE_TIME, NULL},        {"starts", VALUE_TIME, NULL},
     {"ends", VALUE_TIME, NULL},    {"unlimited", VALUE_YES, NULL},  {"base", VALUE_AMOUNT, NULL},
@@ -169,6 +176,12 @@ const struct verb_row scenario_verbs[] = {
      VERB_EXPECT_BREAKER,
      {SUBJECT("a tenant"), SUBJECT("a feature")},
      breaker_fields},
+    {"expect note",
+     VERB_EXPECT_NOTE,
+     {SUBJECT("a tenant"),
+      {"a metric", VALUE_TEXT,
+       "cost|requests|tokens|cost_per_request|output_per_request|fallback_share"}},
+     note_fields},
     {"expect carry", VERB_EXPECT_CARRY, {SUBJECT("a tenant"), SUBJECT("a quota")}, carry_fields},
     {"expect total", VERB_EXPECT_TOTAL, {SUBJECT("a tenant")}, total_fields},
     {NULL, VERB_TIMES_IN, {{NULL, VALUE_TEXT, NULL}}, NULL}};

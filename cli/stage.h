@@ -92,6 +92,9 @@ void stage_adjustments(const struct stage *stage, const struct period_total *tot
                        struct amounts *sum);
 /* How a quota that rolls over stands or stood in the period that holds the instant; project absent: the
  * tenant's own. NULL: it did not. */
+/* The last incident of a series (feature empty: the tenant's own); NULL: there was none. */
+const struct anomaly_note *stage_note(const struct stage *stage, struct text tenant,
+                                      struct text feature, enum watch_metric metric);
 const struct carry_memory *stage_carry(const struct stage *stage, struct text tenant,
                                        struct text quota, struct text project, int64_t at_ms,
                                        bool *final);

@@ -86,6 +86,7 @@ stage_write_features(struct stage *stage, const struct settlement *settlement)
         write_slot(stage, list_at(&settlement->slots, i));
     for (size_t i = 0; i < settlement->breakers.count; i++)
         write_breaker(stage, list_at(&settlement->breakers, i));
+    stage_write_anomalies(stage, settlement);
 }
 
 /* ---- loaded ----------------------------------------------------------------------------------------- */
@@ -120,4 +121,5 @@ stage_load_features(struct stage *stage, struct text tenant, struct tenant_load 
         if (text_eq(row->tenant, tenant))
             load->breakers[load->breaker_count++] = *row;
     }
+    stage_load_anomalies(stage, tenant, load);
 }

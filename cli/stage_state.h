@@ -62,6 +62,8 @@ struct settled {
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
+    struct list watches;  /* struct watch_memory */
+    struct list notes;    /* struct anomaly_note */
     struct list tenants;  /* struct tenant_row * */
     struct list record;   /* struct original */
     struct list unpriced; /* struct unpriced_event that wait */
@@ -127,6 +129,10 @@ void stage_rerate(struct stage *stage);
 /* ---- cli/stage_feature.c: what Postgres would hold of features ------------------------------------ */
 void stage_write_features(struct stage *stage, const struct settlement *settlement);
 void stage_load_features(struct stage *stage, struct text tenant, struct tenant_load *load);
+
+/* ---- cli/stage_anomaly.c: and of their series --------------------------------------------------- */
+void stage_write_anomalies(struct stage *stage, const struct settlement *settlement);
+void stage_load_anomalies(struct stage *stage, struct text tenant, struct tenant_load *load);
 
 /* ---- cli/stage_carry.c: what Postgres would hold of quotas that roll over ------------------------- */
 void stage_write_carries(struct stage *stage, const struct settlement *settlement);

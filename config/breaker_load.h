@@ -9,6 +9,8 @@
 #include "rules/policy.h"
 
 /* `node` is the policy's member `breakers`; the policy's defaults must be there. */
+/* No breaker at all, but features are kept all the same. */
+void breaker_load_none(struct findings *findings, struct policy *policy);
 void breaker_load(struct findings *findings, struct policy *policy, const struct yaml *node);
 
 #endif

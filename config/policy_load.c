@@ -1,4 +1,5 @@
 /* The policy file: plans with their quotas, and what holds for all of them. */
+#include "config/anomaly_load.h"
 #include "config/breaker_load.h"
 #include "config/burst_load.h"
 #include "config/config.h"
@@ -365,9 +366,9 @@ static void
 read_all(struct reader *reader)
 {
     static const char *const names[] = {
-        "plans",           "fallback_plan", "defaults", "grace", "upgrades", "count_failed",
-        "unknown_project", "breakers",      "prices",   "rates",
-                                        "overcommit",      NULL};
+        "plans",        "fallback_plan",   "defaults", "grace",     "upgrades",
+        "count_failed", "unknown_project", "breakers", "anomalies", "prices",
+        "rates",        "overcommit",      NULL};
 
     if (!node_is(reader->findings, reader->root, YAML_MAP, "policy",
                  "groups of keys, see policy.example.yaml"))
@@ -387,6 +388,13 @@ read_all(struct reader *reader)
 
     if (breakers != NULL)
         breaker_load(reader->findings, reader->policy, breakers);
+    const struct yaml *anomalies = yaml_member(reader->root, TEXT("anomalies"));
+
+    if (anomalies == NULL)
+        return;
+    anomaly_load(reader->findings, reader->policy, anomalies);
+    if (breakers == NULL)
+        breaker_load_none(reader->findings, reader->policy);
 }
 
 static struct policy *

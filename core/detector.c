@@ -297,7 +297,7 @@ learn_window(struct detector *series, const struct window *window)
 
 /* Lets through what is news: not what follows an alert, unless it is far worse; and the more
  * alerts there were, the less. */
-static struct verdict
+static struct detector_verdict
 ration(struct detector *series, float worst, int why)
 {
     series->budget *= 1.0F - 1.0F / BUDGET_FADE;
@@ -313,7 +313,7 @@ ration(struct detector *series, float worst, int why)
     }
     if (series->wait > 0)
         series->wait -= 1;
-    return (struct verdict){score, score > 0 ? series->why : -1};
+    return (struct detector_verdict){score, score > 0 ? series->why : -1};
 }
 
 static void
@@ -325,7 +325,7 @@ begin(struct detector *series, float value)
     series->windows = 1;
 }
 
-struct verdict
+struct detector_verdict
 detector_window(struct detector *series, int64_t start_s, float value)
 {
     int why = 0;
@@ -333,7 +333,7 @@ detector_window(struct detector *series, int64_t start_s, float value)
     assert(fabsf(value) <= DETECTOR_LIMIT);
     if (series->windows == 0) {
         begin(series, value);
-        return (struct verdict){0, -1};
+        return (struct detector_verdict){0, -1};
     }
     struct window window = look_at(series, start_s, value);
 
@@ -347,6 +347,27 @@ detector_window(struct detector *series, int64_t start_s, float value)
     learn_window(series, &window);
     series->windows++;
     return ration(series, worst, why);
+}
+
+float
+detector_usual(const struct detector *series, int64_t at_s)
+{
+    const struct window window = look_at(series, at_s, 0);
+
+    return usual_at(series, &window);
+}
+
+float
+detector_threshold(const struct detector *series)
+{
+    const struct extremes *record = &series->extremes[CHANNEL_VALUE];
+    const struct channel_rule *rule = &channel_rules[CHANNEL_VALUE];
+    const struct window window = look_at(series, 0, 0);
+    const float range = record->high - record->low + window.resolution + TOLERANCE * window.scale;
+    const float budget = 1.0F + BUDGET_PRICE * series->budget;
+    const float least = series->wait > 0 ? series->alert * ESCALATION : 0;
+
+    return record->high + range * fmaxf(budget, least) / rule->weight;
 }
 
 void

@@ -92,21 +92,37 @@ struct detector {
 
 _Static_assert(sizeof(struct detector) <= 512, "what a series may take");
 
-struct verdict {
+struct detector_verdict {
     float score; /* 0, or how far a record is broken */
     int channel; /* enum channel of the last alert; -1 when the score is 0 */
 };
 
 /* One closed window. |value| <= DETECTOR_LIMIT. */
-struct verdict detector_window(struct detector *series, int64_t start_s, float value);
+struct detector_verdict detector_window(struct detector *series, int64_t start_s, float value);
+
+/* What is usual at a second of the day, by what is known of its hour; the level while nothing is. */
+float detector_usual(const struct detector *series, int64_t at_s);
+/* Above this the next value alone is an alert (lower ones may be, by another channel). */
+float detector_threshold(const struct detector *series);
 
 /* Windows without any event beyond DETECTOR_IDLE_MS: only the records age. */
 void detector_idle(struct detector *series, uint32_t windows);
 
+/* What an alert rests on, from the series before and after its window. */
+struct evidence {
+    enum channel channel;
+    bool is_high;     /* a new high; else a new low */
+    uint32_t windows; /* for which it is certainly the record: all of the series, or fewer where the
+                         record may have faded from something higher */
+    float factor;     /* times the old record; negative: that says nothing */
+};
+struct evidence detector_evidence(const struct detector *before, const struct detector *after);
+
 #define DETECTOR_TEXT_SIZE 128
-/* What an alert says, in words, from the series before and after its window: "highest 5 min in 48
- * days, 3.4x the old record".  The span is one for which that is certain: all of the series, or
- * less where the record may have faded from something higher. Returns out. */
+/* That in words: "highest 5 min in 48 days, 3.4x the old record". Returns out. */
+const char *detector_words(const struct evidence *evidence, int64_t window_ms,
+                           char out[DETECTOR_TEXT_SIZE]);
+/* Both. */
 const char *detector_explain(const struct detector *before, const struct detector *after,
                              int64_t window_ms, char out[DETECTOR_TEXT_SIZE]);
 

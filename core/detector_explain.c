@@ -30,15 +30,6 @@ static const struct channel_words {
     [CHANNEL_SHAPE] = {"most unusual shape", "", " of ", SHAPE_WINDOWS, false},
 };
 
-/* What the alert's window did to its channel's record. */
-struct change {
-    const struct channel_words *words;
-    bool is_high;
-    float old; /* the record before; it had faded to this */
-    float now;
-    int64_t windows; /* for which the new one is certainly the record */
-};
-
 #define SPAN_SIZE 32
 
 static void
@@ -59,29 +50,32 @@ span_text(int64_t ms, char out[SPAN_SIZE])
  * In a window the range of a record shrinks by the leak or grows, so m windows ago it was at most
  * range * e^(leak * m), and each end has since moved inwards by at most half of the difference.
  * Solved for m; and halved, because a leak of half a last digit is rounded to a whole one. */
-static int64_t
+static uint32_t
 span_of(const struct detector *before, const struct extremes *record, float beyond)
 {
     const float half = (record->high - record->low) / 2.0F;
     const float certain = log1p_single(fminf(beyond / half, FLT_MAX)) / (2.0F * DETECTOR_LEAK);
 
-    return half > 0 && certain < (float)before->windows ? (int64_t)certain : before->windows;
+    return half > 0 && certain < (float)before->windows ? (uint32_t)certain : before->windows;
 }
 
-static struct change
-change_of(const struct detector *before, const struct detector *after)
+struct evidence
+detector_evidence(const struct detector *before, const struct detector *after)
 {
     const struct extremes *old = &before->extremes[after->why];
     const struct extremes *now = &after->extremes[after->why];
     /* Without a record an extreme only moves inwards. */
     const bool is_high = now->high > old->high;
+    const float from = is_high ? old->high : old->low;
+    const float to = is_high ? now->high : now->low;
+    const bool has_factor = channel_words[after->why].compares && fabsf(from) > FLT_MIN;
+    const float factor = has_factor ? to / from : -1.0F;
 
-    return (struct change){
-        .words = &channel_words[after->why],
+    return (struct evidence){
+        .channel = (enum channel)after->why,
         .is_high = is_high,
-        .old = is_high ? old->high : old->low,
-        .now = is_high ? now->high : now->low,
-        .windows = span_of(before, old, is_high ? now->high - old->high : old->low - now->low),
+        .windows = span_of(before, old, is_high ? to - from : from - to),
+        .factor = factor > FACTOR_MOST ? -1.0F : factor,
     };
 }
 
@@ -99,13 +93,10 @@ looked_text(const struct channel_words *words, int64_t window_ms, char *out, siz
 }
 
 static void
-factor_text(const struct change *change, char *out, size_t room)
+factor_text(float factor, char *out, size_t room)
 {
-    const bool has_factor = change->words->compares && fabsf(change->old) > FLT_MIN;
-    const float factor = has_factor ? change->now / change->old : -1.0F;
-
     out[0] = '\0';
-    if (factor < 0 || factor > FACTOR_MOST)
+    if (factor < 0)
         return;
     if (factor < 0.01F)
         (void)snprintf(out, room, ", next to nothing");
@@ -114,19 +105,27 @@ factor_text(const struct change *change, char *out, size_t room)
 }
 
 const char *
-detector_explain(const struct detector *before, const struct detector *after, int64_t window_ms,
-                 char out[DETECTOR_TEXT_SIZE])
+detector_words(const struct evidence *evidence, int64_t window_ms, char out[DETECTOR_TEXT_SIZE])
 {
-    const struct change change = change_of(before, after);
+    const struct channel_words *words = &channel_words[evidence->channel];
     char looked[2 * SPAN_SIZE];
     char since[SPAN_SIZE];
     char factor[2 * SPAN_SIZE];
 
     assert(window_ms > 0);
-    looked_text(change.words, window_ms, looked, sizeof looked);
-    span_text(change.windows * window_ms, since);
-    factor_text(&change, factor, sizeof factor);
+    looked_text(words, window_ms, looked, sizeof looked);
+    span_text(evidence->windows * window_ms, since);
+    factor_text(evidence->factor, factor, sizeof factor);
     (void)snprintf(out, DETECTOR_TEXT_SIZE, "%s%s in %s%s",
-                   change.is_high ? change.words->high : change.words->low, looked, since, factor);
+                   evidence->is_high ? words->high : words->low, looked, since, factor);
     return out;
+}
+
+const char *
+detector_explain(const struct detector *before, const struct detector *after, int64_t window_ms,
+                 char out[DETECTOR_TEXT_SIZE])
+{
+    const struct evidence evidence = detector_evidence(before, after);
+
+    return detector_words(&evidence, window_ms, out);
 }

@@ -19,6 +19,7 @@
 #include "core/meter.h"
 #include "core/rollover.h"
 #include "core/slots.h"
+#include "core/watch.h"
 
 /* One topic partition moves from one offset to another; records and events are accounted for. */
 struct progress {
@@ -147,6 +148,34 @@ struct breaker_move {
     struct text trigger; /* id of the event; absent: a deadline or a command */
     struct text actor;
     struct text reason;
+};
+
+/* What the detector knows of a tenant (feature empty) or of one of its features: written whole. */
+struct watch_memory {
+    struct text tenant, feature;
+    struct watch watch;
+};
+
+/* An incident of a series, as it stands: a later row of a key (tenant, feature, metric, since)
+ * replaces an earlier one, but for the records, which add up, and what was before the first. */
+struct anomaly_note {
+    struct text tenant, feature;
+    enum watch_metric metric;
+    int64_t since_ms;
+    int64_t at_ms; /* when this was noticed */
+    int64_t width_ms;
+    enum watch_tier tier; /* the highest so far */
+    bool over;
+    int32_t records; /* broken by this window */
+    float score;     /* of the highest-scored record, as the following */
+    float value;
+    float usual;
+    float excess;      /* in money, as it is now */
+    float day;         /* what a usual day costs */
+    struct text words; /* absent: as before */
+    struct text
+        folded; /* who speaks for it: a feature, a metric, or "incident"; absent: as before */
+    struct extremes before[CHANNEL_COUNT]; /* the records that the first one broke */
 };
 
 /* A quota that counts for itself (rules/counter.h) in one window: written whole whenever it changes.
@@ -330,6 +359,8 @@ struct settlement {
     struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
     struct list breakers;    /* struct breaker_memory; likewise */
     struct list moves;       /* struct breaker_move, in order */
+    struct list watches;     /* struct watch_memory, one a key */
+    struct list notes;       /* struct anomaly_note */
     struct list due;         /* struct tenant_due; likewise */
     struct list sources;     /* struct source_heard */
     struct list transitions; /* struct transition, in order */

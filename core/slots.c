@@ -50,6 +50,15 @@ slots_at(struct slots *slots, int64_t at_ms)
     return place_of(slots, start_ms);
 }
 
+const struct slot *
+slots_find(const struct slots *slots, int64_t start_ms)
+{
+    const int64_t place = start_ms / SLOT_MS % SLOT_COUNT;
+    const struct slot *slot = &slots->ring[place < 0 ? place + SLOT_COUNT : place];
+
+    return slot->start_ms == start_ms ? slot : NULL;
+}
+
 void
 slots_restore(struct slots *slots, const struct slot *slot)
 {

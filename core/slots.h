@@ -43,6 +43,8 @@ void slots_advance(struct slots *slots, int64_t now_ms);
 /* The slot of an instant for adding to it; a later one than the running slot becomes that. NULL when
  * the instant lies before all slots. */
 struct slot *slots_at(struct slots *slots, int64_t at_ms);
+/* The slot that starts at that moment; NULL: the ring has none. */
+const struct slot *slots_find(const struct slots *slots, int64_t start_ms);
 /* A slot as it was stored; slots come in any order. */
 void slots_restore(struct slots *slots, const struct slot *slot);
 

@@ -102,6 +102,8 @@ struct tenant_load {
     size_t slot_count;
     struct breaker_memory *breakers;
     size_t breaker_count;
+    struct watch_memory *watches; /* the tenant's and its features' */
+    size_t watch_count;
 };
 
 /* What an operator or another program changed; applied at a record boundary, in order of id. */

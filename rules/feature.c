@@ -1,7 +1,7 @@
 #include "rules/feature.h"
 
 #include "core/identity.h"
-#include "rules/quota.h"
+#include "rules/anomaly.h"
 
 #include <stdlib.h>
 
@@ -35,7 +35,7 @@ drop(struct text *text)
     *text = (struct text){NULL, 0};
 }
 
-static void
+void
 feature_free(struct feature *feature)
 {
     if (feature == NULL)
@@ -53,6 +53,7 @@ features_free(struct features *features)
 {
     if (features == NULL)
         return;
+    anomalies_free(features);
     for (size_t i = 0; i < features->count; i++)
         feature_free(features->at[i]);
     free(features->at);
@@ -97,21 +98,29 @@ rule_of(const struct features *features, const struct policy *policy, struct tex
 }
 
 struct feature *
+feature_new(struct text name)
+{
+    struct feature *feature = must(calloc(1, sizeof *feature));
+
+    (void)must(keep(&feature->name, name) ? feature : NULL);
+    feature->accepted_until_ms = INT64_MIN;
+    feature->late_hour_ms = INT64_MIN;
+    slots_init(&feature->slots);
+    breaker_init(&feature->breaker);
+    return feature;
+}
+
+struct feature *
 feature_made(struct features *features, struct text name, const struct policy *policy)
 {
     struct feature *feature = feature_find(features, name);
 
     if (feature != NULL || features->count == FEATURE_LIMIT)
         return feature;
-    feature = must(calloc(1, sizeof *feature));
-    (void)must(keep(&feature->name, name) ? feature : NULL);
+    feature = feature_new(name);
     feature->rule = rule_of(features, policy, name);
     if (features->fleet)
         feature->fleet = must(calloc(1, sizeof *feature->fleet));
-    feature->accepted_until_ms = INT64_MIN;
-    feature->late_hour_ms = INT64_MIN;
-    slots_init(&feature->slots);
-    breaker_init(&feature->breaker);
     add(features, feature);
     return feature;
 }
@@ -176,8 +185,12 @@ features_new(const struct tenant_load *load, const struct zone *zone, const stru
         if (feature != NULL)
             recall_breaker(feature, &load->breakers[i]);
     }
+    if (policy->anomaly.on && !features->fleet)
+        anomalies_recall(features, load, policy);
     for (size_t i = 0; i < load->slot_count; i++) {
-        struct feature *feature = feature_made(features, load->slots[i].feature, policy);
+        struct feature *feature = load->slots[i].feature.size == 0
+                                      ? anomalies_rest(features)
+                                      : feature_made(features, load->slots[i].feature, policy);
 
         if (feature != NULL)
             slots_restore(&feature->slots, &load->slots[i].slot);

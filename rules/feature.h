@@ -33,6 +33,8 @@ struct fleet_part {
     char names[FLEET_TOP][EVENT_ID_LIMIT + 1]; /* of its tenants */
 };
 
+struct watch;
+
 struct feature {
     struct text name;
     const struct breaker_rule *rule;
@@ -53,6 +55,17 @@ struct feature {
     struct row_ref breaker_row;
     struct fleet_part *fleet; /* NULL: it is a tenant's */
     bool alone; /* the fleet's: one tenant makes most of it, which is that one's breaker's matter */
+    struct watch *watch; /* NULL: it has none */
+    struct row_ref watch_row;
+};
+
+/* What the detector follows, where the policy has anomalies (rules/anomaly.h). */
+struct anomalies {
+    struct watch *watch; /* the tenant's; NULL until it uses something */
+    struct row_ref row;
+    struct feature *rest; /* what is used without a feature, or beyond FEATURE_LIMIT: slots only */
+    size_t watched;       /* features with a watch */
+    int64_t turn_ms;      /* when the next slot is over; INT64_MAX while there is no watch */
 };
 
 struct features {
@@ -60,10 +73,11 @@ struct features {
     size_t count;
     size_t room;
     struct table index;
-    struct feature *last; /* of the event before */
-    int64_t storm_ms;     /* end of a storm; INT64_MIN: there is none */
-    bool fleet;           /* of the fleet, with its rules */
-    bool full_noticed;    /* that FEATURE_LIMIT is reached was alerted */
+    struct feature *last;        /* of the event before */
+    int64_t storm_ms;            /* end of a storm; INT64_MIN: there is none */
+    bool fleet;                  /* of the fleet, with its rules */
+    bool full_noticed;           /* that FEATURE_LIMIT is reached was alerted */
+    struct anomalies *anomalies; /* NULL: the policy has none */
 };
 
 /* As loaded. NULL when memory is short. */
@@ -76,6 +90,9 @@ void features_learn(struct features *features, const struct tenant_load *load,
 /* The rules of another policy. */
 void features_bind(struct features *features, const struct policy *policy);
 
+/* One that nobody finds: feature_made is for those of events. */
+struct feature *feature_new(struct text name);
+void feature_free(struct feature *feature);
 struct feature *feature_find(const struct features *features, struct text name);
 /* The same, made when it is not there; NULL when there are FEATURE_LIMIT. */
 struct feature *feature_made(struct features *features, struct text name,

@@ -1,4 +1,5 @@
 #include "core/identity.h"
+#include "rules/anomaly.h"
 #include "rules/carrying.h"
 #include "rules/counting.h"
 #include "rules/evaluate.h"
@@ -445,6 +446,7 @@ judge_due(struct shard *shard, struct tenant *tenant)
         restricted |= one->restricted;
     const int64_t count_ms = counting_next(tenant, &restricted);
     const int64_t trip_ms = trip_next(tenant, &restricted);
+    const int64_t window_ms = anomaly_next(tenant);
     const int64_t throttle_ms = throttling_next(tenant, &restricted);
 
     due_ms = count_ms < due_ms ? count_ms : due_ms;
@@ -452,8 +454,9 @@ judge_due(struct shard *shard, struct tenant *tenant)
     tenant->patient = due_ms == INT64_MAX && throttle_ms == INT64_MAX;
     if (carries_wait(tenant) && tenant->periods[0].period.end_ms < due_ms)
         due_ms = tenant->periods[0].period.end_ms;
-    tenant->throttles_only = throttle_ms < due_ms;
+    tenant->judge_ms = due_ms;
     due_ms = throttle_ms < due_ms ? throttle_ms : due_ms;
+    due_ms = window_ms < due_ms ? window_ms : due_ms;
     tenant->restricted = restricted;
     if (due_ms != tenant->due_ms)
         (void)shard_must(due_set(&shard->due, tenant, due_ms) ? tenant : NULL);

@@ -73,6 +73,13 @@ struct breaker_rule {
     int64_t least_calls; /* fewer in the last 60 minutes never trip */
 };
 
+/* What makes more than a note of a broken record, in nano-units of the tenant's currency. */
+struct anomaly_rule {
+    bool on;
+    tally ticket;
+    tally page;
+};
+
 struct policy {
     struct arena *arena; /* owns the policy and everything below */
     int64_t serial;      /* given by the store; 0 before it is stored */
@@ -88,7 +95,7 @@ struct policy {
     bool prorate_upgrades; /* a larger plan counts from its day on, not for the whole period */
     bool block_unknown_project;
     bool overcommit; /* budgets of projects may sum to more than their tenant has */
-    bool has_bursts;                   /* some plan has burst limits: */
+    bool has_bursts; /* some plan has burst limits: */
     bool bursts[BURST_SCOPE_COUNT][2]; /* of these; [0] requests, [1] attempts */
     bool has_breakers;
     struct breaker_rule breaker; /* of features without their own */
@@ -99,6 +106,7 @@ struct policy {
     size_t fleet_count;
     struct prices prices;
     struct text body; /* the file, and behind it the price lists it names (config/price_load.h) */
+    struct anomaly_rule anomaly;
 };
 
 void policy_free(struct policy *policy);

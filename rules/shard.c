@@ -1,6 +1,7 @@
 #include "rules/shard_state.h"
 
 #include "core/identity.h"
+#include "rules/anomaly.h"
 #include "rules/feature.h"
 #include "rules/throttling.h"
 #include "rules/trip.h"
@@ -254,6 +255,7 @@ move_features(struct shard *shard, struct tenant *old, struct tenant *next,
     if (next->split)
         return;
     if (!shard->policy->has_breakers) {
+        anomaly_bind(shard, old, false);
         if (old->features != NULL && shard->time_ms != SHARD_TIME_UNKNOWN)
             trip_removed(shard, old);
         return;
@@ -267,6 +269,7 @@ move_features(struct shard *shard, struct tenant *old, struct tenant *next,
     if (next->features == NULL)
         return;
     features_bind(next->features, shard->policy);
+    anomaly_bind(shard, next, shard->policy->anomaly.on);
     if (change != NULL && change->has_features)
         features_learn(next->features, change, next->zone, shard->policy);
 }
@@ -334,11 +337,13 @@ shard_advance(struct shard *shard, int64_t now_ms)
             shard->time_ms = tenant->due_ms;
         const int64_t due_ms = tenant->due_ms;
 
-        if (tenant->throttles_only) {
-            throttling_due(shard, tenant);
-            judge_due(shard, tenant);
-        } else
+        if (tenant->judge_ms <= due_ms) {
             judge_now(shard, tenant, RESOLVED_CLEARED);
+        } else {
+            throttling_due(shard, tenant);
+            anomaly_look(shard, tenant);
+            judge_due(shard, tenant);
+        }
         /* Its deadline has passed: the next one is later. */
         assert(tenant->due_ms > due_ms);
     }

@@ -97,7 +97,7 @@ struct tenant {
     struct carries *carries; /* NULL: nothing rolls over; rules/carry.h */
     struct published *published;
     int64_t due_ms;         /* when it must be looked at without any event; INT64_MAX: never */
-    bool throttles_only;    /* due_ms is the end of a throttle, and of nothing else */
+    int64_t judge_ms;       /* the same, but for ends of throttles and of windows of series */
     size_t due_place;       /* rules/due.h's: 1 + index in its heap; 0: not in it */
     bool patient;           /* a later look will do: it is due for the end of a period only */
     int64_t stored_due_ms;  /* what the store knows */

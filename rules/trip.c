@@ -1,6 +1,7 @@
 #include "rules/trip.h"
 
 #include "core/identity.h"
+#include "rules/anomaly.h"
 #include "rules/fleet.h"
 
 #include <stdlib.h>
@@ -390,6 +391,7 @@ trip_due(struct shard *shard, struct tenant *tenant)
 
     if (features == NULL || tenant->split || shard->time_ms == SHARD_TIME_UNKNOWN)
         return;
+    anomaly_look(shard, tenant);
     for (size_t i = 0; i < features->count; i++)
         if (breaker_due(&features->at[i]->breaker) <= shard->time_ms)
             judge_time(shard, tenant, features->at[i]);
@@ -420,6 +422,7 @@ trip_all(struct shard *shard, struct tenant *tenant)
 
     if (features == NULL || tenant->split || shard->time_ms == SHARD_TIME_UNKNOWN)
         return;
+    anomaly_look(shard, tenant);
     recall_storm(features, shard->time_ms);
     for (size_t i = 0; i < features->count; i++) {
         struct feature *feature = features->at[i];
@@ -518,6 +521,7 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
     if (slot != NULL) {
         add(slot, event, booking, !late);
         trip_write_slot(shard, tenant, feature, slot);
+        anomaly_used(shard, tenant, feature, slot);
     }
     feature_turn(feature, tenant->zone, now_ms, false);
     if (new_one)
@@ -548,12 +552,32 @@ take_quickly(struct shard *shard, const struct tenant *tenant, struct feature *f
         return false;
     struct slot *slot = slots_at(&feature->slots, at_ms);
 
-    if (slot->judged + spent_of(booking) > feature->wire)
+    if (slot->attempts == 0 || slot->judged + spent_of(booking) > feature->wire)
         return false;
     history->at[history->count - 1].cost += booking->amounts.cost;
     add(slot, event, booking, true);
     trip_write_slot(shard, tenant, feature, slot);
     return true;
+}
+
+/* What has no feature is in no breaker, but in the tenant's series. */
+static void
+take_rest(struct shard *shard, struct tenant *tenant, const struct event *event,
+          const struct booking *booking)
+{
+    struct feature *rest = anomalies_rest(tenant->features);
+
+    if (rest == NULL)
+        return;
+    slots_advance(&rest->slots, shard->time_ms);
+    struct slot *slot =
+        slots_at(&rest->slots, event->at_ms > shard->time_ms ? shard->time_ms : event->at_ms);
+
+    if (slot == NULL)
+        return;
+    add(slot, event, booking, false);
+    trip_write_slot(shard, tenant, rest, slot);
+    anomaly_used(shard, tenant, rest, slot);
 }
 
 void
@@ -595,13 +619,16 @@ trip_event(struct shard *shard, struct tenant *tenant, const struct event *event
 {
     const struct text name = event->names[NAME_FEATURE];
 
-    if (tenant->split || name.size == 0 ||
-        (event->kind != EVENT_RECORD && event->kind != EVENT_SETTLE))
+    if (tenant->split || (event->kind != EVENT_RECORD && event->kind != EVENT_SETTLE))
         return;
-    struct feature *feature = feature_made(tenant->features, name, shard->policy);
+    anomaly_look(shard, tenant);
+    struct feature *feature =
+        name.size == 0 ? NULL : feature_made(tenant->features, name, shard->policy);
 
-    if (feature == NULL) {
+    if (feature == NULL && name.size > 0)
         trip_full(shard, tenant);
+    if (feature == NULL) {
+        take_rest(shard, tenant, event, booking);
         return;
     }
     tenant->features->last = feature;
@@ -650,6 +677,7 @@ shard_breaker(struct shard *shard, const struct command *command)
         return "the tenant has too many features";
     const struct breaker before = feature->breaker;
 
+    anomaly_look(shard, tenant);
     slots_advance(&feature->slots, shard->time_ms);
     feature_turn(feature, tenant->zone, shard->time_ms, true);
     if (command->breaker.word == BREAKER_WORD_ACCEPT)

@@ -102,6 +102,7 @@ enum answer {
     ANSWER_HOURS,
     ANSWER_SLOTS,
     ANSWER_BREAKERS,
+    ANSWER_WATCHES,
     ANSWERS
 };
 
@@ -163,7 +164,8 @@ send_after(struct store *store, const struct load_query *query, const char *sql,
 static bool
 send_features(struct store *store, const struct load_query *query, struct err *why)
 {
-    static const char *const statements[] = {sql_load_hours, sql_load_slots, sql_load_breakers};
+    static const char *const statements[] = {sql_load_hours, sql_load_slots, sql_load_breakers,
+                                             sql_load_watches};
     const int64_t past_ms = (BASELINE_DAYS + 1) * CLOCK_DAY_MS;
     const int64_t after_ms = query->features ? query->after_ms - past_ms : INT64_MAX;
 
@@ -396,6 +398,8 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .slot_count = (size_t)rows_of(store->loaded[ANSWER_SLOTS], cursor->slots, ord),
         .breaker_count = (size_t)rows_of(store->loaded[ANSWER_BREAKERS], cursor->breakers, ord),
     };
+    const int series = rows_of(store->loaded[ANSWER_WATCHES], cursor->watches, ord);
+
     if (!read_spec(store, cursor->tenant, load, why))
         return false;
     if (!read_plans(store, cursor->plans, load) || !read_periods(store, cursor->periods, load) ||
@@ -406,7 +410,8 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         !store_read_throttles(store, store->loaded[ANSWER_THROTTLES], cursor->throttles, load) ||
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
-        !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load))
+        !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load) ||
+        !store_read_watches(store, store->loaded[ANSWER_WATCHES], cursor->watches, series, load))
         return err_set(why, ERR_RETRY, "no memory to load tenant %.*s", (int)load->name.size,
                        load->name.at);
     cursor->tenant++;
@@ -421,6 +426,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->hours += (int)load->hour_count;
     cursor->slots += (int)load->slot_count;
     cursor->breakers += (int)load->breaker_count;
+    cursor->watches += series;
     return true;
 }
 

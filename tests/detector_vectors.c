@@ -52,9 +52,9 @@ detector_vectors_wrong(const struct detector_vector *vectors, size_t count, size
     size_t wrong = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const struct verdict verdict =
+        const struct detector_verdict verdict =
             detector_window(&series, vectors[i].start_s, vectors[i].value);
-        const struct verdict expected = vectors[i].expected;
+        const struct detector_verdict expected = vectors[i].expected;
         const bool same = verdict.channel == expected.channel &&
                           detector_bits(verdict.score) == detector_bits(expected.score);
 

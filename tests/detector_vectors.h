@@ -15,7 +15,7 @@
 struct detector_vector {
     int64_t start_s;
     float value;
-    struct verdict expected;
+    struct detector_verdict expected;
 };
 
 /* Scores are compared as bits. */

@@ -39,7 +39,7 @@ feed_noise(struct detector *series, int windows, uint32_t *state)
         (void)detector_window(series, START_S + WINDOW_S * (int64_t)series->windows, noise(state));
 }
 
-static struct verdict
+static struct detector_verdict
 feed(struct detector *series, float value)
 {
     return detector_window(series, START_S + WINDOW_S * (int64_t)series->windows, value);
@@ -63,8 +63,8 @@ test_copy(void)
     memcpy(&stored, &series, sizeof stored);
     for (int i = 0; i < 500; i++) {
         const float value = noise(&state) * (i % 100 == 99 ? 3.0F : 1.0F);
-        const struct verdict a = feed(&series, value);
-        const struct verdict b = feed(&stored, value);
+        const struct detector_verdict a = feed(&series, value);
+        const struct detector_verdict b = feed(&stored, value);
 
         CHECK_INT("score", detector_bits(a.score), detector_bits(b.score));
         CHECK_INT("channel", a.channel, b.channel);
@@ -91,7 +91,7 @@ test_evidence(void)
         uint32_t state = 7;
 
         feed_noise(&series, rows[i].windows, &state);
-        const struct verdict verdict = feed(&series, 100);
+        const struct detector_verdict verdict = feed(&series, 100);
 
         CHECK_INT(rows[i].name, verdict.score >= DETECTOR_ALERT, rows[i].alert);
         CHECK_INT(rows[i].name, verdict.channel, rows[i].alert ? CHANNEL_VALUE : -1);
@@ -123,7 +123,7 @@ test_limits(void)
 
     for (int i = 0; i < 4000; i++) {
         const size_t which = (size_t)(noise(&state) * 1000) % (sizeof values / sizeof values[0]);
-        const struct verdict verdict = feed(&series, values[which]);
+        const struct detector_verdict verdict = feed(&series, values[which]);
 
         CU_ASSERT_TRUE(isfinite(verdict.score) && verdict.score >= 0);
     }

@@ -540,7 +540,49 @@ test_burst_rules(void)
     CHECK_INT("none has", policy->has_bursts, false);
 }
 
+/* ---- anomalies ----------------------------------------------------------------------------------- */
+
+#define ANOMALIES PLANS "fallback_plan: free\nanomalies:"
+
+static void
+test_anomaly_findings(void)
+{
+    static const struct row rows[] = {
+        {"nothing said", ANOMALIES "\n", ""},
+        {"all said", ANOMALIES " {ticket: 1.50, page: 100}\n", ""},
+        {"misspelt", ANOMALIES " {tickets: 1.00}\n",
+         "3:13: anomalies: unknown key tickets; did you mean `ticket`?"},
+        {"no amount", ANOMALIES " {page: much}\n",
+         "3:19: anomalies: page: must be a number like 50000, 1_000, 50k, 1M or (money) 250.00"},
+        {"a page is cheaper", ANOMALIES " {ticket: 30.00}\n",
+         "3:12: anomalies: page is less than ticket"},
+    };
+
+    CHECK_ROWS(rows);
+}
+
+static void
+test_anomaly_rules(void)
+{
+    load(PLANS "fallback_plan: free\n");
+    REQUIRE(policy);
+    CHECK_INT("off where nothing is said", policy->anomaly.on || policy->has_breakers, false);
+    load(ANOMALIES "\n");
+    REQUIRE(policy);
+    CHECK_INT("on", policy->anomaly.on, true);
+    CHECK_INT("ticket", policy->anomaly.ticket, 5 * NANO);
+    CHECK_INT("page", policy->anomaly.page, 25 * NANO);
+    CHECK_INT("slots are kept", policy->has_breakers, true);
+    CHECK_INT("but no breaker", policy_breaker(policy, TEXT("any"))->off, true);
+    load(BREAKERS "anomalies: {ticket: 7}\n");
+    REQUIRE(policy);
+    CHECK_INT("beside breakers", policy_breaker(policy, TEXT("any"))->off, false);
+    CHECK_INT("amount", policy->anomaly.ticket, 7 * NANO);
+}
+
 static CU_TestInfo tests[] = {
+    {"anomalies: what is wrong", test_anomaly_findings},
+    {"anomalies: what holds", test_anomaly_rules},
     {"burst limits: what is wrong", test_burst_findings},
     {"burst limits: what holds", test_burst_rules},
     {"breakers: what is wrong", test_breaker_findings},

@@ -20,7 +20,7 @@ CREATE TABLE tripmeter.feature_slot (
 CREATE INDEX feature_slot_start ON tripmeter.feature_slot (start_at, feature);
 COMMENT ON TABLE tripmeter.feature_slot IS 'The last hour of each feature of a tenant in 13 slots of five minutes; a slot is overwritten 65 minutes later';
 COMMENT ON COLUMN tripmeter.feature_slot.tenant IS 'Tenant';
-COMMENT ON COLUMN tripmeter.feature_slot.feature IS 'Feature';
+COMMENT ON COLUMN tripmeter.feature_slot.feature IS 'Feature; empty: what was used without one, where the policy has anomalies';
 COMMENT ON COLUMN tripmeter.feature_slot.place IS 'Its place in the ring';
 COMMENT ON COLUMN tripmeter.feature_slot.start_at IS 'Start of the five minutes';
 COMMENT ON COLUMN tripmeter.feature_slot.cost IS 'Spent in them; refunds are not taken off';

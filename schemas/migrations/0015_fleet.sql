@@ -31,7 +31,7 @@ LANGUAGE sql STABLE AS $$
     FROM tripmeter.feature_slot s
     LEFT JOIN tripmeter.feature_breaker b ON b.tenant = s.tenant AND b.feature = s.feature
         AND b.state NOT IN ('learning', 'shadow', 'closed')
-    WHERE s.start_at >= from_ AND s.tenant <> '*'
+    WHERE s.start_at >= from_ AND s.tenant <> '*' AND s.feature <> ''
       AND s.tenant NOT IN (SELECT f.tenant FROM foreign_ f)
     GROUP BY s.feature, s.start_at ORDER BY s.feature, s.start_at
 $$;

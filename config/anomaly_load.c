@@ -1,0 +1,40 @@
+#include "config/anomaly_load.h"
+
+#include "config/quota_load.h"
+
+/* Nano-units of a tenant's currency. */
+#define TICKET (5 * MONEY_NANO_PER_UNIT)
+#define PAGE   (25 * MONEY_NANO_PER_UNIT)
+
+static void
+read_amount(struct findings *findings, const struct policy *policy, const struct yaml *parent,
+            const char *name, tally *out)
+{
+    const struct yaml *node = yaml_member(parent, text_of(name));
+    struct text text;
+    bool decimals;
+    const char *must;
+
+    if (node == NULL || !node_text(findings, node, name, &text))
+        return;
+    must = limit_read(text, policy->currency, out, &decimals);
+    if (must != NULL)
+        (void)finding_error(findings, node->at, "anomalies: %s: %s", name, must);
+}
+
+void
+anomaly_load(struct findings *findings, struct policy *policy, const struct yaml *node)
+{
+    static const char *const names[] = {"ticket", "page", NULL};
+    struct anomaly_rule *rule = &policy->anomaly;
+
+    *rule = (struct anomaly_rule){.on = true, .ticket = TICKET, .page = PAGE};
+    if (node->kind == YAML_EMPTY ||
+        !node_is(findings, node, YAML_MAP, "anomalies", "{ticket: 5.00, page: 25.00}") ||
+        !node_members(findings, node, "anomalies", names))
+        return;
+    read_amount(findings, policy, node, "ticket", &rule->ticket);
+    read_amount(findings, policy, node, "page", &rule->page);
+    if (rule->page < rule->ticket)
+        (void)finding_error(findings, node->at, "anomalies: page is less than ticket");
+}

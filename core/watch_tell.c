@@ -1,0 +1,126 @@
+#include "core/watch.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *
+width_text(int64_t width_ms)
+{
+    return width_ms == CLOCK_DAY_MS ? "a day" : width_ms == CLOCK_HOUR_MS ? "an hour" : "5 min";
+}
+
+const char *
+watch_value_text(enum watch_metric metric, float value, const char *unit,
+                 char out[WATCH_VALUE_SIZE])
+{
+    const double number = (double)value;
+
+    switch (metric) {
+    case WATCH_COST:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.2f %s", number, unit);
+        break;
+    case WATCH_REQUESTS:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.0f requests", number);
+        break;
+    case WATCH_TOKENS:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.0f tokens", number);
+        break;
+    case WATCH_COST_EACH:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.4g %s a request", number, unit);
+        break;
+    case WATCH_OUTPUT_EACH:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.1f output tokens a request", number);
+        break;
+    case WATCH_FALLBACKS:
+        (void)snprintf(out, WATCH_VALUE_SIZE, "%.0f %% fallbacks", 100 * number);
+        break;
+    case WATCH_METRIC_COUNT:
+        break;
+    }
+    return out;
+}
+
+/* " (10x)" where that says something. */
+static void
+ratio_text(const struct series *series, char *out, size_t room)
+{
+    const float ratio = series->usual > 0 ? series->value / series->usual : 0;
+
+    out[0] = '\0';
+    if (ratio >= 1.1F && ratio < 1e6F)
+        (void)snprintf(out, room, " (%.1fx)", (double)ratio);
+}
+
+const char *
+watch_words(const struct watch *watch, enum watch_metric metric, char out[DETECTOR_TEXT_SIZE])
+{
+    const struct series *series = &watch->series[metric];
+    const int channel = series->channel < 0 ? -series->channel : series->channel;
+    const struct evidence evidence = {.channel =
+                                          channel > 0 ? (enum channel)(channel - 1) : CHANNEL_VALUE,
+                                      .is_high = series->channel >= 0,
+                                      .windows = series->span,
+                                      .factor = series->factor};
+
+    return detector_words(&evidence, watch_width(watch), out);
+}
+
+void
+watch_top_add(struct watch_top *top, struct text name, float excess)
+{
+    size_t at = WATCH_TOP;
+
+    while (at > 0 && fabsf(top->at[at - 1].excess) < fabsf(excess))
+        at--;
+    if (at == WATCH_TOP)
+        return;
+    for (size_t i = WATCH_TOP - 1; i > at; i--)
+        top->at[i] = top->at[i - 1];
+    top->at[at].name = name;
+    top->at[at].excess = excess;
+}
+
+/* "; mostly search 82 %, chat 11 %" */
+static void
+top_text(const struct watch_top *top, float all, char *out, size_t room)
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; top != NULL && i < WATCH_TOP; i++) {
+        const float share = all < 0 || all > 0 ? top->at[i].excess / all : 0;
+
+        if (share < 0.1F || used >= room)
+            continue;
+        used += (size_t)snprintf(out + used, room - used, "%s%.*s %.0f %%",
+                                 used == 0 ? "; mostly " : ", ", (int)top->at[i].name.size,
+                                 top->at[i].name.at, (double)(100 * fminf(share, 1.0F)));
+    }
+}
+
+const char *
+watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE])
+{
+    const struct series *series = &story->watch->series[story->metric];
+    const float excess = story->watch->book.excess;
+    const float day = watch_day(story->watch);
+    char words[DETECTOR_TEXT_SIZE];
+    char value[WATCH_VALUE_SIZE];
+    char usual[WATCH_VALUE_SIZE];
+    char ratio[32];
+    char top[WATCH_STORY_SIZE / 2];
+
+    (void)watch_words(story->watch, story->metric, words);
+    (void)watch_value_text(story->metric, series->value, story->unit, value);
+    (void)watch_value_text(story->metric, series->usual, story->unit, usual);
+    ratio_text(series, ratio, sizeof ratio);
+    top_text(story->top, excess, top, sizeof top);
+    (void)snprintf(out, WATCH_STORY_SIZE,
+                   "%s: %s; %s in %s, usual are %s%s; since %s spending is %.2f %s %s the usual"
+                   " (%.0f %% of a day)%s",
+                   watch_metric_names[story->metric], words, value,
+                   width_text(watch_width(story->watch)), usual, ratio, story->since,
+                   (double)fabsf(excess), story->unit, excess < 0 ? "below" : "above",
+                   day > 0 ? (double)(100 * fabsf(excess) / day) : 0.0, top);
+    return out;
+}

@@ -1,0 +1,98 @@
+-- Anomalies: what the detector knows of each series of a tenant and of its features, and every incident
+-- it spoke of.  Rows exist only where the policy has anomalies.  Values are what they are in the
+-- metric: units of the tenant's currency, requests, tokens, or a ratio.
+
+CREATE TABLE tripmeter.anomaly_series (
+    tenant text COLLATE "C" NOT NULL,
+    feature text COLLATE "C" NOT NULL,
+    metric text COLLATE "C" NOT NULL CHECK (metric IN ('cost', 'requests', 'tokens',
+                                                       'cost_per_request', 'output_per_request',
+                                                       'fallback_share')),
+    state bytea NOT NULL CHECK (length(state) <= 512),
+    taken_at timestamptz NOT NULL,
+    width interval NOT NULL,
+    windows bigint NOT NULL,
+    low numeric(38, 9) NOT NULL,
+    high numeric(38, 9) NOT NULL,
+    usual numeric(38, 9) NOT NULL,
+    threshold numeric(38, 9) NOT NULL,
+    PRIMARY KEY (tenant, feature, metric)
+);
+COMMENT ON TABLE tripmeter.anomaly_series IS 'What the detector knows of a series; empty windows after the last usage are not written';
+COMMENT ON COLUMN tripmeter.anomaly_series.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.anomaly_series.feature IS 'Feature; empty: all of the tenant';
+COMMENT ON COLUMN tripmeter.anomaly_series.metric IS 'cost, requests and tokens of a window; ratios in windows of 20 requests and more';
+COMMENT ON COLUMN tripmeter.anomaly_series.state IS 'The engine''s own (core/watch.h); its first byte is the version of its form';
+COMMENT ON COLUMN tripmeter.anomaly_series.taken_at IS 'Usage before this is in it';
+COMMENT ON COLUMN tripmeter.anomaly_series.width IS 'Of a window: five minutes, an hour or a day, by how much is used';
+COMMENT ON COLUMN tripmeter.anomaly_series.windows IS 'Windows behind it; it speaks from 108 of them and two days on';
+COMMENT ON COLUMN tripmeter.anomaly_series.low IS 'Lowest value of a window, as the detector remembers it: a record fades slowly';
+COMMENT ON COLUMN tripmeter.anomaly_series.high IS 'Highest value, likewise';
+COMMENT ON COLUMN tripmeter.anomaly_series.usual IS 'What is usual at this hour of day (UTC)';
+COMMENT ON COLUMN tripmeter.anomaly_series.threshold IS 'A window above this is noted at once; one below it may be, for what it adds to';
+
+CREATE TABLE tripmeter.anomaly (
+    tenant text COLLATE "C" NOT NULL,
+    feature text COLLATE "C" NOT NULL,
+    metric text COLLATE "C" NOT NULL,
+    since_at timestamptz NOT NULL,
+    noticed_at timestamptz NOT NULL,
+    width interval NOT NULL,
+    tier text NOT NULL CHECK (tier IN ('note', 'ticket', 'page')),
+    over_at timestamptz,
+    records integer NOT NULL,
+    score numeric(38, 9) NOT NULL,
+    value numeric(38, 9) NOT NULL,
+    usual numeric(38, 9) NOT NULL,
+    excess numeric(38, 9) NOT NULL,
+    usual_day numeric(38, 9) NOT NULL,
+    words text,
+    folded_into text,
+    before bytea NOT NULL,
+    PRIMARY KEY (tenant, feature, metric, since_at)
+);
+CREATE INDEX anomaly_noticed ON tripmeter.anomaly (noticed_at);
+COMMENT ON TABLE tripmeter.anomaly IS 'Incidents: series that broke their records, from the first record until nothing more followed';
+COMMENT ON COLUMN tripmeter.anomaly.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.anomaly.feature IS 'Feature; empty: all of the tenant';
+COMMENT ON COLUMN tripmeter.anomaly.metric IS 'As in anomaly_series';
+COMMENT ON COLUMN tripmeter.anomaly.since_at IS 'Start of the first window that broke a record';
+COMMENT ON COLUMN tripmeter.anomaly.noticed_at IS 'When that was noticed';
+COMMENT ON COLUMN tripmeter.anomaly.width IS 'Of a window';
+COMMENT ON COLUMN tripmeter.anomaly.tier IS 'The highest it reached: note (this row only), ticket (an alert: a tenth of a usual day''s cost), page (a quarter)';
+COMMENT ON COLUMN tripmeter.anomaly.over_at IS 'When nothing more had followed; NULL: it goes on';
+COMMENT ON COLUMN tripmeter.anomaly.records IS 'Windows that broke a record';
+COMMENT ON COLUMN tripmeter.anomaly.score IS 'Of the worst: how far, 1 is worth a note';
+COMMENT ON COLUMN tripmeter.anomaly.value IS 'The worst window''s value';
+COMMENT ON COLUMN tripmeter.anomaly.usual IS 'What was usual at its hour';
+COMMENT ON COLUMN tripmeter.anomaly.excess IS 'Money spent beyond the usual (negative: below), fading by 3 % a window, as last noted';
+COMMENT ON COLUMN tripmeter.anomaly.usual_day IS 'What a usual day costs';
+COMMENT ON COLUMN tripmeter.anomaly.words IS 'What it was, in words';
+COMMENT ON COLUMN tripmeter.anomaly.folded_into IS 'Who speaks for it: a feature, another metric of the same series, or incident (more than three pages in six hours); NULL: it speaks for itself';
+COMMENT ON COLUMN tripmeter.anomaly.before IS 'The records as they were before, in the engine''s form';
+
+CREATE VIEW tripmeter.v_anomaly_week AS
+SELECT date_trunc('week', a.noticed_at AT TIME ZONE 'UTC')::date AS week, a.tenant, a.feature,
+       a.metric, a.since_at, a.noticed_at, a.over_at, a.tier, a.words, a.value, a.usual,
+       round(a.value / nullif(a.usual, 0), 1) AS ratio, a.excess,
+       round(100 * a.excess / nullif(a.usual_day, 0)) AS percent_of_day, a.score, a.records,
+       a.folded_into
+FROM tripmeter.anomaly a;
+COMMENT ON VIEW tripmeter.v_anomaly_week IS 'Notes, tickets and pages of the detector, with the week they were noticed in';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.week IS 'Monday the week begins with (UTC)';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.feature IS 'Feature; empty: all of the tenant';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.metric IS 'cost, requests, tokens, cost_per_request, output_per_request or fallback_share';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.since_at IS 'Start of the first window that broke a record';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.noticed_at IS 'When that was noticed';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.over_at IS 'When nothing more had followed; NULL: it goes on';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.tier IS 'note, ticket or page';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.words IS 'What it was, in words';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.value IS 'The worst window''s value';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.usual IS 'What was usual at its hour';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.ratio IS 'Value over usual';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.excess IS 'Money spent beyond the usual (negative: below), as last noted';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.percent_of_day IS 'That, in per cent of what a usual day costs';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.score IS 'How far the record was broken; 1 is worth a note';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.records IS 'Windows that broke a record';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.folded_into IS 'Who speaks for it; NULL: it speaks for itself';

@@ -1,0 +1,170 @@
+/* Protects: restarts and crashes at any moment change nothing of what the detector says: the same
+ * alerts at the same times with the same words, the same incidents. */
+#include "cli/stage.h"
+#include "config/config.h"
+#include "tests/check.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define START_MS (INT64_C(20500) * CLOCK_DAY_MS)
+
+enum { DAYS = 4, ALERT_LIMIT = 400, FEATURES = 3 };
+
+static const char *const features[FEATURES] = {"search", "chat", NULL};
+
+static uint64_t state;
+
+static uint64_t
+draw(uint64_t below)
+{
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (state >> 33) % below;
+}
+
+struct said {
+    enum move move;
+    int64_t at_ms;
+    char words[640]; /* rule, feature and summary */
+};
+
+struct story {
+    struct said said[ALERT_LIMIT];
+    size_t count;
+};
+
+static const struct policy *
+read_policy(void)
+{
+    static const char body[] = "fallback_plan: free\n"
+                               "plans: {free: {quotas: {}}}\n"
+                               "anomalies: {ticket: 0.50, page: 2.00}\n";
+    struct findings findings = {.count = 0};
+    struct policy *policy = policy_load("policy", body, sizeof body - 1, &findings);
+
+    assert(policy != NULL);
+    findings_free(&findings);
+    return policy;
+}
+
+/* What a crash made be said again is there once. */
+static void
+hear(struct stage *stage, struct story *story)
+{
+    size_t count = 0;
+    const struct effect *effects = stage_effects(stage, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct transition *alert = effects[i].alert;
+        struct said one;
+        bool known = false;
+
+        if (alert->rule.size < 8 || memcmp(alert->rule.at, "anomaly/", 8) != 0)
+            continue;
+        memset(&one, 0, sizeof one);
+        one.move = alert->move;
+        one.at_ms = alert->at_ms;
+        (void)snprintf(one.words, sizeof one.words, "%.*s %.*s %.*s", (int)alert->rule.size,
+                       alert->rule.at, (int)alert->labels[LABEL_FEATURE].size,
+                       alert->labels[LABEL_FEATURE].size == 0 ? ""
+                                                              : alert->labels[LABEL_FEATURE].at,
+                       (int)alert->summary.size, alert->summary.at);
+        for (size_t k = 0; k < story->count; k++)
+            known |= memcmp(&story->said[k], &one, sizeof one) == 0;
+        if (!known && story->count < ALERT_LIMIT)
+            story->said[story->count++] = one;
+    }
+    stage_forget(stage);
+}
+
+/* Calls in a busy and a quiet half of the day, here and there a burst of dear ones, some late, some
+ * without a feature. */
+static void
+send(struct stage *stage, int64_t now_ms, size_t number)
+{
+    const bool dear =
+        now_ms % (16 * CLOCK_HOUR_MS) < CLOCK_HOUR_MS && now_ms > START_MS + 2 * CLOCK_DAY_MS;
+    const int64_t late_ms = draw(50) == 0 ? (int64_t)draw(40) * CLOCK_MINUTE_MS : 0;
+    const char *feature = features[dear ? 0 : draw(FEATURES)];
+    char time[CLOCK_TEXT_SIZE];
+    char part[64] = "";
+    char id[32];
+    char value[640];
+
+    if (feature != NULL)
+        (void)snprintf(part, sizeof part, "\"feature\":\"%s\",", feature);
+    (void)snprintf(id, sizeof id, "e%zu", number);
+    (void)snprintf(value, sizeof value,
+                   "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"//gw\","
+                   "\"type\":\"com.example.usage.record.v1\",\"time\":\"%s\",\"subject\":\"acme\","
+                   "\"data\":{\"request_id\":\"%s\",%s\"usage\":{\"input_tokens\":%d},"
+                   "\"cost\":\"0.%02d\"}}",
+                   id, clock_format(now_ms - late_ms, time), id, part, (int)draw(500),
+                   dear ? 20 + (int)draw(30) : 1 + (int)draw(3));
+    stage_record(stage, text_of(id), text_of(value));
+}
+
+/* `stops`: one in so many events is followed by a restart or a crash; 0: none. */
+static void
+play(const struct policy *policy, uint64_t stops, struct story *story)
+{
+    struct stage *stage = stage_new(policy);
+    int64_t now_ms = START_MS;
+    uint64_t chance = 77;
+
+    assert(stage != NULL);
+    state = 5;
+    story->count = 0;
+    for (size_t i = 0; now_ms < START_MS + DAYS * CLOCK_DAY_MS; i++) {
+        const bool quiet = now_ms % CLOCK_DAY_MS < 6 * CLOCK_HOUR_MS;
+
+        now_ms += (int64_t)draw((quiet ? 4 : 2) * CLOCK_MINUTE_MS);
+        stage_advance(stage, now_ms);
+        send(stage, now_ms, i);
+        if (stops == 0)
+            continue;
+        chance = chance * 6364136223846793005ULL + 1442695040888963407ULL;
+        if ((chance >> 33) % 7 == 0)
+            stage_settle(stage);
+        if ((chance >> 40) % stops > 0)
+            continue;
+        stage_pause(stage);
+        hear(stage, story);
+        stage_restart(stage);
+    }
+    stage_advance(stage, now_ms + CLOCK_DAY_MS);
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, story);
+    CU_ASSERT_PTR_NULL(stage_fault(stage));
+    if (stage_fault(stage) != NULL)
+        printf("\n    %s\n", stage_fault(stage));
+    stage_free(stage);
+}
+
+static void
+test_restarts(void)
+{
+    static struct story whole;
+    static struct story stopped;
+    const struct policy *policy = read_policy();
+    union {
+        const struct policy *kept;
+        struct policy *ours;
+    } both = {.kept = policy};
+
+    play(policy, 0, &whole);
+    play(policy, 40, &stopped);
+    CHECK_INT("something was said", whole.count >= 4, true);
+    CHECK_INT("as often", stopped.count, whole.count);
+    for (size_t i = 0; i < whole.count && i < stopped.count; i++) {
+        CHECK_INT(whole.said[i].words, stopped.said[i].at_ms, whole.said[i].at_ms);
+        CHECK_INT(whole.said[i].words, stopped.said[i].move, whole.said[i].move);
+        CU_ASSERT_STRING_EQUAL(stopped.said[i].words, whole.said[i].words);
+    }
+    policy_free(both.ours);
+}
+
+static CU_TestInfo tests[] = {{"restarts", test_restarts}, CU_TEST_INFO_NULL};
+
+const CU_SuiteInfo suite_anomaly = {.pName = "anomaly", .pTests = tests};

@@ -1,0 +1,205 @@
+/* Protects: series come back from Postgres as they were settled, also beside rows of a version that is
+ * not known; what is noted of one incident is one row. */
+#include "tests/check.h"
+#include "tests/store_db.h"
+
+#include <assert.h>
+#include <math.h>
+
+static struct db db;
+static struct arena *arena;
+static struct claim claim;
+static struct settlement *settlement;
+
+static int
+begin(void)
+{
+    arena = arena_new((size_t)1 << 24);
+    return arena == NULL;
+}
+
+static int
+end(void)
+{
+    arena_free(arena);
+    return 0;
+}
+
+static void
+begin_shard(void)
+{
+    db_begin(&db);
+    claim = db_claim(&db, 3, arena);
+    settlement = settlement_of(&claim, 0);
+}
+
+static void
+end_shard(void)
+{
+    settlement_free(settlement);
+    db_end(&db);
+}
+
+static void
+settle(void)
+{
+    struct settle_result result;
+    struct err why = {.class = ERR_NONE};
+
+    CHECK_INT("settled", store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
+    if (why.class != ERR_NONE)
+        printf("\n    %s\n", why.text);
+    settlement_clear(settlement, settlement);
+}
+
+/* What was loaded. */
+static struct {
+    size_t count;
+    char feature[4][16];
+    struct watch watch[4];
+} loaded;
+
+static void
+hear(void *context, const struct tenant_load *load)
+{
+    (void)context;
+    loaded.count = load->watch_count;
+    for (size_t i = 0; i < load->watch_count && i < 4; i++) {
+        (void)text_copy(loaded.feature[i], sizeof loaded.feature[i], load->watches[i].feature);
+        loaded.watch[i] = load->watches[i].watch;
+    }
+}
+
+static void
+load(void)
+{
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {
+        .shard = 3, .after_ms = DB_HOUR_MS, .features = true, .names = names, .count = 1};
+    struct err why = {.class = ERR_NONE};
+    int done = 0;
+
+    memset(&loaded, 0, sizeof loaded);
+    CU_ASSERT_FATAL(store_load_send(db.store, &query, &why));
+    for (int i = 0; done == 0 && i < 100; i++)
+        done = store_load_poll(db.store, 100, hear, NULL, &why);
+    CHECK_INT("answered", done, 1);
+}
+
+/* A day of 30 calls a slot, at these nano-units each. */
+static struct watch
+make(int64_t cost)
+{
+    const struct slot slot = {.cost = 30 * cost, .requests = 30, .attempts = 30};
+    struct watch_usage usage = {.sums = {0}};
+    struct watch_window window;
+    struct watch watch;
+
+    watch_usage_add(&usage, &slot);
+    watch_begin(&watch, DB_HOUR_MS - CLOCK_DAY_MS);
+    for (int i = 0; i < 288; i++)
+        (void)watch_take(&watch, &usage, &window);
+    return watch;
+}
+
+static void
+add(const char *tenant, const char *feature, const struct watch *watch)
+{
+    struct watch_memory *row = list_add(&settlement->watches);
+
+    assert(row != NULL);
+    *row = (struct watch_memory){
+        .tenant = text_of(tenant), .feature = text_of(feature), .watch = *watch};
+}
+
+static void
+test_series(void)
+{
+    const struct watch cheap = make(MONEY_NANO_PER_UNIT / 100);
+    const struct watch dear = make(MONEY_NANO_PER_UNIT);
+
+    begin_shard();
+    add("acme", "search", &cheap);
+    add("acme", "", &cheap);
+    add("other", "", &cheap);
+    settle();
+    add("acme", "search", &dear);
+    settle();
+    load();
+    CHECK_INT("watches", loaded.count, 2);
+    CHECK_INT("the tenant's own first", strcmp(loaded.feature[0], ""), 0);
+    CHECK_INT("as it was", memcmp(&loaded.watch[0], &cheap, sizeof cheap), 0);
+    CHECK_INT("the feature's", strcmp(loaded.feature[1], "search"), 0);
+    CHECK_INT("the later one", memcmp(&loaded.watch[1], &dear, sizeof dear), 0);
+    CHECK_SQL(&db,
+              "SELECT windows || ' ' || width || ' ' || round(high, 2) || ' ' || round(usual, 2)"
+              " FROM tripmeter.anomaly_series WHERE feature = 'search' AND metric = 'cost'",
+              "288 00:05:00 30.00 30.00");
+    CHECK_SQL(&db, "SELECT max(length(state)) <= 512 FROM tripmeter.anomaly_series", "t");
+    /* As a newer version may have left it. */
+    db_run(&db, "UPDATE tripmeter.anomaly_series SET state = set_byte(state, 0, 9)"
+                " WHERE feature = 'search' AND metric = 'tokens'");
+    load();
+    CHECK_INT("begins anew", loaded.count, 1);
+    end_shard();
+}
+
+static void
+note(const char *feature, enum watch_tier tier, bool over, const char *words, const char *folded)
+{
+    struct anomaly_note *row = list_add(&settlement->notes);
+
+    assert(row != NULL);
+    *row = (struct anomaly_note){.tenant = TEXT("acme"),
+                                 .feature = text_of(feature),
+                                 .metric = WATCH_COST,
+                                 .since_ms = DB_HOUR_MS,
+                                 .at_ms = DB_HOUR_MS + CLOCK_HOUR_MS,
+                                 .width_ms = SLOT_MS,
+                                 .tier = tier,
+                                 .over = over,
+                                 .records = words != NULL,
+                                 .score = 3,
+                                 .value = 12,
+                                 .usual = 4,
+                                 .excess = -8,
+                                 .day = 32,
+                                 .words = text_of(words),
+                                 .folded = text_of(folded)};
+    row->before[0].high = words == NULL ? 0 : (float)strlen(words);
+}
+
+static void
+test_notes(void)
+{
+    begin_shard();
+    note("search", WATCH_NOTE, false, "highest", NULL);
+    note("", WATCH_NOTE, false, "tenant", NULL);
+    note("search", WATCH_TICKET, false, NULL, NULL);
+    settle();
+    note("search", WATCH_PAGE, false, "higher still", NULL);
+    note("", WATCH_TICKET, false, NULL, "search");
+    settle();
+    note("search", WATCH_PAGE, true, NULL, NULL);
+    settle();
+    CHECK_SQL(&db,
+              "SELECT feature || ':' || tier || ' ' || records || ' ' || words || ' ' ||"
+              " coalesce(folded_into, '-') || ' ' || (over_at IS NOT NULL) || ' ' ||"
+              " length(before) FROM tripmeter.anomaly ORDER BY feature",
+              ":ticket 1 tenant search false 72 search:page 2 higher still - true 72");
+    CHECK_SQL(&db,
+              "SELECT ratio || ' ' || percent_of_day || ' ' || week FROM tripmeter.v_anomaly_week"
+              " WHERE feature = 'search'",
+              "3.0 -25 2026-02-23");
+    /* The records before are those before the first one: little-endian 7 as a float. */
+    CHECK_SQL(&db,
+              "SELECT encode(substring(before FROM 5 FOR 4), 'hex') FROM tripmeter.anomaly"
+              " WHERE feature = 'search'",
+              "0000e040");
+    end_shard();
+}
+
+static CU_TestInfo tests[] = {{"series", test_series}, {"notes", test_notes}, CU_TEST_INFO_NULL};
+
+const CU_SuiteInfo suite_store_anomaly = {
+    .pName = "store_anomaly", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};
