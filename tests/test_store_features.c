@@ -317,6 +317,16 @@ test_views(void)
            " ('k1', '2026-03-03 10:00Z'::timestamptz, 61, true),"
            " ('k1', '2026-03-04 10:00Z', 75, true), ('k2', '2026-03-04 10:00Z', 99, false))"
            " AS v(k, a, u, s)");
+    /* Of 5.00 an hour for four features, the hour that began after the limit was reached. */
+    db_run(&db, "INSERT INTO tripmeter.quota_state SELECT 'acme', q, '', '2026-03-01 00:00Z', s,"
+                " false, false, at, '1970-01-01Z', 0, 0, false, false, false, false, 0 FROM (VALUES"
+                " ('tried', 100, '2026-03-03 09:30Z'::timestamptz),"
+                " ('enforced', 100, '2026-03-03 09:31Z'), ('alert', 100, '1970-01-01Z'),"
+                " ('below', 90, '2026-03-03 09:30Z')) AS v(q, s, at)");
+    db_run(&db, "INSERT INTO tripmeter.decision (scope, tenant, at, outcome, restrictions, shard,"
+                " epoch, policy) VALUES ('tenant/acme', 'acme', '2026-03-03 09:31Z', 'block',"
+                " '[{\"code\": \"plan_allowance_exhausted\", \"rule\": \"quota/enforced\"}]', 3,"
+                " 1, 1)");
     CHECK_SQL(&db,
               "SELECT feature || ' ' || trips || '/' || latched || ' ' || would_trips || ' '"
               " || trim_scale(would_block) || ' ' || again_percent FROM tripmeter.v_feature_trouble"
@@ -327,7 +337,7 @@ test_views(void)
               " || coalesce(would_refuse::text, '-') || ' ' || trim_scale(would_block)"
               " FROM tripmeter.v_shadow ORDER BY week, rule",
               "2026-03-02 breaker/runaway tried 1 - 7.25 2026-03-02 burst/key k1 4 60 3 "
-              "2026-03-09 breaker/runaway tried 1 - 0");
+              "2026-03-02 quota/tried  1 - 20 2026-03-09 breaker/runaway tried 1 - 0");
     CHECK_SQL(&db, "SELECT used_most FROM tripmeter.v_throttle WHERE NOT shadow", "99");
     end_shard();
 }

@@ -197,7 +197,7 @@ COMMENT ON COLUMN tripmeter.quota_state.tenant IS 'Tenant';
 COMMENT ON COLUMN tripmeter.quota_state.quota IS 'Name of the quota in the plan';
 COMMENT ON COLUMN tripmeter.quota_state.project IS 'Project; empty: the whole tenant';
 COMMENT ON COLUMN tripmeter.quota_state.period IS 'Start of the billing period';
-COMMENT ON COLUMN tripmeter.quota_state.spent IS 'Bit i: step i of the quota''s sorted steps has fired';
+COMMENT ON COLUMN tripmeter.quota_state.spent IS 'Percent of the highest step that has fired; 0: none';
 COMMENT ON COLUMN tripmeter.quota_state.is_open IS 'An alert of it is open';
 COMMENT ON COLUMN tripmeter.quota_state.blocked IS 'It restricts traffic now';
 COMMENT ON COLUMN tripmeter.quota_state.since_at IS 'Shard time of the last change';

@@ -64,12 +64,23 @@ SELECT date_trunc('week', m.at AT TIME ZONE 'UTC')::date AS week, m.tenant,
 FROM tripmeter.breaker_move m WHERE m.would GROUP BY 1, 2, 3, 4
 UNION ALL
 SELECT v.week, v.tenant, 'burst/' || v.scope, v.subject, v.times, v.came, v.came_cost
-FROM tripmeter.v_throttle v WHERE v.shadow;
-COMMENT ON VIEW tripmeter.v_shadow IS 'What rules in shadow would have done, by week: look here before you say mode: enforce';
+FROM tripmeter.v_throttle v WHERE v.shadow
+UNION ALL
+SELECT date_trunc('week', q.since_at AT TIME ZONE 'UTC')::date, q.tenant, 'quota/' || q.quota,
+       q.project, 1, NULL, (SELECT coalesce(sum(f.cost - f.refunded), 0)
+                            FROM tripmeter.tenant_fact f
+                            WHERE f.tenant = q.tenant AND f.period = q.period
+                              AND f.hour > q.since_at
+                              AND (q.project = '' OR f.project = q.project))
+-- One that blocks has a moment since when; one that is enforced told the gateways at that moment.
+FROM tripmeter.quota_state q WHERE q.spent = 100 AND q.since_at >= q.period AND NOT EXISTS (
+    SELECT FROM tripmeter.decision d WHERE d.tenant = q.tenant AND d.at = q.since_at
+      AND d.restrictions @> jsonb_build_array(jsonb_build_object('rule', 'quota/' || q.quota)));
+COMMENT ON VIEW tripmeter.v_shadow IS 'What rules in shadow (and those that `enforce off` kept silent) would have done, by week: look here before you say mode: enforce';
 COMMENT ON COLUMN tripmeter.v_shadow.week IS 'Monday the week begins with (UTC)';
 COMMENT ON COLUMN tripmeter.v_shadow.tenant IS 'Tenant';
-COMMENT ON COLUMN tripmeter.v_shadow.rule IS 'Rule, as in alerts: breaker/runaway, burst/key';
-COMMENT ON COLUMN tripmeter.v_shadow.subject IS 'The feature, API key or client address; empty: the tenant';
-COMMENT ON COLUMN tripmeter.v_shadow.times IS 'How often it would have been cut or throttled';
+COMMENT ON COLUMN tripmeter.v_shadow.rule IS 'Rule, as in alerts: breaker/runaway, burst/key, quota/spend';
+COMMENT ON COLUMN tripmeter.v_shadow.subject IS 'The feature, API key, client address or project; empty: the tenant';
+COMMENT ON COLUMN tripmeter.v_shadow.times IS 'How often it would have been cut, throttled or blocked';
 COMMENT ON COLUMN tripmeter.v_shadow.would_refuse IS 'Requests that would have been refused; NULL: not counted';
-COMMENT ON COLUMN tripmeter.v_shadow.would_block IS 'What they cost, in the tenant''s currency: what enforcing would have kept from being spent';
+COMMENT ON COLUMN tripmeter.v_shadow.would_block IS 'What was spent meanwhile, in the tenant''s currency: what enforcing would have kept from being spent. Of a quota: from the next clock hour on until the end of its period';
