@@ -116,6 +116,11 @@ void tenant_free(struct tenant *tenant);
 bool tenant_export(const struct tenant *tenant, int32_t shard, struct arena *arena,
                    struct tenant_load *load);
 
+/* For tenant_new: makes its quotas by plan and projects; what they remembered of the present period.
+ * Open episodes of an earlier one (it ended while nobody owned the shard) and of quotas that are gone
+ * are the caller's to resolve. False when memory is short. */
+bool tenant_bind_quotas(struct tenant *tenant);
+bool tenant_recall(struct tenant *tenant, const struct quota_memory *memory, size_t count);
 /* What is stored of one of its quotas; texts point into the tenant. */
 void tenant_quota_memory(const struct tenant *tenant, const struct quota_state *state,
                          struct quota_memory *out);
