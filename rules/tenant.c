@@ -115,8 +115,6 @@ copy_words(struct tenant *tenant, const struct operator_word *words, size_t coun
     return true;
 }
 
-/* ---- quotas ------------------------------------------------------------------------------------ */
-
 static bool
 keep_plans(struct tenant *tenant, const struct tenant_load *load)
 {
