@@ -5,6 +5,21 @@
 
 #include <stdlib.h>
 
+/* Who sends nothing, too: what rolls over begins with the policy. */
+static void
+look_at_all(struct stage *stage)
+{
+    for (size_t i = 0; i < stage->db.tenants.count; i++) {
+        const struct tenant_row *row = *(struct tenant_row **)list_at(&stage->db.tenants, i);
+        struct tenant_load load;
+
+        if (shard_knows(stage->shard, row->name))
+            continue;
+        settled_load(stage, row->name, stage_time(stage), &load);
+        (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
+    }
+}
+
 void
 stage_apply(struct stage *stage, size_t index)
 {
@@ -23,6 +38,8 @@ stage_apply(struct stage *stage, size_t index)
         break;
     case COMMAND_POLICY:
         shard_policy(stage->shard, command->policy);
+        if (policy_rolls(command->policy))
+            look_at_all(stage);
         break;
     case COMMAND_RERATE:
         stage_rerate(stage);

@@ -107,8 +107,9 @@ prepare_store(const struct config *config, struct policy *policy, bool activate,
               struct err *why)
 {
     struct store *store = store_open(config, "tripmeter/start", why);
-    const bool good = store != NULL && store_layout(store, config, partitions, why) &&
-                      store_policy(store, config, activate, &policy->serial, why);
+    const bool good =
+        store != NULL && store_layout(store, config, partitions, why) &&
+        store_policy(store, config, activate, policy_rolls(policy), &policy->serial, why);
 
     store_close(store);
     return good;
@@ -232,7 +233,8 @@ reload(struct engine *engine)
         return;
     }
     store = store_open(next, "tripmeter/reload", &why);
-    if (store == NULL || !store_policy(store, next, true, &policy->serial, &why)) {
+    if (store == NULL ||
+        !store_policy(store, next, true, policy_rolls(policy), &policy->serial, &why)) {
         log_error("reload", "result=refused text=\"%s\"", why.text);
         store_close(store);
         policy_free(policy);

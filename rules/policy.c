@@ -18,6 +18,15 @@ policy_plan(const struct policy *policy, struct text name)
     return NULL;
 }
 
+bool
+policy_rolls(const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->plan_count; i++)
+        if (policy->plans[i].rolls)
+            return true;
+    return false;
+}
+
 const struct breaker_rule *
 policy_breaker(const struct policy *policy, struct text feature)
 {

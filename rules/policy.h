@@ -112,6 +112,8 @@ struct policy {
 void policy_free(struct policy *policy);
 /* NULL when there is no such plan. */
 const struct plan *policy_plan(const struct policy *policy, struct text name);
+/* Does any plan carry what is not used into the next period? */
+bool policy_rolls(const struct policy *policy);
 /* The rule of a feature; meaningful with has_breakers. */
 const struct breaker_rule *policy_breaker(const struct policy *policy, struct text feature);
 /* The same over all tenants. */

@@ -285,6 +285,8 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
     if (!tenant_export(old, shard->setup.shard, shard->scratch, &load))
         abort();
     if (change != NULL) {
+        load.due_ms = change->due_ms;
+        load.restricted = change->restricted;
         load.known = change->known;
         load.version = change->version;
         load.spec = change->spec;
@@ -301,8 +303,11 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
     move_features(shard, old, next, change);
     next->published = old->published;
     old->published = NULL;
-    next->stored_due_ms = old->stored_due_ms;
-    next->stored_restricted = old->stored_restricted;
+    /* The store may have been told otherwise by somebody else, to have the tenant looked at. */
+    if (change == NULL) {
+        next->stored_due_ms = old->stored_due_ms;
+        next->stored_restricted = old->stored_restricted;
+    }
     next->touched = shard->open->number;
     if (!due_set(&shard->due, old, INT64_MAX))
         abort();

@@ -191,8 +191,8 @@ store_layout(struct store *store, const struct config *config, int32_t partition
 /* ---- policy ------------------------------------------------------------------------------------ */
 
 bool
-store_policy(struct store *store, const struct config *config, bool activate, int64_t *serial,
-             struct err *why)
+store_policy(struct store *store, const struct config *config, bool activate, bool look,
+             int64_t *serial, struct err *why)
 {
     struct pgparams *const params = store_params(store);
 
@@ -201,8 +201,10 @@ store_policy(struct store *store, const struct config *config, bool activate, in
     pgarray_text(pgparams_scalar(params, PG_TEXT),
                  (struct text){config->policy_body, config->policy_size});
     pgarray_bool(pgparams_scalar(params, PG_BOOL), activate);
+    pgarray_bool(pgparams_scalar(params, PG_BOOL), look);
     PGresult *const result = store_query(
-        store, "SELECT serial, older FROM tripmeter.store_policy($1, $2, $3, session_user::text)",
+        store,
+        "SELECT serial, older FROM tripmeter.store_policy($1, $2, $3, $4, session_user::text)",
         why);
 
     if (result == NULL)

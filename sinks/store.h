@@ -34,9 +34,10 @@ bool store_layout(struct store *store, const struct config *config, int32_t part
 
 /* ---- policy ---------------------------------------------------------------------------------- */
 /* The policy of config: its serial if its hash is the current one; stored as current + 1, with one
- * command a shard, if the hash is new; FATAL if it is an older one and not `activate`. */
-bool store_policy(struct store *store, const struct config *config, bool activate, int64_t *serial,
-                  struct err *why);
+ * command a shard, if the hash is new; FATAL if it is an older one and not `activate`.
+ * `look`: under a new one every tenant is looked at soon, also those that send nothing. */
+bool store_policy(struct store *store, const struct config *config, bool activate, bool look,
+                  int64_t *serial, struct err *why);
 /* The body of a serial; lives in the arena. */
 bool store_policy_body(struct store *store, int64_t serial, struct arena *arena, struct text *body,
                        struct err *why);
@@ -96,7 +97,8 @@ bool store_seek_send(struct store *store, const struct sought *sought, size_t co
 int store_seek_poll(struct store *store, int timeout_ms, store_on_original *on_original,
                     void *context, struct err *why);
 /* Names of the tenants of the shard with anything due at until_ms or earlier; with
- * `restricted` (on claim) also those with a restriction or an open episode. In byte order. */
+ * `restricted` (on claim) also those with a restriction or an open episode. Whom store_policy wants
+ * looked at can wait. In byte order. */
 struct due_query {
     int32_t shard;
     int64_t until_ms;
@@ -105,8 +107,9 @@ struct due_query {
 typedef void store_on_name(void *context, struct text name);
 bool store_due(struct store *store, const struct due_query *query, store_on_name *on_name,
                void *context, struct err *why);
-/* Tenants of the shard whose time came a minute ago, by what is settled: nobody has them in memory, or
- * they would have been looked at. The longest overdue, 1,000 at most. */
+/* Tenants of the shard whose time came a minute ago, by what is settled (nobody has them in memory, or
+ * they would have been looked at), or that store_policy wants looked at. The longest overdue, 1,000 at
+ * most. */
 bool store_overdue(struct store *store, int32_t shard, store_on_name *on_name, void *context,
                    struct err *why);
 

@@ -542,7 +542,8 @@ store_due(struct store *store, const struct due_query *query, store_on_name *on_
         PGresult *const names =
             store_query(store,
                         "SELECT tenant FROM tripmeter.tenant_shard WHERE shard = $1"
-                        " AND tenant > $4 AND (due_at <= $2 OR ($3 AND restricted))"
+                        " AND tenant > $4 AND ((due_at <= $2 AND due_at > '1970-01-02Z')"
+                        " OR ($3 AND restricted))"
                         " ORDER BY tenant LIMIT 10000",
                         why);
 

@@ -147,8 +147,63 @@ test_carries(void)
     db_end(&db);
 }
 
+static void
+hear(void *context, struct text name)
+{
+    char *heard = context;
+    const size_t used = strlen(heard);
+
+    (void)snprintf(heard + used, 128 - used, "%.*s ", (int)name.size, name.at);
+}
+
+static const char *
+overdue(char heard[128])
+{
+    struct err why;
+
+    heard[0] = '\0';
+    CU_ASSERT_TRUE(store_overdue(db.store, 0, hear, heard, &why));
+    return heard;
+}
+
+/* Who was due a minute ago by the settled time of the shard, the longest overdue first; a new policy
+ * wants everybody looked at, and nobody waits for that at a claim. */
+static void
+test_overdue(void)
+{
+    const struct due_query claimed = {.shard = 0, .until_ms = DB_HOUR_MS};
+    char heard[128] = "";
+    int64_t serial = 0;
+    struct err why;
+
+    db_begin(&db);
+    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 2, &why));
+    db_run(&db, "INSERT INTO tripmeter.shard (shard, shard_time) VALUES (0, '2026-03-10 12:00Z'),"
+                " (1, '2026-03-10 12:00Z')");
+    db_run(&db, "INSERT INTO tripmeter.tenant_shard (tenant, shard, provisional, due_at) VALUES"
+                " ('just', 0, false, '2026-03-10 11:59:01Z'), ('a', 0, false, '2026-03-10 11:59Z'),"
+                " ('b', 0, false, '2026-03-01Z'), ('never', 0, false, 'infinity'),"
+                " ('other', 1, false, '2026-03-01Z')");
+    CU_ASSERT_STRING_EQUAL(overdue(heard), "b a ");
+    db.config.policy_path = "policy.yaml";
+    db.config.policy_body = "plans: {}";
+    db.config.policy_size = strlen(db.config.policy_body);
+    CU_ASSERT(store_policy(db.store, &db.config, false, true, &serial, &why));
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_shard WHERE due_at > '1970-01-02Z'", "0");
+    CU_ASSERT_PTR_NOT_NULL(strstr(overdue(heard), "never "));
+    CHECK_INT("of this shard only", strstr(heard, "other ") == NULL, true);
+    heard[0] = '\0';
+    CU_ASSERT_TRUE(store_due(db.store, &claimed, hear, heard, &why));
+    CU_ASSERT_STRING_EQUAL(heard, "");
+    db_run(&db, "UPDATE tripmeter.tenant_shard SET due_at = '2026-03-10Z' WHERE tenant = 'a'");
+    CU_ASSERT(store_policy(db.store, &db.config, false, true, &serial, &why));
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_shard WHERE due_at > '1970-01-02Z'", "1");
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"as they went", test_carries},
+    {"who is overdue", test_overdue},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_store_carry = {"store_carry", begin, end, NULL, NULL, tests};

@@ -411,9 +411,9 @@ test_policy(void)
     db.config.policy_body = "plans: {}";
     db.config.policy_size = strlen(db.config.policy_body);
     db.config.policy_hash[0] = 1;
-    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CU_ASSERT(store_policy(db.store, &db.config, false, false, &serial, &why));
     CHECK_INT("first", serial, 1);
-    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CU_ASSERT(store_policy(db.store, &db.config, false, false, &serial, &why));
     CHECK_INT("same", serial, 1);
     CHECK_TEXT(commands(&query), "0:policy( v0 words=0 serial=1 on=0) "
                                  "1:policy( v0 words=0 serial=1 on=0) "
@@ -422,13 +422,13 @@ test_policy(void)
                                  "1:rerate( v0 words=0 serial=0 on=0) "
                                  "2:rerate( v0 words=0 serial=0 on=0) ");
     db.config.policy_hash[0] = 2;
-    CU_ASSERT(store_policy(db.store, &db.config, false, &serial, &why));
+    CU_ASSERT(store_policy(db.store, &db.config, false, false, &serial, &why));
     CHECK_INT("second", serial, 2);
     db.config.policy_hash[0] = 1;
-    CU_ASSERT(!store_policy(db.store, &db.config, false, &serial, &why));
+    CU_ASSERT(!store_policy(db.store, &db.config, false, false, &serial, &why));
     CHECK_INT("older", why.class, ERR_FATAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "--activate"));
-    CU_ASSERT(store_policy(db.store, &db.config, true, &serial, &why));
+    CU_ASSERT(store_policy(db.store, &db.config, true, true, &serial, &why));
     CHECK_INT("activated", serial, 3);
     CU_ASSERT(store_policy_body(db.store, 3, arena, &body, &why));
     CU_ASSERT(text_eq(body, TEXT("plans: {}")));

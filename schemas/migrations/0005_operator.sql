@@ -164,8 +164,9 @@ CREATE TRIGGER tenant_version_after AFTER INSERT ON tripmeter.tenant_version
     FOR EACH ROW EXECUTE FUNCTION tripmeter.tenant_version_after();
 
 -- ---- policy ------------------------------------------------------------------------------------
-CREATE FUNCTION tripmeter.store_policy(hash_ bytea, body_ text, activate boolean, actor_ text)
-RETURNS TABLE (serial bigint, older bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION tripmeter.store_policy(
+    hash_ bytea, body_ text, activate boolean, look boolean, actor_ text
+) RETURNS TABLE (serial bigint, older bigint) LANGUAGE plpgsql AS $$
 DECLARE
     current_ tripmeter.policy;
 BEGIN
@@ -184,11 +185,17 @@ BEGIN
         PERFORM tripmeter.command_all('policy', jsonb_build_object('serial', serial), actor_,
                                       'a new policy');
         PERFORM tripmeter.command_all('rerate', '{}', actor_, 'a new policy');
+        IF look THEN
+            -- In the order in which settlements lock them.
+            UPDATE tripmeter.tenant_shard t SET due_at = '1970-01-01 00:00:01Z'
+            FROM (SELECT s.tenant FROM tripmeter.tenant_shard s ORDER BY s.tenant FOR UPDATE) o
+            WHERE t.tenant = o.tenant;
+        END IF;
     END IF;
     RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.store_policy IS 'The serial of a policy: the current one if it is that, else the next; `older` says that it was in force before and is not activated again';
+COMMENT ON FUNCTION tripmeter.store_policy IS 'The serial of a policy: the current one if it is that, else the next; `older` says that it was in force before and is not activated again. With look every tenant is looked at under a new one, also those that send nothing';
 
 -- ---- operators ---------------------------------------------------------------------------------
 CREATE FUNCTION tripmeter.percent_decode(part text) RETURNS text

@@ -90,7 +90,7 @@ prepare(struct campaign *campaign, int32_t shards)
 
     campaign->store = store_open(campaign->config, campaign->name, &why);
     if (campaign->store != NULL && store_layout(campaign->store, campaign->config, shards, &why) &&
-        store_policy(campaign->store, campaign->config, false, &serial, &why))
+        store_policy(campaign->store, campaign->config, false, false, &serial, &why))
         return;
     /* Cut at once: everything after this opens it again. */
     if (why.class == ERR_RETRY) {
