@@ -7,7 +7,8 @@
  * restart reads again, also where producers' times run backwards.
  *
  * A ring of occurrences in log order and an index to the last one of each identity: what has left
- * the window falls off the end of the ring.  About 40 bytes an occurrence.
+ * the window falls off the end of the ring.  A ring of 32 bytes an occurrence, and an index of 8 that
+ * points into it.
  */
 #ifndef CORE_SEEN_H
 #define CORE_SEEN_H

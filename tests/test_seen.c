@@ -90,10 +90,38 @@ test_many(void)
     seen_free(seen);
 }
 
+/* Few places in the index, many identities that come, come again and leave. */
+static void
+test_against_an_array(void)
+{
+    enum { IDENTITIES = 300, STEPS = 30000, REMEMBERED = 200 };
+    struct seen *seen = seen_new(INT64_MAX, REMEMBERED);
+    int64_t last[IDENTITIES];
+    uint32_t state = 1;
+
+    for (size_t i = 0; i < IDENTITIES; i++)
+        last[i] = INT64_MIN / 2;
+    for (int64_t step = 0; step < STEPS; step++) {
+        state = state * 1664525 + 1013904223;
+        const uint32_t number = (state >> 8) % IDENTITIES;
+        struct occurrence one = at(number, step, 0);
+
+        one.identity.low = (number % 7 == 0 ? UINT32_MAX : UINT64_C(0) + number % 5) << 32;
+        CHECK_INT("as the array says", seen_ask(seen, &one),
+                  step - last[number] < REMEMBERED ? SEEN_DUPLICATE : SEEN_NEW);
+        if ((state >> 4) % 3 != 0)
+            continue;
+        CU_ASSERT_TRUE_FATAL(seen_remember(seen, &one));
+        last[number] = step;
+    }
+    seen_free(seen);
+}
+
 static CU_TestInfo tests[] = {
     {"edges of the window", test_edges},
     {"the last occurrence counts", test_last_occurrence},
     {"many", test_many},
+    {"against an array", test_against_an_array},
     CU_TEST_INFO_NULL,
 };
 
