@@ -67,7 +67,7 @@ struct period_total {
     int64_t end_ms;
     struct amounts delta;
     bool expected_known; /* memory knows the total: the database's answer must equal it */
-    struct amounts expected;
+    struct amounts expected; /* until it is frozen: the total when the row was made */
 };
 
 /* Usage of a period that may not change any more, booked in a later one as money: it touches none

@@ -3,8 +3,8 @@
  *
  * A book is the open settlement with the indexes that find its rows; it is emptied with the
  * settlement it belongs to.  A booking touches the fact row of the tenant, that of the key when one
- * is named, the period totals of tenant and declared project, and the totals in memory: all of them
- * or, when one would overflow, none.
+ * is named, and the period totals of tenant and declared project: all of them or, when one would
+ * overflow, none.  Totals in memory are added to alone; their rows follow when the book is complete.
  */
 #ifndef RULES_BOOKING_H
 #define RULES_BOOKING_H
@@ -62,6 +62,10 @@ void booking_of(struct booking *booking, const struct event *event, struct tenan
 enum booked { BOOKED, BOOKED_OVERFLOW, BOOKED_NO_MEMORY };
 enum booked book_event(struct book *book, struct tenant *tenant, const struct event *event,
                        const struct lookup *lookup, const struct booking *booking);
+/* The row of a total that is held, or those of all that a tenant holds, get what was booked: before
+ * totals leave, are made anew or are set right, and when the settlement is frozen. */
+void book_complete(struct book *book, struct totals *held);
+void book_complete_all(struct book *book, struct tenant *tenant);
 /* Asks for the memory that an event of this tenant will probably need. */
 void book_foresee_tenant(const struct tenant *tenant);
 void book_foresee_places(const struct book *book, const struct tenant *tenant,

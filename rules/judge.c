@@ -338,6 +338,7 @@ judge_turn(struct shard *shard, struct tenant *tenant)
 {
     for (size_t q = 0; q < tenant->quota_count && !tenant->split; q++)
         close_episode(shard, tenant, &tenant->quotas[q], RESOLVED_PERIOD_ROLLOVER);
+    book_complete_all(shard->open, tenant);
     (void)shard_must(tenant_turn(tenant, shard->time_ms) ? tenant : NULL);
     judge_tenant(shard, tenant, &(struct occasion){.reason = RESOLVED_PERIOD_ROLLOVER});
 }

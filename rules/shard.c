@@ -282,6 +282,7 @@ rebind(struct shard *shard, uint32_t place, const struct tenant_load *change)
     struct tenant_load load;
 
     arena_clear(shard->scratch);
+    book_complete_all(shard->open, old);
     if (!tenant_export(old, shard->setup.shard, shard->scratch, &load))
         abort();
     if (change != NULL) {
@@ -481,14 +482,17 @@ shard_full(const struct shard *shard)
     return settlement_full(shard->open->settlement);
 }
 
-/* What memory believes the totals of this settlement's periods to be once it is committed. */
+/* The rows of totals are completed, with what memory believes the totals to be once the settlement is
+ * committed. */
 static void
-expect_totals(struct shard *shard, struct settlement *settlement)
+expect_totals(struct shard *shard, struct book *book)
 {
-    for (size_t i = 0; i < settlement->periods.count; i++) {
-        struct period_total *row = list_at(&settlement->periods, i);
+    const struct list *periods = &book->settlement->periods;
+
+    for (size_t i = 0; i < periods->count; i++) {
+        struct period_total *row = list_at(periods, i);
         struct key128 id;
-        const struct tenant *tenant = shard_find(shard, row->tenant, &id);
+        struct tenant *tenant = shard_find(shard, row->tenant, &id);
 
         if (tenant == NULL || tenant->split)
             continue;
@@ -497,8 +501,11 @@ expect_totals(struct shard *shard, struct settlement *settlement)
         for (size_t p = 0; p < tenant->period_count; p++)
             if (tenant->periods[p].period.start_ms == row->start_ms &&
                 (project >= 0 || row->project.size == 0)) {
+                struct totals *totals = &tenant->periods[p].totals[project + 1];
+
+                book_complete(book, totals);
                 row->expected_known = true;
-                row->expected = tenant->periods[p].totals[project + 1].sum;
+                row->expected = totals->sum;
             }
     }
 }
@@ -531,7 +538,7 @@ shard_freeze(struct shard *shard)
     settlement->time_ms = shard->time_ms;
     settlement->policy = shard->policy->serial;
     settlement->closed_ms = shard->closed_ms = closed_to_all(shard);
-    expect_totals(shard, settlement);
+    expect_totals(shard, shard->open);
     originals_trim(&shard->originals);
     shard->time_moved = false;
     shard->frozen = shard->open;
@@ -581,6 +588,7 @@ shard_settled(struct shard *shard, const struct period_total *differing, size_t 
         const int32_t project = row->project.size == 0 ? -1 : tenant_project(tenant, row->project);
 
         amounts_difference(&correction, &row->delta, &row->expected);
+        book_complete_all(shard->open, tenant);
         for (size_t p = 0; p < tenant->period_count; p++)
             if (tenant->periods[p].period.start_ms == row->start_ms &&
                 (project >= 0 || row->project.size == 0))

@@ -738,6 +738,13 @@ test_difference(void)
     SAID("Postgres' word counts, on top of what came since",
          "fire quota/api acme 100 (50,75,90,100); "
          "block tenant/acme plan_allowance_exhausted quota/api");
+    world_freeze(&world);
+    const struct period_total *next = list_at(&world.frozen->periods, 0);
+
+    CHECK_INT("only what came since is added to it", next->delta.count[COUNT_requests], 50);
+    CHECK_INT("and makes this", next->expected.count[COUNT_requests], 1000);
+    world_commit(&world, false);
+    shard_settled(world.shard, NULL, 0);
     world_close(&world);
 }
 
