@@ -45,35 +45,46 @@ add_counts(uint64_t *next, const int64_t *sum, const int64_t *more, size_t count
     return wrapped;
 }
 
+/* The seldom ones of `more`, if there are any. */
+static inline bool
+has_seldom(const struct amounts *more)
+{
+    int64_t any = more->estimate != 0;
+
+    for (size_t i = COMMON_COUNTS; i < COUNT_COUNT; i++)
+        any |= more->count[i];
+    return any != 0;
+}
+
 bool
 amounts_add(struct amounts *sum, const struct amounts *more)
 {
-    uint64_t next[COUNT_COUNT];
-    size_t count = COMMON_COUNTS;
-    int64_t rest = more->estimate != 0;
+    uint64_t common[COMMON_COUNTS];
+    uint64_t seldom[COUNT_COUNT - COMMON_COUNTS];
+    const bool has_more = has_seldom(more);
     struct {
         tally cost, charge, refunded, estimate;
     } money = {sum->cost, sum->charge, sum->refunded, 0};
-    uint64_t wrapped = add_counts(next, sum->count, more->count, COMMON_COUNTS);
+    uint64_t wrapped = add_counts(common, sum->count, more->count, COMMON_COUNTS);
 
-    for (size_t i = COMMON_COUNTS; i < COUNT_COUNT; i++)
-        rest |= more->count[i];
-    if (rest != 0) {
-        wrapped |= add_counts(next + COMMON_COUNTS, sum->count + COMMON_COUNTS,
-                              more->count + COMMON_COUNTS, COUNT_COUNT - COMMON_COUNTS);
-        count = COUNT_COUNT;
+    if (has_more) {
+        wrapped |= add_counts(seldom, sum->count + COMMON_COUNTS, more->count + COMMON_COUNTS,
+                              COUNT_COUNT - COMMON_COUNTS);
         money.estimate = sum->estimate;
     }
     if (wrapped >> 63 != 0 || !tally_add(&money.cost, more->cost) ||
         !tally_add(&money.charge, more->charge) || !tally_add(&money.refunded, more->refunded) ||
         !tally_add(&money.estimate, more->estimate))
         return false;
-    memcpy(sum->count, next, count * sizeof *next);
+    /* Copies of sizes that are known: they need no loop. */
+    memcpy(sum->count, common, sizeof common);
     sum->cost = money.cost;
     sum->charge = money.charge;
     sum->refunded = money.refunded;
-    if (rest != 0)
+    if (has_more) {
+        memcpy(sum->count + COMMON_COUNTS, seldom, sizeof seldom);
         sum->estimate = money.estimate;
+    }
     return true;
 }
 

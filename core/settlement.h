@@ -66,7 +66,7 @@ struct period_total {
     int64_t start_ms;
     int64_t end_ms;
     struct amounts delta;
-    bool expected_known; /* memory knows the total: the database's answer must equal it */
+    bool expected_known;     /* memory knows the total: the database's answer must equal it */
     struct amounts expected; /* until it is frozen: the total when the row was made */
 };
 

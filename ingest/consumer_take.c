@@ -170,15 +170,15 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
         *gap_first = true;
         arrival++;
     }
-    *arrival = (struct arrival){.taken = TAKEN_RECORD,
-                                .record = {.topic = part->topic,
-                                           .partition = part->shard,
-                                           .offset = message->offset,
-                                           .time_ms = rd_kafka_message_timestamp(message, &kind),
-                                           .key = {message->key, message->key_len},
-                                           .value = {message->payload, message->len},
-                                           .headers = headers_of,
-                                           .origin = message}};
+    arrival->taken = TAKEN_RECORD;
+    arrival->record = (struct record){.topic = part->topic,
+                                      .partition = part->shard,
+                                      .offset = message->offset,
+                                      .time_ms = rd_kafka_message_timestamp(message, &kind),
+                                      .key = {message->key, message->key_len},
+                                      .value = {message->payload, message->len},
+                                      .headers = headers_of,
+                                      .origin = message};
     arrival->record.append_time = kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
     part->expected = message->offset + 1;
     return true;

@@ -231,7 +231,7 @@ book_and_judge(struct shard *shard, const struct place *place, const struct even
                const struct lookup *lookup, struct tenant *tenant, const struct original *original)
 {
     struct progress *progress = progress_of(shard, place->record);
-    struct rebooking rebooking = {.original = original};
+    struct rebooking rebooking; /* large, and most events need only its booking */
     const struct event *as = event;
     struct booking *booking = &rebooking.booking;
     enum booked booked;
@@ -244,6 +244,7 @@ book_and_judge(struct shard *shard, const struct place *place, const struct even
         if (booked == BOOKED)
             record_booked(shard, place, event, tenant, booking);
     } else {
+        rebooking.original = original;
         booked = book_on(shard, place, event, tenant, &rebooking);
         as = &rebooking.as;
     }
