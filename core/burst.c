@@ -256,7 +256,7 @@ burst_hold(struct burst *burst, struct key128 key, int64_t until_ms, int64_t now
 {
     struct burst_entry *entry = find(burst, key);
 
-    if (entry == NULL)
+    if (entry == NULL && until_ms > now_ms)
         entry = enter(burst, key, now_ms);
     if (entry != NULL)
         entry->until_ms = until_ms;

@@ -207,6 +207,10 @@ judge_lapsed(struct shard *shard, struct tenant *tenant, struct text scope)
     struct scope_state state;
 
     evaluate(shard, tenant, scope, &state);
+    if (state.count > 0) { /* another one answers now */
+        judge_scope(shard, tenant, scope, false, (struct text){NULL, 0});
+        return;
+    }
     const bool unknown = before == NULL;
 
     if (unknown)

@@ -159,7 +159,8 @@ void judge_left_over(struct shard *shard, struct tenant *tenant, const struct te
 /* The state of one scope as it is now; `always`: also when it was wanted just so before. */
 void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, bool always,
                  struct text trigger);
-/* A restriction ends as gateways were told that it would: they need not be told again. */
+/* A restriction ends as gateways were told that it would: they need not be told again, unless another
+ * one answers from now on. */
 void judge_lapsed(struct shard *shard, struct tenant *tenant, struct text scope);
 /* The same, and nothing else is known of the scope: gateways are told once more, so that it leaves
  * the topic some time later, and it is forgotten here. */

@@ -141,8 +141,10 @@ may_alert(const struct bursts *bursts)
 static void
 begin(struct shard *shard, struct tenant *tenant, const struct hit *hit)
 {
-    static const enum metric counted[] = {METRIC_THROTTLED_KEY, METRIC_THROTTLED_TENANT,
-                                          METRIC_THROTTLED_IP, METRIC_THROTTLED_FEATURE};
+    static const enum metric counted[] = {[BURST_KEY] = METRIC_THROTTLED_KEY,
+                                          [BURST_TENANT] = METRIC_THROTTLED_TENANT,
+                                          [BURST_IP] = METRIC_THROTTLED_IP,
+                                          [BURST_FEATURE] = METRIC_THROTTLED_FEATURE};
     const struct burst_bound *bound = &tenant->bursts->at[hit->scope];
     struct throttle *throttle = throttle_find(tenant->bursts, hit->key);
     const bool first = throttle == NULL;
