@@ -10,14 +10,16 @@
 
 enum { PAGE = 500, WAIT_MS = 30000, CHANGE_LIMIT = 1000 };
 
-/* Every tenant that has an event or a contract, with the time of its shard; a page of them. */
+/* Every tenant that has an event or a contract (`*`, the fleet, is none), with the time of its shard; a
+ * page of them. */
 static const char sql_tenants[] = "SELECT n.tenant, coalesce(h.shard, 0), " DB_MS(
-    "s.shard_time") ","
-                    " coalesce(s.enforcing, true) FROM (SELECT tenant FROM tripmeter.tenant_shard"
+    "s.shard_time") ", coalesce(s.enforcing, true)"
+                    " FROM (SELECT tenant FROM tripmeter.tenant_shard"
                     " UNION SELECT tenant FROM tripmeter.tenant_version) n"
                     " LEFT JOIN tripmeter.tenant_shard h USING (tenant)"
                     " LEFT JOIN tripmeter.shard s ON s.shard = coalesce(h.shard, 0)"
-                    " WHERE (coalesce(h.shard, 0), n.tenant) > ($1::integer, $2 COLLATE \"C\")"
+                    " WHERE n.tenant <> '*'"
+                    " AND (coalesce(h.shard, 0), n.tenant) > ($1::integer, $2 COLLATE \"C\")"
                     " ORDER BY 2, n.tenant LIMIT 500";
 
 struct check {

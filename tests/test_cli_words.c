@@ -2,6 +2,7 @@
  * read them. */
 #include "cli/columns.h"
 #include "cli/contract.h"
+#include "cli/increase.h"
 #include "cli/moment.h"
 #include "cli/position.h"
 #include "cli/scope.h"
@@ -371,6 +372,24 @@ test_alert_line(void)
     }
 }
 
+/* A suggestion is a number that people say: two digits and zeros, never less than what is needed. */
+static void
+test_suggestion(void)
+{
+    static const struct {
+        int64_t need, suggestion;
+    } rows[] = {{0, 0},     {1, 1},     {99, 99},      {100, 100}, {101, 110},
+                {246, 250}, {250, 250}, {9901, 10000}, {-5, 0},    {12345678, 13000000}};
+    const tally nano = MONEY_NANO_PER_UNIT;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        CHECK_INT("counts", (int64_t)increase_round(rows[i].need, false), rows[i].suggestion);
+        CHECK_INT("money", (int64_t)(increase_round(rows[i].need * nano, true) / nano),
+                  rows[i].suggestion);
+    }
+    CHECK_INT("2.45 and something", (int64_t)(increase_round(2454545455, true) / nano), 3);
+}
+
 static CU_TestInfo tests[] = {
     {"a scope is understood, or its forms are named", test_scope},
     {"a position is topic, partition, offset and index", test_position},
@@ -381,6 +400,7 @@ static CU_TestInfo tests[] = {
     {"limit 1000, project 500: 50 used leave 450 and 950", test_standing},
     {"a decision is one line", test_decision_line},
     {"an alert is one line", test_alert_line},
+    {"a suggestion is a round number", test_suggestion},
     CU_TEST_INFO_NULL,
 };
 

@@ -1,4 +1,4 @@
-"""What is asked before a policy is loaded and before a limit is raised, on a Postgres alone."""
+"""What is asked before a policy is loaded and before a limit is raised; and what is said of the pace."""
 
 import json
 import os
@@ -6,7 +6,9 @@ import os
 from tests.integration import test_cli
 from tests.lib.engine import tripmeter
 from tests.lib.env import environment
+from tests.lib.generate import now
 from tests.lib.postgres import query
+from tests.lib.story import Story
 
 POLICY = """
 fallback_plan: free
@@ -63,6 +65,9 @@ class BeforehandTest(test_cli.Case):
         self.assertRegex(text, r"acme +projects: together they have 85 of api_calls.* new")
         self.assertEqual(before, query(self.database, "SELECT count(*) FROM tripmeter.transition"))
         self.assertIn("exit", self.say("check", "--help"))
+        query(self.database, "INSERT INTO tripmeter.tenant_shard (tenant, shard, provisional)"
+                             " SELECT 'silent-' || i, i % 3, false FROM generate_series(1, 1200) i")
+        self.assertIn("for 1201 tenants,", self.say(*common, status=1))
 
     def test_increase(self):
         """report increase is one page with everything an account manager needs, and JSON"""
@@ -85,3 +90,37 @@ class BeforehandTest(test_cli.Case):
         self.assertEqual([150, 120, 110, 100], [period["used"] for period in quota["history"]])
         self.assertIn("no contract", self.say("report", "increase", "nobody", "-c", self.config,
                                               status=1))
+
+
+class PaceTest(Story):
+    def test_once_a_day(self):
+        """A day that takes more than its share is told to billing once, also across a restart"""
+        # The first of 30 days: 100 for all of them, so that a day is worth 3 and 5 is enough.
+        self.begin(partitions=1, policy=f"""
+defaults: {{cycle: "days:30/{now():%Y-%m-%d}"}}
+fallback_plan: free
+plans:
+  free:
+    quotas:
+      api_calls: {{meter: requests, limit: 100, pacing: on, forecast: on}}
+""")
+        self.job.tenant("acme")
+        self.start()
+        self.calls("acme", 5)
+        self.await_idle()
+        self.assertEqual([], self.webhooks())
+        self.calls("acme", 2)
+        alert, = self.await_webhooks(1)
+        self.assertEqual(("pacing/api_calls", "firing", "6", "5", "requests"),
+                         (alert["labels"]["rule"], alert["status"], alert["value"],
+                          alert["threshold"], alert["unit"]))
+        self.await_idle()
+        self.restart()
+        self.calls("acme", 3)
+        self.await_idle()
+        self.assertEqual(1, len(self.webhooks()))
+        self.assertEqual(["[tripmeter] acme: api_calls, too fast today"],
+                         [mail["subject"] for mail in self.mails()])
+        quota, = json.loads(self.job.say("status", "acme", "--json"))["quotas"]
+        self.assertEqual(({"today": 10, "day_share": 3, "days_left": 30}, None),
+                         (quota["pace"], quota["forecast"]))
