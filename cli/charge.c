@@ -1,4 +1,5 @@
 /* explain charge: from the total of a period down to its events and what each of them cost. */
+#include "cli/charge_prices.h"
 #include "cli/columns.h"
 #include "cli/moment.h"
 #include "cli/session.h"
@@ -45,11 +46,14 @@ static const char sql_lines[] =
     " WHERE $3::text IS NULL OR feature = $3 ORDER BY f.charge DESC, 1, 2, 3, 4";
 
 static const char sql_events[] = "SELECT " DB_MS(
-    "at") ", kind || CASE WHEN reversal THEN ', taken back' ELSE '' END, id,"
+    "at") ", kind || CASE WHEN reversal AND kind <> 'price' THEN ', taken back' ELSE '' END, id,"
           " request_id, attempt, key, feature, model, coalesce(input_tokens, 0),"
           " coalesce(output_tokens, 0), cost, charge,"
-          " CASE WHEN coalesce(unpriced, 0) <> 0 THEN 'no price'"
-          "  WHEN price_version IS NULL THEN 'its own' ELSE 'list ' || price_version END,"
+          " CASE WHEN coalesce(unpriced, 0) > 0 THEN 'no price'"
+          "  WHEN price_version IS NULL THEN 'its own' ELSE 'list'"
+          "   || CASE WHEN price_version > 'epoch' THEN ' ' || to_char(price_version"
+          "    AT TIME ZONE 'UTC', 'YYYY-MM-DD') ELSE '' END END || CASE WHEN charge_rule IS NULL"
+          "   THEN '' ELSE ', charged ' || charge_rule END,"
           " topic || '/' || partition || '/' || record_offset"
           "  || CASE WHEN event_index > 0 THEN '/' || event_index ELSE '' END,"
           " count(*) OVER (), coalesce(original_id, '')"
@@ -254,7 +258,13 @@ explain(struct walk *walk, const char *instant, struct err *why)
         walk->currency = db_text(total, 0, 8);
         (void)text_copy(walk->period, sizeof walk->period, text_of(db_text(total, 0, 6)));
         print_total(walk, total);
-        if (print_lines(walk, why) && print_events(walk, why) && reconciled(walk, total))
+        if (print_lines(walk, why) && print_events(walk, why) &&
+            charge_prices_print(walk->session,
+                                &(struct charge_prices){.tenant = walk->tenant,
+                                                        .period = walk->period,
+                                                        .feature = walk->feature},
+                                why) &&
+            reconciled(walk, total))
             answer = ANSWER_FINE;
     }
     PQclear(total);

@@ -64,7 +64,7 @@ command_print_findings(const struct findings *findings, bool warnings, FILE *out
 struct config *
 command_config(const struct arguments *arguments, struct policy **policy, enum answer *answer)
 {
-    struct findings findings = {.arena = NULL};
+    struct findings findings = {.force = option_given(arguments, "force")};
     const char *path = command_config_path(arguments);
 
     *answer = ANSWER_USAGE;

@@ -36,6 +36,10 @@ struct option_row {
     {                                                    \
         "json", NULL, "print JSON, for programs", false, \
     }
+#define OPTION_FORCE                                                              \
+    {                                                                             \
+        "force", NULL, "take prices ten thousand times their predecessors", false \
+    }
 #define OPTION_NO_WAIT                                                         \
     {                                                                          \
         "no-wait", NULL, "do not wait until the engine has applied it", false, \

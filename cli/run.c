@@ -16,16 +16,19 @@ run_run(const struct arguments *arguments)
 {
     struct policy *policy = NULL;
     enum answer answer;
+    engine_seed();
     struct config *config = command_config(arguments, &policy, &answer);
 
     if (config == NULL)
         return answer;
-    return (enum answer)engine_run(config, policy, option_given(arguments, "activate"));
+    return (enum answer)engine_run(config, policy, option_given(arguments, "activate"),
+                                   option_given(arguments, "force"));
 }
 
 static const struct option_row run_options[] = {
     OPTION_CONFIG,
     {"activate", NULL, "go back to a policy that was in force before", false},
+    OPTION_FORCE,
     {NULL, NULL, NULL, false}};
 
 const struct command_row command_run = {
@@ -124,7 +127,7 @@ check_diff(const struct arguments *arguments)
 static enum answer
 run_check(const struct arguments *arguments)
 {
-    struct findings findings = {.arena = NULL};
+    struct findings findings = {.force = option_given(arguments, "force")};
     struct policy *policy = NULL;
 
     if (option_given(arguments, "keys")) {
@@ -161,6 +164,7 @@ static const struct option_row check_options[] = {
      "28d, say",
      false},
     {"keys", NULL, "list every key of the configuration instead", false},
+    OPTION_FORCE,
     {NULL, NULL, NULL, false}};
 
 const struct command_row command_check = {.name = "check",

@@ -27,7 +27,7 @@ session_close(struct session *session, enum answer answer, const struct err *why
 const struct policy *
 session_policy(struct session *session, struct err *why)
 {
-    struct findings findings = {.arena = NULL};
+    struct findings findings = {.force = true};
     PGresult *rows = db_query(&session->db,
                               "SELECT body, serial FROM tripmeter.policy"
                               " ORDER BY serial DESC LIMIT 1",

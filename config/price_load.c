@@ -11,7 +11,7 @@ enum { TREE_SIZE = 64 << 20, WHAT_ROOM = 320, VERSION_LIMIT = 1000 };
 
 static const char *const part_members[] = {"input",       "cache_read", "cache_write", "output",
                                            "reasoning",   "request",    "tiers",       "valid_from",
-                                           "valid_until", NULL};
+                                           "valid_until", "checked",    NULL};
 
 struct reading {
     struct findings *findings;
@@ -42,11 +42,13 @@ read_parts(struct reading *reading, const struct yaml *node, struct price *price
         const struct yaml *member = yaml_member(node, text_of(price_part_names[part]));
         struct text text;
 
-        if (member == NULL || !node_text(reading->findings, member, reading->what, &text))
+        if (member == NULL)
             continue;
-        if (price_parse(text, &price->pico[part]))
-            given |= 1U << part;
-        else if (text.at[0] == '-')
+        given |= 1U << part;
+        if (!node_text(reading->findings, member, reading->what, &text) ||
+            price_parse(text, &price->pico[part]))
+            continue;
+        if (text.at[0] == '-')
             (void)finding_error(reading->findings, member->at,
                                 "%s: %s: a price must not be negative", reading->what,
                                 price_part_names[part]);
@@ -183,21 +185,32 @@ jump(const struct price *before, const struct price *after)
 }
 
 static void
-report_jump(struct findings *findings, struct mark at, const char *what, const struct price *before,
-            const struct price *after)
+report_jump(struct findings *findings, struct mark at, const char *what,
+            const struct price_version *before, const struct price_version *after)
 {
-    const char *part = jump(before, after);
+    static const char text[] = "%s: %s is ten thousand times its predecessor, or a ten-thousandth: "
+                               "is it for one token? `checked: true` or --force takes it";
+    const char *part = jump(&before->tiers[0].price, &after->tiers[0].price);
 
-    if (part == NULL)
+    if (part == NULL || after->checked)
         return;
-    static const char text[] =
-        "%s: %s is more than ten thousand times its predecessor, or less than "
-        "a ten-thousandth of it: is it for one token? --force takes it";
-
     if (findings->force)
         finding_warning(findings, at, text, what, part);
     else
         (void)finding_error(findings, at, text, what, part);
+}
+
+static bool
+read_checked(struct reading *reading, const struct yaml *node, bool *checked)
+{
+    const struct yaml *member = yaml_member(node, TEXT("checked"));
+    int64_t value = 0;
+
+    if (member != NULL &&
+        !node_choice(reading->findings, member, reading->what, "false|true", &value))
+        return false;
+    *checked = value != 0;
+    return true;
 }
 
 static bool
@@ -211,7 +224,7 @@ read_version(struct reading *reading, const struct yaml *node, struct price_entr
     version->until_ms = INT64_MAX;
     if (!read_date(reading, node, "valid_from", &version->from_ms) ||
         !read_date(reading, node, "valid_until", &version->until_ms) ||
-        !read_tiers(reading, node, version))
+        !read_checked(reading, node, &version->checked) || !read_tiers(reading, node, version))
         return false;
     if (version->until_ms <= version->from_ms)
         return finding_error(reading->findings, at, "%s: valid_until is not after valid_from",
@@ -222,8 +235,7 @@ read_version(struct reading *reading, const struct yaml *node, struct price_entr
                              "%s: this version overlaps the one before it: versions must rise",
                              reading->what);
     if (before != NULL)
-        report_jump(reading->findings, at, reading->what, &before->tiers[0].price,
-                    &version->tiers[0].price);
+        report_jump(reading->findings, at, reading->what, before, version);
     entry->version_count++;
     return true;
 }
@@ -489,7 +501,6 @@ price_list_compare(struct findings *findings, const struct price_list *before,
 
         (void)snprintf(what, sizeof what, "%.128s/%.128s", entry->provider.at, entry->model.at);
         if (was != NULL)
-            report_jump(findings, (struct mark){1, 1}, what, &was->tiers[0].price,
-                        &now->tiers[0].price);
+            report_jump(findings, (struct mark){1, 1}, what, was, now);
     }
 }

@@ -18,6 +18,9 @@
  *           versions:              # rising; each holds until the next one, or until valid_until
  *             - {input: 1.25e-06, output: 1e-05}
  *             - {valid_from: 2026-03-01, input: 1e-06, output: 8e-06}
+ *
+ * A price ten thousand times its predecessor's, or the other way round, is refused: such prices are
+ * mostly written in another unit.  `checked: true` beside it, or --force, takes it all the same.
  */
 #ifndef CONFIG_PRICE_LOAD_H
 #define CONFIG_PRICE_LOAD_H
@@ -25,8 +28,6 @@
 #include "config/node.h"
 #include "rules/prices.h"
 
-/* A part of a price is refused when it is that many times its predecessor's, or the other way
- * round: such prices are mostly written in another unit. */
 #define PRICE_JUMP 10000
 
 /* The list's name and file are set; everything else comes from the text. */

@@ -103,12 +103,14 @@ wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *w
 }
 
 static bool
-prepare_store(const struct config *config, struct policy *policy, bool activate, int32_t partitions,
+prepare_store(const struct engine *engine, struct policy *policy, bool activate, int32_t partitions,
               struct err *why)
 {
+    const struct config *config = engine->config;
     struct store *store = store_open(config, "tripmeter/start", why);
     const bool good =
         store != NULL && store_layout(store, config, partitions, why) &&
+        (engine->force || policies_likely(store, policy, why)) &&
         store_policy(store, config, activate, policy_rolls(policy), &policy->serial, why);
 
     store_close(store);
@@ -158,7 +160,7 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
     while (!consumer_check_topics(&setup, partitions, &why))
         if (!wait_and_retry(engine, taken, &why))
             return false;
-    while (!prepare_store(engine->config, policy, activate, *partitions, &why))
+    while (!prepare_store(engine, policy, activate, *partitions, &why))
         if (!wait_and_retry(engine, taken, &why))
             return false;
     maintain(engine->config);
@@ -218,7 +220,7 @@ start_workers(struct engine *engine, const struct policy *policy, int32_t partit
 static void
 reload(struct engine *engine)
 {
-    struct findings findings = {0};
+    struct findings findings = {.force = engine->force};
     struct policy *policy = NULL;
     struct config *next = config_load(engine->config->path, &policy, &findings);
     struct err why;
@@ -233,7 +235,7 @@ reload(struct engine *engine)
         return;
     }
     store = store_open(next, "tripmeter/reload", &why);
-    if (store == NULL ||
+    if (store == NULL || (!engine->force && !policies_likely(store, policy, &why)) ||
         !store_policy(store, next, true, policy_rolls(policy), &policy->serial, &why)) {
         log_error("reload", "result=refused text=\"%s\"", why.text);
         store_close(store);
@@ -366,22 +368,28 @@ worker_total(const struct config *config)
     return count > ENGINE_WORKER_LIMIT ? ENGINE_WORKER_LIMIT : count;
 }
 
+void
+engine_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)engine_wall_ms();
+    identity_seed(seed);
+}
+
 int
-engine_run(struct config *config, struct policy *policy, bool activate)
+engine_run(struct config *config, struct policy *policy, bool activate, bool force)
 {
     const sigset_t taken = block_signals();
-    struct engine engine = {.config = config, .worker_count = worker_total(config)};
+    struct engine engine = {.config = config, .worker_count = worker_total(config), .force = force};
     int32_t partition_count = 0;
-    uint64_t seed = 0;
     struct err why;
     int status = 1;
 
     (void)pthread_mutex_init(&engine.waits_lock, NULL);
     (void)text_copy(engine.waits, sizeof engine.waits, TEXT("starting"));
     log_setup((enum log_level)config->log.level, config->log.json);
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint64_t)engine_wall_ms();
-    identity_seed(seed);
     engine.sets = calloc(engine.worker_count + 4, sizeof *engine.sets);
     if (engine.sets == NULL)
         abort();

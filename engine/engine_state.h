@@ -27,6 +27,7 @@ struct engine {
     struct status_source source;
     atomic_bool serving; /* workers and control topic are there for the status pages */
     bool told_to_stop;   /* before it was ready */
+    bool force;          /* unlikely prices are taken */
     pthread_mutex_t waits_lock;
     char waits[ERR_TEXT_SIZE]; /* what the start waits for */
     struct worker *workers[ENGINE_WORKER_LIMIT];

@@ -1,6 +1,7 @@
 #include "engine/policies.h"
 
 #include "config/config.h"
+#include "config/policy_prices.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -65,6 +66,28 @@ policies_get(struct store *store, int64_t serial, struct err *why)
     found = find(serial);
     (void)pthread_mutex_unlock(&lock);
     return found;
+}
+
+bool
+policies_likely(struct store *store, const struct policy *policy, struct err *why)
+{
+    struct findings findings = {.arena = NULL};
+    int64_t serial = 0;
+
+    if (!store_policy_serial(store, &serial, why))
+        return false;
+    const struct policy *before = serial == 0 ? NULL : policies_get(store, serial, why);
+
+    if (before == NULL)
+        return serial == 0 || why->class == ERR_FATAL;
+    policy_prices_compare(&findings, before, policy);
+    const bool likely = findings.error_count == 0;
+
+    if (!likely)
+        (void)err_set(why, ERR_FATAL, "%s: %s", findings.count > 0 ? findings.at[0].file : "prices",
+                      findings.count > 0 ? findings.at[0].text : "unlikely");
+    findings_free(&findings);
+    return likely;
 }
 
 void

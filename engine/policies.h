@@ -11,6 +11,9 @@
 void policies_add(struct policy *policy);
 /* From memory, else from Postgres. NULL: RETRY, or FATAL when what is stored cannot be read. */
 const struct policy *policies_get(struct store *store, int64_t serial, struct err *why);
+/* The prices of a policy are likely, beside those that are in force. FATAL when they are not; true when
+ * none is in force, or what is stored cannot be read. */
+bool policies_likely(struct store *store, const struct policy *policy, struct err *why);
 void policies_free(void);
 
 #endif

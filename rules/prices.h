@@ -23,6 +23,7 @@ struct price_version {
     int64_t until_ms; /* INT64_MAX: until the next one */
     struct price_tier *tiers;
     size_t tier_count; /* at least 1: the first is for every request */
+    bool checked;      /* somebody says that it is right, however unlikely */
 };
 
 struct price_entry {

@@ -220,6 +220,20 @@ store_policy(struct store *store, const struct config *config, bool activate, bo
 }
 
 bool
+store_policy_serial(struct store *store, int64_t *serial, struct err *why)
+{
+    (void)store_params(store);
+    PGresult *const result =
+        store_query(store, "SELECT coalesce(max(serial), 0) FROM tripmeter.policy", why);
+
+    if (result == NULL)
+        return false;
+    *serial = pg_read_int(result, 0, 0);
+    PQclear(result);
+    return true;
+}
+
+bool
 store_policy_body(struct store *store, int64_t serial, struct arena *arena, struct text *body,
                   struct err *why)
 {

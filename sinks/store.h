@@ -38,6 +38,8 @@ bool store_layout(struct store *store, const struct config *config, int32_t part
  * `look`: under a new one every tenant is looked at soon, also those that send nothing. */
 bool store_policy(struct store *store, const struct config *config, bool activate, bool look,
                   int64_t *serial, struct err *why);
+/* The serial in force; 0: none yet. */
+bool store_policy_serial(struct store *store, int64_t *serial, struct err *why);
 /* The body of a serial; lives in the arena. */
 bool store_policy_body(struct store *store, int64_t serial, struct arena *arena, struct text *body,
                        struct err *why);
