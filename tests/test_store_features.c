@@ -342,8 +342,33 @@ test_views(void)
     end_shard();
 }
 
+/* Keys that are throttled much, and how little of what they send succeeds. */
+static void
+test_throttled_keys(void)
+{
+    begin_shard();
+    db_run(&db, "INSERT INTO tripmeter.throttle SELECT 'acme', sc, k, a, a, a + interval '1 min',"
+                " a, 2, 61, 60, 0, 0, false, s, false, true FROM (VALUES"
+                " ('key', 'k1', '2026-03-03 10:00Z'::timestamptz, false),"
+                " ('key', 'k1', '2026-03-05 10:00Z', false), ('key', 'k2', '2026-03-05Z', true),"
+                " ('ip', '::1', '2026-03-05Z', false)) AS v(sc, k, a, s)");
+    db_run(&db, "INSERT INTO tripmeter.gateway_decision (topic, partition, record_offset,"
+                " event_index, at, tenant, source, id, key, outcome) SELECT 'usage', 0, n, 0,"
+                " '2026-03-04Z', 'acme', 's', n::text, k, o FROM (VALUES (1, 'k1', 'throttle'),"
+                " (2, 'k3', 'throttle'), (3, 'k3', 'block'), (4, '', 'throttle')) AS v(n, k, o)");
+    db_run(&db, "INSERT INTO tripmeter.key_fact SELECT 'acme', 'k1', '2026-03-03 10:00Z',"
+                " '2026-03-01 00:00Z', 8, 8, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 5, 0");
+    CHECK_SQL(&db,
+              "SELECT key || ' ' || times || ' ' || coalesce(refused_calls::text, '-') || ' '"
+              " || succeeded || '/' || attempts || ' ' || coalesce(success_percent::text, '-')"
+              " FROM tripmeter.v_key_throttled ORDER BY times DESC, success_percent",
+              "k1 4 1 2/8 25.0 k3 0 1 0/0 -");
+    end_shard();
+}
+
 static CU_TestInfo tests[] = {
     {"views of trouble and of shadow", test_views},
+    {"the view of throttled keys", test_throttled_keys},
     {"slots", test_slots},
     {"hours", test_hours},
     {"breakers", test_breakers},

@@ -84,3 +84,35 @@ COMMENT ON COLUMN tripmeter.v_shadow.subject IS 'The feature, API key, client ad
 COMMENT ON COLUMN tripmeter.v_shadow.times IS 'How often it would have been cut, throttled or blocked';
 COMMENT ON COLUMN tripmeter.v_shadow.would_refuse IS 'Requests that would have been refused; NULL: not counted';
 COMMENT ON COLUMN tripmeter.v_shadow.would_block IS 'What was spent meanwhile, in the tenant''s currency: what enforcing would have kept from being spent. Of a quota: from the next clock hour on until the end of its period';
+
+CREATE VIEW tripmeter.v_key_throttled AS
+WITH zones AS (
+    SELECT DISTINCT ON (tenant) tenant, zone FROM tripmeter.tenant_version
+    ORDER BY tenant, version DESC
+), throttled AS (
+    SELECT t.tenant, t.subject AS key,
+           date_trunc('week', t.began_at AT TIME ZONE coalesce(z.zone, 'UTC'))::date AS week,
+           sum(t.times) AS times
+    FROM tripmeter.throttle t LEFT JOIN zones z USING (tenant)
+    WHERE t.scope = 'key' AND NOT t.shadow GROUP BY 1, 2, 3
+), refused AS (
+    SELECT d.tenant, d.key,
+           date_trunc('week', d.at AT TIME ZONE coalesce(z.zone, 'UTC'))::date AS week,
+           count(*) AS calls
+    FROM tripmeter.gateway_decision d LEFT JOIN zones z USING (tenant)
+    WHERE d.outcome = 'throttle' AND d.key <> '' GROUP BY 1, 2, 3
+)
+SELECT week, tenant, key, coalesce(t.times, 0)::bigint AS times, r.calls AS refused_calls,
+       coalesce(s.attempts, 0) AS attempts, coalesce(s.attempts - s.failed, 0) AS succeeded,
+       round(100.0 * (s.attempts - s.failed) / nullif(s.attempts, 0), 1) AS success_percent
+FROM throttled t FULL JOIN refused r USING (tenant, key, week)
+     LEFT JOIN tripmeter.v_spend_week_key s USING (tenant, key, week);
+COMMENT ON VIEW tripmeter.v_key_throttled IS 'API keys that were throttled, by week, and how much of what they sent succeeded: ORDER BY times DESC, success_percent';
+COMMENT ON COLUMN tripmeter.v_key_throttled.week IS 'Monday the week begins with, in the tenant''s zone';
+COMMENT ON COLUMN tripmeter.v_key_throttled.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_key_throttled.key IS 'API key id';
+COMMENT ON COLUMN tripmeter.v_key_throttled.times IS 'How often it exceeded its burst limit';
+COMMENT ON COLUMN tripmeter.v_key_throttled.refused_calls IS 'Calls that gateways say they throttled; NULL: they report none';
+COMMENT ON COLUMN tripmeter.v_key_throttled.attempts IS 'Attempts at a provider that were counted';
+COMMENT ON COLUMN tripmeter.v_key_throttled.succeeded IS 'Of those: that did not fail';
+COMMENT ON COLUMN tripmeter.v_key_throttled.success_percent IS 'Per cent of the attempts that did not fail; NULL: there were none';
