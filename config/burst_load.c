@@ -61,6 +61,24 @@ read_map(struct findings *findings, const struct yaml *node, const char *of,
     return good;
 }
 
+/* One that its tenant's is below can never be reached. */
+static void
+compare(struct findings *findings, const struct yaml *node, const struct plan *plan)
+{
+    const struct burst_rule *tenant = &plan->bursts[BURST_TENANT];
+
+    for (size_t s = 0; s < BURST_SCOPE_COUNT; s++) {
+        const struct burst_rule *rule = &plan->bursts[s];
+
+        if (rule->on && tenant->on && rule->attempts == tenant->attempts &&
+            tenant->mode == MODE_ENFORCE && rule->limit > tenant->limit)
+            finding_warning(findings, yaml_member(node, text_of(burst_names[s]))->key_at,
+                            "plan %s: burst: %s is above the limit of the tenant, which is reached "
+                            "first",
+                            plan->name.at, burst_names[s]);
+    }
+}
+
 void
 burst_load(struct findings *findings, struct policy *policy, struct plan *plan,
            const struct yaml *node)
@@ -86,4 +104,5 @@ burst_load(struct findings *findings, struct policy *policy, struct plan *plan,
         policy->bursts[s][rule->attempts] |= rule->on;
         policy->has_bursts |= rule->on;
     }
+    compare(findings, node, plan);
 }

@@ -491,7 +491,7 @@ test_burst_findings(void)
         {"nothing said", BURST "\n", ""},
         {"a number", BURST " {key: 60}\n", ""},
         {"all said",
-         BURST " {key: {limit: 60, count: attempts, mode: shadow}, tenant: 1k, ip: 1_000_000_000,\n"
+         BURST " {key: {limit: 60, count: attempts, mode: shadow}, tenant: 1G, ip: 1_000_000_000,\n"
                "  feature: {limit: 5}}\n",
          ""},
         {"misspelt", BURST " {kye: 60}\n",
@@ -508,6 +508,10 @@ test_burst_findings(void)
          "to 1000000000, like 60"},
         {"nothing", BURST " {key: 0}\n",
          "5:18: warning: plan free: burst: key: 0 throttles after every single request"},
+        {"above its tenant",
+         BURST " {key: 61, ip: 60, tenant: 60, feature: {limit: 61, count: attempts}}\n",
+         "5:13: warning: plan free: burst: key is above the limit of the tenant, which is reached "
+         "first"},
         {"no limit", BURST " {key: {mode: shadow}}\n",
          "5:13: plan free: burst: key has no limit: requests in a minute"},
         {"mode", BURST " {key: {limit: 5, mode: off}}\n",
