@@ -355,14 +355,17 @@ play_step(struct player *player, const struct statement *statement)
     const enum verb verb = statement->row->verb;
 
     expect_no_more(player);
-    if (verb != VERB_CRASH)
+    if (verb != VERB_CRASH) {
         stage_settle(player->stage);
+        stage_fleet(player->stage);
+    }
     player->step = statement;
     /* Nobody is there until the time of the line. */
     if (verb == VERB_CRASH || verb == VERB_RESTART)
         stage_restart(player->stage);
     if (statement->timed)
         stage_advance(player->stage, statement->at_ms);
+    stage_fleet(player->stage);
     play_statement(player, statement);
     stage_pause(player->stage);
 }

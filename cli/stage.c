@@ -100,6 +100,7 @@ stage_free(struct stage *stage)
     if (stage == NULL)
         return;
     shard_free(stage->shard);
+    shard_free(stage->fleet);
     decoder_free(stage->decoder);
     settled_free(&stage->db);
     list_free(&stage->log);
@@ -180,8 +181,8 @@ publish(struct stage *stage, struct topic_row *row, const struct scope_state *st
 
 /* As the control sink does it: who goes on from what is settled may block, but not allow, before it
  * knows what was known before. */
-static void
-want(struct stage *stage, const struct scope_state *state)
+void
+stage_want(struct stage *stage, const struct scope_state *state)
 {
     struct topic_row *const row = row_of(stage, state);
 
@@ -201,7 +202,7 @@ listen_to_shard(struct stage *stage)
     const size_t count = shard_wanted(stage->shard, &states);
 
     for (size_t i = 0; i < count; i++)
-        want(stage, states[i]);
+        stage_want(stage, states[i]);
     shard_wanted_taken(stage->shard, count);
 }
 
@@ -454,10 +455,16 @@ stage_restart(struct stage *stage)
         if (row->restricted || row->due_ms <= stage->db.time_ms)
             load_tenant(stage, row->name);
     }
+    if (stage->fleet != NULL)
+        stage_fleet_lead(stage);
     /* What stands on the topic is a stranger's to the new owner: it says what is true. */
     for (size_t i = 0; i < stage->topic.count; i++) {
         const struct topic_row *row = list_at(&stage->topic, i);
 
+        if (text_eq(row->tenant, FLEET_TENANT) && stage->fleet != NULL) {
+            shard_declare(stage->fleet, row->scope, row->tenant);
+            continue;
+        }
         load_tenant(stage, row->tenant);
         shard_declare(stage->shard, row->scope, row->tenant);
     }

@@ -71,6 +71,8 @@ void stage_enforce(struct stage *stage, bool on);
 void stage_pause(struct stage *stage);
 /* And has arrived. */
 void stage_settle(struct stage *stage);
+/* The leader of the fleet looks at what is settled. Who never calls it has no fleet. */
+void stage_fleet(struct stage *stage);
 /* The memory is lost, and the settlement on its way; another process goes on from what is settled. */
 void stage_restart(struct stage *stage);
 

@@ -27,6 +27,13 @@ stage_apply(struct stage *stage, size_t index)
     struct tenant_load load;
     const char *error = NULL;
 
+    if (command->tenant.at != NULL && text_eq(command->tenant, FLEET_TENANT)) {
+        error = stage_fleet_command(stage, command);
+        if (error != NULL)
+            stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(error));
+        shard_command_done(stage->shard, (int64_t)index + 1, error);
+        return;
+    }
     switch (command->kind) {
     case COMMAND_TENANT:
     case COMMAND_WORD:

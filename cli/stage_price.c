@@ -6,9 +6,9 @@ static void
 keep(struct stage *stage, const struct unpriced_event *event)
 {
     struct unpriced_event *row = stage_must(list_add(&stage->db.unpriced));
-    struct text *const texts[] = {&row->tenant,  &row->source, &row->id,
-                                  &row->project, &row->feature, &row->key,
-                                  &row->provider, &row->model, &row->currency};
+    struct text *const texts[] = {&row->tenant,   &row->source,  &row->id,
+                                  &row->project,  &row->feature, &row->key,
+                                  &row->provider, &row->model,   &row->currency};
 
     *row = *event;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)

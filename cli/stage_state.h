@@ -4,6 +4,7 @@
 #define CLI_STAGE_STATE_H
 
 #include "cli/stage.h"
+#include "core/fleet.h"
 #include "ingest/decode.h"
 
 #define STAGE_ROW_LIMIT  100000 /* of each table */
@@ -97,13 +98,17 @@ struct stage {
     struct shard *shard;
     struct decoder *decoder;
     struct settled db;
-    struct list log;              /* struct logged */
-    int64_t overdue_at_ms;        /* who is overdue is looked for again */
-    int64_t fed;                  /* records that are not in it */
-    struct list commands;         /* struct stored_command, by id - 1 */
-    struct list topic;            /* struct topic_row */
-    bool may_allow;               /* what was known before the restart is known again */
-    struct list effects;          /* struct effect */
+    struct list log;       /* struct logged */
+    int64_t overdue_at_ms; /* who is overdue is looked for again */
+    int64_t fed;           /* records that are not in it */
+    struct list commands;  /* struct stored_command, by id - 1 */
+    struct list topic;     /* struct topic_row */
+    bool may_allow;        /* what was known before the restart is known again */
+    struct list effects;   /* struct effect */
+    struct shard *fleet;   /* NULL: the policy never had breakers, or it is not asked for */
+    int64_t fleet_seq;
+    const struct policy *fleet_policy; /* as it knows them */
+    bool fleet_enforcing;
     struct settlement *under_way; /* handed out, not committed yet; NULL: none */
     struct err fault;
 };
@@ -142,6 +147,14 @@ bool stage_carries_period(const struct settled *db, struct text tenant, int64_t 
 /* ---- cli/stage_throttle.c: likewise of burst limits ------------------------------------------------ */
 void stage_write_throttles(struct stage *stage, const struct settlement *settlement);
 void stage_load_throttles(struct stage *stage, struct text tenant, struct tenant_load *load);
+
+/* ---- cli/stage_fleet.c ---------------------------------------------------------------------------- */
+/* It goes on from what is settled, as the next leader does. */
+void stage_fleet_lead(struct stage *stage);
+/* A command to tenant `*`; NULL, or why it has no effect. */
+const char *stage_fleet_command(struct stage *stage, const struct stored_command *command);
+/* A state is wanted on the control topic. */
+void stage_want(struct stage *stage, const struct scope_state *state);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

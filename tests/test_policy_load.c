@@ -431,6 +431,15 @@ test_breaker_findings(void)
          BREAKERS "  {mode: enforce, floor: 2.00, absolute: 90, least_calls: 0, open: 1h,\n"
                   "   features: {a: {budget: 5.00, mode: shadow}, b: {mode: off}}}\n",
          ""},
+        {"the fleet",
+         BREAKERS "  fleet: {mode: enforce, floor: 2.00, absolute: 90, least_calls: 0, open: 1h,\n"
+                  "    features: {a: {budget: 5.00, mode: shadow}, b: {mode: off}}}\n",
+         ""},
+        {"misspelt in the fleet", BREAKERS "  fleet: {fleet: {}}\n",
+         "4:11: breakers: fleet: unknown key fleet"},
+        {"a feature of the fleet", BREAKERS "  fleet: {features: {a: {budget: 0}}}\n",
+         "4:34: breakers: fleet, feature a: budget: must be more than 0; mode: off switches the "
+         "breaker off"},
         {"misspelt", BREAKERS "  {flor: 1.00}\n",
          "4:4: breakers: unknown key flor; did you mean `floor`?"},
         {"mode", BREAKERS "  {mode: on}\n",
@@ -475,6 +484,15 @@ test_breaker_rules(void)
     CHECK_INT("and takes the rest from all", paid->absolute, 90 * NANO);
     CHECK_INT("unless it says", policy_breaker(policy, TEXT("tried"))->enforce, false);
     CHECK_INT("off", policy_breaker(policy, TEXT("free"))->off, true);
+    CHECK_INT("the fleet learns", policy_fleet(policy, TEXT("paid"))->configured, false);
+    CHECK_INT("and takes nothing of it", policy_fleet(policy, TEXT("paid"))->absolute > 90 * NANO,
+              true);
+    load(BREAKERS "  mode: enforce\n  fleet:\n    features: {paid: {budget: 7.00}}\n");
+    REQUIRE(policy);
+    paid = policy_fleet(policy, TEXT("paid"));
+    CHECK_INT("a budget of the fleet", paid->enforce && paid->budget == 7 * NANO, true);
+    CHECK_INT("is not the tenants'", policy_breaker(policy, TEXT("paid"))->configured, false);
+    CHECK_INT("its own begin in shadow", policy_fleet(policy, TEXT("other"))->enforce, false);
 }
 
 /* ---- burst limits ---------------------------------------------------------------------------------- */

@@ -100,13 +100,22 @@ class FleetTest(Story):
         self.assertIn("tripmeter_fleet_leader 1", self.get("/metrics")[1])
         self.await_page("/status", 200, "The fleet", f"/fleet#{other.process.pid}.")
 
-    def test_words(self):
-        """operators speak to the fleet's breaker, and block a feature for everybody"""
-        self.begin()
+    def told(self):
+        return [(one["labels"]["source"], one.get("resolvedReason"))
+                for one in self.webhooks("engineering")
+                if one["labels"]["rule"] == "ingest/source_silent"]
+
+    def test_words_and_silence(self):
+        """operators speak to the fleet; a gateway that falls silent is told once, until it speaks"""
+        self.begin(partitions=1)
         self.other = self.engine
+        fell_silent = now() - datetime.timedelta(minutes=20)
+        self.job.rows("INSERT INTO tripmeter.source_seen VALUES ('//gw.eu', 0, %s, 16777215),"
+                      " ('//gw.us', 0, %s, 16777213)", (fell_silent, fell_silent))
+        self.job.rows("UPDATE tripmeter.source_watch SET since_at = %s, until_at = now()",
+                      (now() - datetime.timedelta(hours=1),))
         self.start()
         self.calls("acme", 30, feature="search", cost="2.00")  # one tenant's matter
-        self.job.await_settled()
         wait_until(lambda: self.state() == "closed", 30, self.trouble)
         text = self.job.say("breaker", "explain", "*", "search")
         self.assertIn("60.00 in the last 60 minutes", text)
@@ -114,6 +123,9 @@ class FleetTest(Story):
         self.assertIn("*", self.job.say("breaker", "list", "--all"))
         self.assertEqual(0, self.job.one("SELECT count(*) FROM tripmeter.breaker_move"
                                          " WHERE tenant = '*' AND to_state = 'open'"))
+        wait_until(lambda: len(self.told()) == 1, 30, self.trouble)
+        self.assertEqual("//gw.eu", self.told()[0][0])
+        self.job.produce([{**self.call("acme"), "source": "//gw.eu"}])
         say = ("--actor", "jane", "--reason", "the story")
         self.assertIn("applied", self.job.say("breaker", "trip", "*", "search", "--for", "1h", *say))
         self.gateway.await_denied("zenith", "feature_suspended", 30, feature="search")
@@ -124,29 +136,8 @@ class FleetTest(Story):
         self.gateway.await_denied("zenith", "feature_not_allowed", 30, feature="chat")
         self.assertIn("applied", self.job.say("enforce", "off", *say[2:]))
         self.gateway.await_allowed("zenith", 30, feature="chat")
-
-    def test_source_silent(self):
-        """a gateway that sent in every hour of a day and falls silent is told once, until it speaks"""
-        self.begin(partitions=1)
-        self.other = self.engine
-        fell_silent = now() - datetime.timedelta(minutes=20)
-        self.job.rows("INSERT INTO tripmeter.source_seen VALUES ('//gw.eu', 0, %s, 16777215),"
-                      " ('//gw.us', 0, %s, 16777213)", (fell_silent, fell_silent))
-        self.job.rows("UPDATE tripmeter.source_watch SET since_at = %s, until_at = now()",
-                      (now() - datetime.timedelta(hours=1),))
-        self.start()
-
-        def alerts():
-            return [(one["labels"]["source"], one.get("resolvedReason"))
-                    for one in self.webhooks("engineering")
-                    if one["labels"]["rule"] == "ingest/source_silent"]
-
-        self.calls("acme", 1)
-        wait_until(lambda: len(alerts()) == 1, 30, self.trouble)
-        self.assertEqual("//gw.eu", alerts()[0][0])
-        self.job.produce([{**self.call("acme"), "source": "//gw.eu"}])
-        wait_until(lambda: len(alerts()) == 2, 30, self.trouble)
-        self.assertEqual(("//gw.eu", "cleared"), alerts()[1])
+        wait_until(lambda: len(self.told()) == 2, 30, self.trouble)
+        self.assertEqual(("//gw.eu", "cleared"), self.told()[1])
         self.assertEqual([("//gw.eu", 2)], self.job.rows(
             "SELECT labels->>'source', count(*) FROM tripmeter.transition"
             " WHERE rule = 'ingest/source_silent' GROUP BY 1"))
