@@ -77,9 +77,10 @@ check_limits(const struct limit_override *limits, size_t count, const char *wher
     return true;
 }
 
-/* The tenant's own limit of a quota times 1e9; false when it has none. */
+/* The tenant's own limit of a quota times 1e9, money in its currency; false when it has none. */
 static bool
-tenant_limit(const struct tenant_spec *spec, const struct quota *quota, tally *nano)
+tenant_limit(const struct tenant_spec *spec, const struct policy *policy, const struct quota *quota,
+             tally *nano)
 {
     const struct limit_override *own = find_limit(spec->limits, spec->limit_count, quota->name);
 
@@ -88,20 +89,25 @@ tenant_limit(const struct tenant_spec *spec, const struct quota *quota, tally *n
     if (own != NULL)
         *nano = own->nano;
     else
-        *nano = meter_is_money(quota->meter) ? quota->limit : quota->limit * MONEY_NANO_PER_UNIT;
+        *nano = meter_is_money(quota->meter)
+                    ? prices_convert(&policy->prices, quota->limit, policy->currency,
+                                     spec->currency.at == NULL ? policy->currency : spec->currency,
+                                     INT64_MAX)
+                    : quota->limit * MONEY_NANO_PER_UNIT;
     return true;
 }
 
 /* What the projects get of a tenant's quota must not be more than it has. */
 static bool
-check_budget(const struct tenant_spec *spec, const struct quota *quota, struct err *why)
+check_budget(const struct tenant_spec *spec, const struct policy *policy, const struct quota *quota,
+             struct err *why)
 {
     char given[TALLY_TEXT_SIZE];
     char whole[TALLY_TEXT_SIZE];
     tally limit;
     tally sum = 0;
 
-    if (quota->scope != QUOTA_TENANT || !tenant_limit(spec, quota, &limit))
+    if (quota->scope != QUOTA_TENANT || !tenant_limit(spec, policy, quota, &limit))
         return true;
     for (size_t i = 0; i < spec->project_count; i++) {
         const struct project_spec *project = &spec->projects[i];
@@ -135,10 +141,11 @@ check_projects(const struct tenant_spec *spec, const struct plan *plan, struct e
 }
 
 static bool
-check_budgets(const struct tenant_spec *spec, const struct plan *plan, struct err *why)
+check_budgets(const struct tenant_spec *spec, const struct policy *policy, const struct plan *plan,
+              struct err *why)
 {
     for (size_t i = 0; i < plan->quota_count; i++)
-        if (!check_budget(spec, &plan->quotas[i], why))
+        if (!check_budget(spec, policy, &plan->quotas[i], why))
             return false;
     return true;
 }
@@ -177,5 +184,5 @@ tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy, s
     return check_money(spec, policy, why) &&
            check_limits(spec->limits, spec->limit_count, "", plan, why) &&
            check_projects(spec, plan, why) &&
-           (policy->overcommit || check_budgets(spec, plan, why));
+           (policy->overcommit || check_budgets(spec, policy, plan, why));
 }

@@ -38,6 +38,20 @@ plan_cap(const struct quota *quota, struct quota_state *state, bool *capped)
     *capped = true;
 }
 
+/* Plans are in the policy's currency: a tenant of another one has them at the rate of the beginning of
+ * its period, so that they do not move within it. */
+static void
+into_currency_of(const struct tenant *tenant, struct period period, struct quota_state *state)
+{
+    const struct policy *policy = tenant->policy;
+
+    state->base = prices_convert(&policy->prices, state->base, policy->currency, tenant->currency,
+                                 period.start_ms);
+    if (state->total_cap != ROLLOVER_NO_CAP)
+        state->total_cap = prices_convert(&policy->prices, state->total_cap, policy->currency,
+                                          tenant->currency, period.start_ms);
+}
+
 /* What a plan gave in a period it gives until that ends, whatever plan came after it: a larger plan
  * acts at once, a smaller one from the next period on. */
 static void
@@ -76,6 +90,8 @@ plan_limit(const struct tenant *tenant, struct period period, struct quota_state
         state->base = most;
     if (tenant->policy->prorate_upgrades && tenant->plan_count > 1 && shares > 0)
         state->base = shares / whole_ms;
+    if (meter_is_money(state->rule->meter))
+        into_currency_of(tenant, period, state);
 }
 
 void

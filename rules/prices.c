@@ -74,6 +74,19 @@ prices_rates(const struct prices *prices, struct text from, struct text to, int6
            (rate_at(prices, from, at_ms, &rates[0]) && rate_at(prices, to, at_ms, &rates[1]));
 }
 
+tally
+prices_convert(const struct prices *prices, tally nano, struct text from, struct text to,
+               int64_t at_ms)
+{
+    int64_t rates[2];
+    tally product;
+
+    if (!prices_rates(prices, from, to, at_ms, rates) ||
+        __builtin_mul_overflow(nano, rates[0], &product))
+        return nano;
+    return tally_divide(product, rates[1]);
+}
+
 /* "20%", "-2.5%": at most 4 decimals. */
 static bool
 read_markup(struct text text, int64_t *markup)

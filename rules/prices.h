@@ -98,6 +98,10 @@ price_for(const struct price_version *version, const int64_t usage[USAGE_COUNT])
 bool prices_rates(const struct prices *prices, struct text from, struct text to, int64_t at_ms,
                   int64_t rates[2]);
 
+/* An amount of the first currency in the second, half to even; as it is without a rate. */
+tally prices_convert(const struct prices *prices, tally nano, struct text from, struct text to,
+                     int64_t at_ms);
+
 /* "retail", "20%", "retail 20%" or "cost"; NULL, or what it must be. List names are looked up when
  * `prices` is given; the words are not copied. */
 const char *charge_read(struct text words, const struct prices *prices, struct charge_rule *rule);

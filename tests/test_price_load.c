@@ -166,6 +166,23 @@ test_body(void)
     CU_ASSERT(text_eq(policy->body, TEXT(plain)));
 }
 
+static void
+test_example(void)
+{
+    static const char body[] =
+        "fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, limit: 1}}}}\n"
+        "prices: {providers: prices.example.yaml}\n";
+
+    (void)forget();
+    policy = policy_load("config/policy.yaml", body, sizeof body - 1, &findings);
+    findings_text(&findings, found);
+    CHECK_TEXT("example", found, "");
+    REQUIRE(policy);
+    CHECK_INT("models", policy->prices.providers->entry_count, 3);
+    CHECK_INT("price", pico_of("in-house", "translate-2", "2026-04-01T00:00:00Z", PRICE_REQUEST, 0),
+              1500000000);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------- */
 
 #define MODEL(text) "providers:\n  lab:\n    a-1: " text "\n"
@@ -374,6 +391,7 @@ static CU_TestInfo tests[] = {
     {"versions, tiers, aliases and what follows from what is given", test_whole},
     {"a fallback price of its own", test_fallback_price},
     {"what is stored is one text", test_body},
+    {"the example is a list", test_example},
     {"what cannot be meant is named where it stands", test_refused},
     {"unlikely prices are taken by force", test_force},
     {"prices beside those in force", test_compare},
