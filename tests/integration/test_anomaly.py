@@ -1,0 +1,55 @@
+"""A feature that breaks its records on real servers: noted, told when it costs, over restarts."""
+
+import datetime
+
+from tests.lib.generate import now
+from tests.lib.story import Story
+from tests.lib.wait import wait_until
+
+POLICY = """
+fallback_plan: free
+plans:
+  free: {quotas: {}}
+anomalies: {ticket: "1.00"}
+"""
+SLOT = datetime.timedelta(minutes=5)
+DAYS = 2
+
+
+class AnomalyTest(Story):
+    POLICY = POLICY
+
+    def slot(self, start, count):
+        return [self.call("acme", at=start + i * SLOT / count, feature="search")
+                for i in range(count)]
+
+    def told(self):
+        return [one for one in self.webhooks("engineering")
+                if one["labels"]["alertname"].startswith("anomaly")]
+
+    def test_ticket(self):
+        """a record that costs: one alert in words, one row, one series; nothing is blocked"""
+        # With a shift, however small, the clock moves the time of shards whose events have theirs.
+        self.begin(partitions=1, time="trust_producers", clock_offset="-1s")
+        over = now() - datetime.timedelta(minutes=1, seconds=5)
+        end = over - datetime.timedelta(minutes=over.minute % 5, seconds=over.second,
+                                        microseconds=over.microsecond) - SLOT
+        self.job.produce([call for i in range(DAYS * 288, 0, -1)
+                          for call in self.slot(end - i * SLOT, 3)] + self.slot(end, 200))
+        self.start()
+        # The window ends with the time: nothing has to come behind it.
+        alert, = wait_until(self.told, 30, lambda: f"engineering is told:\n{self.engine.tail()}")
+        self.assertEqual(("anomaly/cost", "acme", "search", "warning"),
+                         tuple(alert["labels"][name] for name in
+                               ("alertname", "tenant", "feature", "severity")))
+        self.assertIn("2.00 USD in 5 min, usual are 0.03 USD", alert["annotations"]["summary"])
+        self.assertEqual([("cost", "ticket", None), ("requests", "ticket", "cost"),
+                          ("tokens", "ticket", "cost")], self.job.rows("""
+            SELECT metric, tier, folded_into FROM tripmeter.v_anomaly_week
+            WHERE feature = 'search' ORDER BY metric"""))
+        self.assertEqual(12, self.job.one("SELECT count(*) FROM tripmeter.anomaly_series"
+                                          " WHERE length(state) <= 512"))
+        self.restart()
+        self.await_idle()
+        self.assertEqual(1, len(self.told()))
+        self.assertIsNone(self.gateway.answer("acme", feature="search"))
