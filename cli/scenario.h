@@ -38,6 +38,7 @@ enum verb {
     VERB_OPERATOR_ALLOWS,
     VERB_OPERATOR_BLOCKS,
     VERB_BREAKER,
+    VERB_ANOMALY,
     VERB_EXPECT_NOTHING, /* the first of the expectations */
     VERB_EXPECT_ALERT,
     VERB_EXPECT_DECISION,

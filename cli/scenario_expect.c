@@ -454,6 +454,7 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_OPERATOR_ALLOWS:
     case VERB_OPERATOR_BLOCKS:
     case VERB_BREAKER:
+    case VERB_ANOMALY:
         break;
     }
 }

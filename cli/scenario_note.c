@@ -41,3 +41,18 @@ compare_note(const struct comparison *comparison)
     check_yes(comparison, "over", note->over);
     check_words(comparison, note->words);
 }
+
+void
+play_answer(struct stage *stage, const struct statement *statement)
+{
+    const struct text feature = statement_text(statement, "feature");
+    struct command command = {.kind = COMMAND_ANOMALY,
+                              .tenant = statement->subjects[0].text,
+                              .anomaly = {.feature = feature.at == NULL ? TEXT("") : feature,
+                                          .metric = metric_of(statement->subjects[1].text)},
+                              .actor = TEXT("operator"),
+                              .reason = TEXT("scenario")};
+
+    if (watch_answer_by_name(statement->subjects[2].text, &command.anomaly.answer))
+        stage_answer(stage, &command);
+}

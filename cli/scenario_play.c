@@ -330,6 +330,9 @@ play_statement(struct player *player, const struct statement *statement)
     case VERB_BREAKER:
         play_breaker(player, statement);
         break;
+    case VERB_ANOMALY:
+        play_answer(player->stage, statement);
+        break;
     case VERB_TIMES_IN:
     case VERB_TIME_PASSES:
     case VERB_RESTART:

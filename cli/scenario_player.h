@@ -13,6 +13,9 @@ struct player {
     size_t first_record;          /* of the last event */
 };
 
+/* What an operator says of an anomaly (cli/scenario_note.c). */
+void play_answer(struct stage *stage, const struct statement *statement);
+
 #define EFFECT_TEXT_SIZE 1024
 /* An effect in the words of the line that would expect it, times in the zone. */
 void expect_words(const struct effect *effect, const struct zone *zone, char out[EFFECT_TEXT_SIZE]);

@@ -101,6 +101,9 @@ static const struct field_row breaker_fields[] = {
     {"window", VALUE_AMOUNT, NULL},
     {"would_block", VALUE_AMOUNT, NULL},
     {NULL, VALUE_TEXT, NULL}};
+#define METRICS "cost|requests|tokens|cost_per_request|output_per_request|fallback_share"
+static const struct field_row answer_fields[] = {{"feature", VALUE_TEXT, NULL},
+                                                 {NULL, VALUE_TEXT, NULL}};
 static const struct field_row note_fields[] = {
     {"feature", VALUE_TEXT, NULL}, {"tier", VALUE_TEXT, "note|ticket|page"},
     {"since", VALUE_TIME, NULL},   {"records", VALUE_COUNT, NULL},
@@ -160,6 +163,12 @@ const struct verb_row scenario_verbs[] = {
       SUBJECT("a feature"),
       {"a word", VALUE_TEXT, "trip|allow|reset|accept|shadow"}},
      operator_fields},
+    {"anomaly",
+     VERB_ANOMALY,
+     {SUBJECT("a tenant"),
+      {"a metric", VALUE_TEXT, METRICS},
+      {"an answer", VALUE_TEXT, "real|planned|normal"}},
+     answer_fields},
     {"expect nothing", VERB_EXPECT_NOTHING, {{NULL, VALUE_TEXT, NULL}}, NULL},
     {"expect alert",
      VERB_EXPECT_ALERT,
@@ -178,9 +187,7 @@ const struct verb_row scenario_verbs[] = {
      breaker_fields},
     {"expect note",
      VERB_EXPECT_NOTE,
-     {SUBJECT("a tenant"),
-      {"a metric", VALUE_TEXT,
-       "cost|requests|tokens|cost_per_request|output_per_request|fallback_share"}},
+     {SUBJECT("a tenant"), {"a metric", VALUE_TEXT, METRICS}},
      note_fields},
     {"expect carry", VERB_EXPECT_CARRY, {SUBJECT("a tenant"), SUBJECT("a quota")}, carry_fields},
     {"expect total", VERB_EXPECT_TOTAL, {SUBJECT("a tenant")}, total_fields},

@@ -62,6 +62,8 @@ void stage_contract(struct stage *stage, struct text tenant, json_t *contract);
 /* An operator's word for a scope of a tenant; it replaces an earlier one. */
 void stage_word(struct stage *stage, struct text tenant, const struct operator_word *word);
 /* An operator's word for a breaker; without effect it is refused, which is an effect. */
+/* An operator's answer to the last incident of a series, likewise. */
+void stage_answer(struct stage *stage, const struct command *command);
 void stage_breaker(struct stage *stage, const struct command *command);
 void stage_policy(struct stage *stage, const struct policy *policy);
 /* The record of settled events is kept (as at first), or not: a restart with another configuration. */

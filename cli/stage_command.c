@@ -55,11 +55,13 @@ stage_apply(struct stage *stage, size_t index)
         shard_enforce(stage->shard, command->on);
         break;
     case COMMAND_BREAKER:
+    case COMMAND_ANOMALY:
         if (!shard_knows(stage->shard, command->tenant)) {
             settled_load(stage, command->tenant, stage_time(stage), &load);
             (void)stage_must(shard_load(stage->shard, &load) ? stage : NULL);
         }
-        error = shard_breaker(stage->shard, &command->breaker);
+        error = command->kind == COMMAND_BREAKER ? shard_breaker(stage->shard, &command->said)
+                                                 : shard_anomaly(stage->shard, &command->said);
         if (error != NULL)
             stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(error));
         break;
@@ -186,5 +188,25 @@ stage_breaker(struct stage *stage, const struct command *command)
     kept.actor = stage_keep(stage, command->actor);
     kept.reason = stage_keep(stage, command->reason);
     store_command(stage, (struct stored_command){
-                             .kind = COMMAND_BREAKER, .tenant = kept.tenant, .breaker = kept});
+                             .kind = COMMAND_BREAKER, .tenant = kept.tenant, .said = kept});
+}
+
+void
+stage_answer(struct stage *stage, const struct command *command)
+{
+    const struct anomaly_note *note =
+        stage_note(stage, command->tenant, command->anomaly.feature, command->anomaly.metric);
+    struct command kept = *command;
+
+    if (note == NULL) {
+        stage_add_effect(stage, EFFECT_REFUSED)->refusal = TEXT("there is no such incident");
+        return;
+    }
+    kept.tenant = settled_tenant_made(stage, command->tenant)->name;
+    kept.anomaly.feature = note->feature;
+    kept.anomaly.since_ms = note->since_ms;
+    kept.anomaly.before =
+        stage_keep(stage, (struct text){(const char *)note->before, sizeof note->before});
+    store_command(stage, (struct stored_command){
+                             .kind = COMMAND_ANOMALY, .tenant = kept.tenant, .said = kept});
 }

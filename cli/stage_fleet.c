@@ -222,7 +222,7 @@ stage_fleet_command(struct stage *stage, const struct stored_command *command)
     if (stage->fleet == NULL)
         stage_fleet_lead(stage);
     if (command->kind == COMMAND_BREAKER) {
-        error = shard_breaker(stage->fleet, &command->breaker);
+        error = shard_breaker(stage->fleet, &command->said);
     } else {
         load(stage, &fleet);
         shard_contract(stage->fleet, &fleet);

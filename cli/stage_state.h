@@ -79,7 +79,7 @@ struct stored_command {
     struct text tenant;
     const struct policy *policy;
     bool on;
-    struct command breaker;
+    struct command said; /* of a breaker or an anomaly */
 };
 
 struct topic_row { /* the last state of a scope on the control topic */

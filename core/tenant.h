@@ -116,6 +116,7 @@ enum command_kind {
     COMMAND_BREAKER, /* an operator's word for the breaker of a feature */
     COMMAND_RESUME,  /* a halted partition is read on */
     COMMAND_RERATE,  /* unpriced events that have a price now are priced */
+    COMMAND_ANOMALY, /* what an operator says of an incident */
     COMMAND_KIND_COUNT
 };
 
@@ -136,6 +137,13 @@ struct command {
         struct text key;
         struct text value;
     } retry;
+    struct {                 /* ANOMALY */
+        struct text feature; /* empty: the tenant's own */
+        enum watch_metric metric;
+        int64_t since_ms; /* of the incident */
+        enum watch_answer answer;
+        struct text before; /* extremes[CHANNEL_COUNT] */
+    } anomaly;
     struct { /* BREAKER */
         struct text feature;
         enum breaker_word word;

@@ -371,6 +371,55 @@ watch_is_calm(const struct watch *watch, const struct watch_gates *gates)
     return excess < 0.05F * watch_day(watch) || excess < gates->ticket / 2.0F;
 }
 
+/* ---- operators -------------------------------------------------------------------------------------- */
+
+const char *const watch_answer_names[WATCH_ANSWER_COUNT] = {
+    [WATCH_REAL] = "real",
+    [WATCH_PLANNED] = "planned",
+    [WATCH_NORMAL] = "normal",
+};
+
+bool
+watch_answer_by_name(struct text name, enum watch_answer *out)
+{
+    for (int i = 0; i < WATCH_ANSWER_COUNT; i++)
+        if (text_eq(name, text_of(watch_answer_names[i]))) {
+            *out = (enum watch_answer)i;
+            return true;
+        }
+    return false;
+}
+
+/* All hours move with the present one. */
+static void
+take_level(struct series *series)
+{
+    struct detector *detector = &series->detector;
+    const float moved = detector->fast - series->expected;
+
+    for (size_t h = 0; h < DETECTOR_HOURS; h++)
+        if (detector->usual_count[h] > 0)
+            detector->usual[h] = fmaxf(detector->usual[h] + moved, 0);
+    detector->slow = fmaxf(detector->slow + moved, 0);
+    series->expected = detector->fast;
+}
+
+void
+watch_hear(struct watch *watch, enum watch_metric metric, enum watch_answer answer,
+           const struct extremes before[CHANNEL_COUNT])
+{
+    struct series *series = &watch->series[metric];
+
+    if (answer == WATCH_REAL) {
+        memcpy(series->detector.extremes, before, sizeof series->detector.extremes);
+        return;
+    }
+    watch->book.excess = 0;
+    series->pending = 0;
+    if (answer == WATCH_NORMAL)
+        take_level(series);
+}
+
 /* ---- stored ------------------------------------------------------------------------------------------ */
 
 enum { VERSION = 1, HEAD_SIZE = 8 };

@@ -21,6 +21,7 @@
 
 #include "core/detector.h"
 #include "core/slots.h"
+#include "core/text.h"
 
 enum watch_metric {
     WATCH_COST, /* in units of the currency; the others go by its excess */
@@ -135,6 +136,20 @@ struct watch_gates {
 enum watch_tier watch_impact(const struct watch *watch, const struct watch_gates *gates);
 /* The excess is below half of what makes a ticket. */
 bool watch_is_calm(const struct watch *watch, const struct watch_gates *gates);
+
+/* What an operator says of an incident. */
+enum watch_answer {
+    WATCH_REAL, /* what happened is no measure of what is usual: the records of before come back */
+    WATCH_PLANNED, /* it was to be expected, once: nothing more is told of it */
+    WATCH_NORMAL,  /* so it is from now on: the present level is the usual one */
+    WATCH_ANSWER_COUNT
+};
+extern const char *const watch_answer_names[WATCH_ANSWER_COUNT];
+/* False for what is no such word. */
+bool watch_answer_by_name(struct text name, enum watch_answer *out);
+/* `before`: the records of before the incident. The incident itself is left as it is. */
+void watch_hear(struct watch *watch, enum watch_metric metric, enum watch_answer answer,
+                const struct extremes before[CHANNEL_COUNT]);
 
 /* ---- stored ------------------------------------------------------------------------------------ */
 /* One row a series; that of the cost has the book as well. Of version 1: the version and the metric, a

@@ -258,6 +258,7 @@ obey(struct fleet *fleet, const struct command *command, struct err *why)
         break;
     case COMMAND_RERATE: /* nothing of its own waits for a price */
         break;
+    case COMMAND_ANOMALY:
     case COMMAND_RETRY:
     case COMMAND_RESUME:
     case COMMAND_KIND_COUNT:

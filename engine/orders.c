@@ -96,8 +96,9 @@ orders_errand(struct worker *worker, struct held *held, struct errand *errand)
         const struct command *command = &errand->order->command;
 
         shard_command_done(held->shard, command->id,
-                           command->kind == COMMAND_BREAKER ? shard_breaker(held->shard, command)
-                                                            : NULL);
+                           command->kind == COMMAND_BREAKER   ? shard_breaker(held->shard, command)
+                           : command->kind == COMMAND_ANOMALY ? shard_anomaly(held->shard, command)
+                                                              : NULL);
         order_free(errand->order);
     }
 }
@@ -152,6 +153,7 @@ orders_take(struct worker *worker, struct order *order)
     case COMMAND_TENANT:
     case COMMAND_WORD:
     case COMMAND_BREAKER:
+    case COMMAND_ANOMALY:
         if (!loading_errand(
                 worker,
                 &(struct errand){.shard = held->number, .tenant = command->tenant, .order = order}))

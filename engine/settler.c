@@ -450,10 +450,11 @@ on_command(void *opaque, int32_t shard, const struct command *command)
                             .shard = shard,
                             .command = *command,
                             .after = {.shard = shard, .topic = -1}};
-    struct text *const texts[] = {&order->command.tenant,      &order->command.topic,
-                                  &order->command.retry.topic, &order->command.retry.key,
-                                  &order->command.retry.value, &order->command.actor,
-                                  &order->command.reason,      &order->command.breaker.feature};
+    struct text *const texts[] = {&order->command.tenant,          &order->command.topic,
+                                  &order->command.retry.topic,     &order->command.retry.key,
+                                  &order->command.retry.value,     &order->command.actor,
+                                  &order->command.reason,          &order->command.breaker.feature,
+                                  &order->command.anomaly.feature, &order->command.anomaly.before};
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         const bool present = texts[i]->at != NULL;

@@ -66,10 +66,13 @@ write_note(struct shard *shard, const struct scope *scope, enum watch_metric met
 
 /* ---- alerts ------------------------------------------------------------------------------------------ */
 
+/* To the millionth, for single precision knows seven digits. */
 static tally
 nano(float units)
 {
-    return (tally)((double)units * (double)MONEY_NANO_PER_UNIT);
+    const double millionths = (double)units * 1e6;
+
+    return (tally)(fabs(millionths) < 1e15 ? round(millionths) : millionths) * 1000;
 }
 
 static struct text
@@ -406,4 +409,42 @@ anomaly_end(struct shard *shard, const struct scope *scope, enum resolved reason
             end(shard, scope, (enum watch_metric)m, reason);
     anomaly_write(shard, scope);
     disperse(shard, scope->tenant, reason);
+}
+
+/* ---- operators --------------------------------------------------------------------------------------- */
+
+const char *
+shard_anomaly(struct shard *shard, const struct command *command)
+{
+    struct extremes before[CHANNEL_COUNT];
+    const enum watch_metric metric = command->anomaly.metric;
+    struct key128 id;
+    struct tenant *tenant = shard_find(shard, command->tenant, &id);
+    struct scope scope = {.tenant = tenant};
+
+    if (tenant == NULL || tenant->features == NULL || tenant->features->anomalies == NULL)
+        return "the policy has no anomalies";
+    if (metric >= WATCH_METRIC_COUNT || command->anomaly.answer >= WATCH_ANSWER_COUNT ||
+        command->anomaly.before.size != sizeof before)
+        return "no answer that the detector knows";
+    anomaly_look(shard, tenant);
+    scope.watch = tenant->features->anomalies->watch;
+    if (command->anomaly.feature.size > 0) {
+        scope.feature = feature_find(tenant->features, command->anomaly.feature);
+        scope.watch = scope.feature == NULL ? NULL : scope.feature->watch;
+    }
+    if (scope.watch == NULL)
+        return "nothing is known of this series";
+    const struct series *series = &scope.watch->series[metric];
+    const bool open = series->tier != WATCH_QUIET && series->since_ms == command->anomaly.since_ms;
+
+    memcpy(before, command->anomaly.before.at, sizeof before);
+    watch_hear(scope.watch, metric, command->anomaly.answer, before);
+    if (open && command->anomaly.answer != WATCH_REAL) {
+        end(shard, &scope, metric, RESOLVED_OPERATOR);
+        disperse(shard, tenant, RESOLVED_OPERATOR);
+    }
+    anomaly_write(shard, &scope);
+    judge_due(shard, tenant);
+    return NULL;
 }

@@ -32,8 +32,7 @@ static void
 booking_as_kept(struct booking *booking, struct shard *shard, struct tenant *tenant,
                 const struct event *event, const struct unpriced_event *waiting)
 {
-    booking_of(booking, event, tenant, shard->policy, false,
-               shard_closed(shard, waiting->topic));
+    booking_of(booking, event, tenant, shard->policy, false, shard_closed(shard, waiting->topic));
     booking->project = waiting->project;
     booking->own_project = booking->project_unknown = false;
     booking->project_index =
@@ -56,8 +55,8 @@ record_price(struct shard *shard, const struct tenant *tenant, const struct even
                                   .offset = waiting->offset,
                                   .time_ms = shard->time_ms};
     const struct place place = {&record, waiting->index};
-    struct settled_event *row = record_event(shard, &place, shard->open->fact, event, waiting->key,
-                                             &booking->amounts);
+    struct settled_event *row =
+        record_event(shard, &place, shard->open->fact, event, waiting->key, &booking->amounts);
 
     if (row == NULL)
         return;

@@ -128,6 +128,8 @@ void shard_enforce(struct shard *shard, bool on);
 void shard_contract(struct shard *shard, const struct tenant_load *load);
 /* COMMAND_BREAKER; its tenant must be held. NULL, or why it has no effect. */
 const char *shard_breaker(struct shard *shard, const struct command *command);
+/* COMMAND_ANOMALY, likewise. */
+const char *shard_anomaly(struct shard *shard, const struct command *command);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
 /* An unpriced event as it was kept: what it costs is booked when the policy has a price for it now. Only
  * with nothing open or frozen since it was read from the store. */

@@ -61,8 +61,11 @@ static const struct row rows[] = {
      "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
     {"burst", WHEN_BLOCKED, "Or do nothing: it is let go as soon as it has fewer.", ""},
     {"anomaly", WHEN_FIRING,
-     "See what is usual of it and what it spends (nothing is blocked for it):",
-     "tripmeter breaker explain {tenant} {feature}"},
+     "See what is usual, and what else broke its records:", "tripmeter anomaly list {tenant}"},
+    {"anomaly", WHEN_FIRING,
+     "Nothing is blocked for it. Say what it was (`tripmeter anomaly real`, planned or normal), so "
+     "that the next one is told, or not.",
+     ""},
     {"delivery/dead", WHEN_FIRING,
      "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
     {"delivery/dead", WHEN_FIRING,

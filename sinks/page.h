@@ -1,8 +1,8 @@
 /*
  * /status: the status document as a page for people.
  *
- * Plain HTML with its style inside, no scripts, no pictures, nothing fetched; readable on a phone,
- * dark where the reader's system is.  Every text is escaped, and names stand in <bdi>, so that one
+ * Plain HTML with its style inside, no scripts, nothing fetched, no pictures but small drawn ones;
+ * readable on a phone, dark where the reader's system is.  Every text is escaped, and names stand in <bdi>, so that one
  * written from right to left cannot turn its surroundings.
  */
 #ifndef SINKS_PAGE_H

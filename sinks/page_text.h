@@ -38,6 +38,8 @@ void page_cell_end(struct writer *out);
 
 /* The sections of the page (page_tables.c). */
 void page_breakers(struct writer *out, const json_t *document);
+/* In page_anomaly.c. */
+void page_anomalies(struct writer *out, const json_t *document);
 void page_restrictions(struct writer *out, const json_t *document);
 void page_alerts(struct writer *out, const json_t *document);
 void page_deliveries(struct writer *out, const json_t *document);

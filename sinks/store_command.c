@@ -8,7 +8,8 @@ static const char sql_waiting[] =
     "SELECT id, shard, kind, tenant, actor, reason, (body->>'serial')::bigint,"
     " (body->>'on')::boolean, body->>'topic', (body->>'offset')::bigint,"
     " (body->>'index')::integer, (body->>'time_ms')::bigint, decode(body->>'key', 'hex'), payload,"
-    " body->>'feature', body->>'word', (body->>'until_ms')::bigint"
+    " body->>'feature', body->>'word', (body->>'until_ms')::bigint,"
+    " body->>'metric', (body->>'since_ms')::bigint, decode(body->>'before', 'hex')"
     " FROM tripmeter.command WHERE shard = ANY ($1::integer[]) AND applied_at IS NULL"
     " AND id <> ALL ($2::bigint[]) ORDER BY id LIMIT " COMMAND_LIMIT;
 
@@ -30,6 +31,9 @@ enum column {
     COLUMN_FEATURE,
     COLUMN_WORD,
     COLUMN_UNTIL,
+    COLUMN_METRIC,
+    COLUMN_SINCE,
+    COLUMN_BEFORE,
 };
 
 static PGresult *
@@ -53,7 +57,7 @@ kind_of(struct text name)
     static const char *const names[COMMAND_KIND_COUNT] = {
         [COMMAND_TENANT] = "tenant",   [COMMAND_WORD] = "word",     [COMMAND_POLICY] = "policy",
         [COMMAND_ENFORCE] = "enforce", [COMMAND_RETRY] = "retry",   [COMMAND_BREAKER] = "breaker",
-        [COMMAND_RESUME] = "resume",   [COMMAND_RERATE] = "rerate",
+        [COMMAND_RESUME] = "resume",   [COMMAND_RERATE] = "rerate", [COMMAND_ANOMALY] = "anomaly",
     };
     enum command_kind kind = COMMAND_TENANT;
 
@@ -94,6 +98,23 @@ load_tenants(struct store *store, const PGresult *rows, struct arena *names_aren
     return taken == 1;
 }
 
+/* The function that wrote them lets no other words through. */
+static void
+read_anomaly(const PGresult *rows, int row, struct command *command)
+{
+    const struct text metric = pg_read_text(rows, row, COLUMN_METRIC);
+    int which = 0;
+
+    while (which < WATCH_METRIC_COUNT && !text_eq(metric, text_of(watch_metric_names[which])))
+        which++;
+    command->anomaly.feature = pg_read_text(rows, row, COLUMN_FEATURE);
+    command->anomaly.metric = (enum watch_metric)which;
+    command->anomaly.since_ms = pg_read_int(rows, row, COLUMN_SINCE);
+    command->anomaly.before = pg_read_text(rows, row, COLUMN_BEFORE);
+    if (!watch_answer_by_name(pg_read_text(rows, row, COLUMN_WORD), &command->anomaly.answer))
+        command->anomaly.answer = WATCH_ANSWER_COUNT;
+}
+
 static struct command
 read_command(const PGresult *rows, int row)
 {
@@ -119,6 +140,8 @@ read_command(const PGresult *rows, int row)
         command.retry.key = pg_read_text(rows, row, COLUMN_KEY);
         command.retry.value = pg_read_text(rows, row, COLUMN_VALUE);
     }
+    if (kind == COMMAND_ANOMALY)
+        read_anomaly(rows, row, &command);
     if (kind == COMMAND_BREAKER) {
         command.breaker.feature = pg_read_text(rows, row, COLUMN_FEATURE);
         command.breaker.until_ms =

@@ -45,21 +45,21 @@ static bool
 read_event(const struct store *store, const PGresult *rows, int row, struct arena *arena,
            struct unpriced_event *out)
 {
-    struct text *const texts[] = {&out->tenant,  &out->source, &out->id,
-                                  &out->project, &out->feature, &out->key,
-                                  &out->provider, &out->model, &out->currency};
+    struct text *const texts[] = {&out->tenant,   &out->source,  &out->id,
+                                  &out->project,  &out->feature, &out->key,
+                                  &out->provider, &out->model,   &out->currency};
     tally cost = 0;
 
-    *out = (struct unpriced_event){
-        .topic = store_topic(store, pg_read_text(rows, row, AT_TOPIC)),
-        .offset = pg_read_int(rows, row, AT_OFFSET),
-        .index = (int32_t)pg_read_int(rows, row, AT_INDEX),
-        .at_ms = pg_read_time(rows, row, AT_TIME),
-        .hour_ms = pg_read_time(rows, row, AT_HOUR),
-        .period_ms = pg_read_time(rows, row, AT_PERIOD),
-        .kind = text_eq(pg_read_text(rows, row, AT_KIND), TEXT("refund")) ? EVENT_REFUND
-                                                                          : EVENT_RECORD,
-        .has_cost = !PQgetisnull(rows, row, AT_COST)};
+    *out = (struct unpriced_event){.topic = store_topic(store, pg_read_text(rows, row, AT_TOPIC)),
+                                   .offset = pg_read_int(rows, row, AT_OFFSET),
+                                   .index = (int32_t)pg_read_int(rows, row, AT_INDEX),
+                                   .at_ms = pg_read_time(rows, row, AT_TIME),
+                                   .hour_ms = pg_read_time(rows, row, AT_HOUR),
+                                   .period_ms = pg_read_time(rows, row, AT_PERIOD),
+                                   .kind = text_eq(pg_read_text(rows, row, AT_KIND), TEXT("refund"))
+                                               ? EVENT_REFUND
+                                               : EVENT_RECORD,
+                                   .has_cost = !PQgetisnull(rows, row, AT_COST)};
     for (int i = 0; i < AT_USAGE - AT_TEXTS; i++) {
         const struct text text = pg_read_text(rows, row, AT_TEXTS + i);
 

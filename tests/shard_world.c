@@ -583,6 +583,7 @@ world_command(struct world *world, size_t index)
     case COMMAND_RETRY:
     case COMMAND_RESUME:
     case COMMAND_RERATE:
+    case COMMAND_ANOMALY:
     case COMMAND_KIND_COUNT:
         break;
     }

@@ -547,10 +547,18 @@ test_page(void)
         "451 4.7.1 Greylisted",
         "switched off",
         "1 Apr 00:00</time><small>in 14 days",
+        "Records broken this week",
+        "highest 5 min in 48 days, 3.4x the old record",
+        "&#60;u&#62;search",
+        "d=\"M12 26.9L17 26.9L22", /* two hours are not known */
+        "L112 24.9L117 20.8\"/>",
+        "cy=\"1.0\"", /* the worst window is the highest of all */
+        "31.25<small>42 % of a day",
         NULL,
     };
-    static const char *const not_trouble[] = {"<script", "<anybody",          "<ticket",    "<i>",
-                                              "<b>\"",   "Enforcement is on", "50,000 USD", NULL};
+    static const char *const not_trouble[] = {
+        "<script", "<anybody",          "<ticket",    "<i>", "<u>",
+        "<b>\"",   "Enforcement is on", "50,000 USD", NULL};
 
     check_page(&fixture_calm, fixture_database_calm(), calm, not_calm);
     check_page(&fixture_trouble, fixture_database_trouble(), trouble, not_trouble);

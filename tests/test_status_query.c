@@ -22,6 +22,13 @@ static const char tables[] =
     "CREATE TABLE outbox (endpoint text, state text, created_at timestamptz,"
     " finished_at timestamptz, last_error text);"
     "CREATE TABLE feature_breaker (tenant text, feature text, state text);"
+    "CREATE TABLE anomaly (tenant text, feature text, metric text, tier text, since_at timestamptz,"
+    " noticed_at timestamptz, over_at timestamptz, words text, value numeric, usual numeric,"
+    " excess numeric, usual_day numeric, answer text, folded_into text);"
+    "CREATE TABLE anomaly_series (tenant text, feature text, metric text, state bytea,"
+    " high numeric);"
+    "CREATE FUNCTION anomaly_hours(state bytea) RETURNS double precision[] LANGUAGE sql AS"
+    " 'SELECT ARRAY[length(state), NULL]::double precision[]';"
     "CREATE TABLE shard (shard integer, owner text, epoch bigint, settled_at timestamptz,"
     " shard_time timestamptz);"
     "CREATE TABLE v_breaker (tenant text, feature text, state text, since_at timestamptz,"
@@ -39,6 +46,15 @@ static const char rows[] =
     " ('cc', 1, 'old', 'c', '{}', 'critical', 100, true, now(), now(), now());"
     "INSERT INTO feature_breaker VALUES ('acme', 'new', 'learning'), ('acme', 'chat', 'closed'),"
     " ('*', 'new', 'learning');"
+    "INSERT INTO anomaly VALUES"
+    " ('acme', 'old', 'cost', 'page', now(), now() - interval '8 days', NULL, 'w', 1, 1, 1, 1, "
+    "NULL,"
+    "  NULL),"
+    " ('acme', 'over', 'cost', 'note', now(), now(), now(), 'w', 1, 1, 1, 0, NULL, NULL),"
+    " ('acme', 'folded', 'cost', 'page', now(), now(), NULL, 'w', 1, 1, 1, 1, NULL, 'over'),"
+    " ('acme', 'search', 'cost', 'page', now() - interval '1 hour', now(), NULL, 'highest', 6.5, 2,"
+    "  4.499, 9, 'real', NULL);"
+    "INSERT INTO anomaly_series VALUES ('acme', 'search', 'cost', '\\x0101', 6.5);"
     "INSERT INTO shard VALUES (0, 'tm-1/0', 7, now(), now()),"
     " (100000, 'tm-2/fleet', 8, now(), now());"
     "INSERT INTO v_breaker VALUES ('acme', 'chat', 'closed', NULL, NULL, 1, 1, 0, 0, 0),"
@@ -126,6 +142,21 @@ check_breakers(const json_t *answer)
     check_text(learning, "names", "acme/new");
 }
 
+/* Those of a week that speak for themselves; what goes on first. */
+static void
+check_anomalies(const json_t *answer)
+{
+    const json_t *anomalies = json_object_get(answer, "anomalies");
+    const json_t *anomaly = json_array_get(anomalies, 0);
+
+    CHECK_INT("anomalies", json_array_size(anomalies), 2);
+    check_text(anomaly, "feature", "search");
+    check_text(anomaly, "excess", "4.50");
+    check_text(anomaly, "percent", "50");
+    CHECK_INT("hours", json_array_size(json_object_get(anomaly, "hours")), 2);
+    CHECK_INT("a number", json_number_value(json_object_get(anomaly, "value")) * 10, 65);
+}
+
 static void
 check_deliveries(const json_t *answer)
 {
@@ -176,6 +207,7 @@ test_answer(void)
     check_text(enforcement, "at", "2026-03-17T14:00:00+00:00");
     check_alerts(answer);
     check_breakers(answer);
+    check_anomalies(answer);
     check_text(json_object_get(answer, "fleet"), "leader", "tm-2/fleet");
     check_deliveries(answer);
     json_decref(answer);

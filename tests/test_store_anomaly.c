@@ -4,7 +4,7 @@
 #include "tests/store_db.h"
 
 #include <assert.h>
-#include <math.h>
+#include <stddef.h>
 
 static struct db db;
 static struct arena *arena;
@@ -135,6 +135,12 @@ test_series(void)
               "SELECT windows || ' ' || width || ' ' || round(high, 2) || ' ' || round(usual, 2)"
               " FROM tripmeter.anomaly_series WHERE feature = 'search' AND metric = 'cost'",
               "288 00:05:00 30.00 30.00");
+    CHECK_SQL(&db,
+              "SELECT array_length(h, 1) || ' ' || round(h[1]::numeric, 4) || ' ' ||"
+              " round(h[24]::numeric, 4) FROM (SELECT tripmeter.anomaly_hours(state) AS h"
+              " FROM tripmeter.anomaly_series WHERE feature = '' AND metric = 'cost'"
+              " AND tenant = 'acme') x",
+              "24 0.3000 0.3000");
     CHECK_SQL(&db, "SELECT max(length(state)) <= 512 FROM tripmeter.anomaly_series", "t");
     /* As a newer version may have left it. */
     db_run(&db, "UPDATE tripmeter.anomaly_series SET state = set_byte(state, 0, 9)"
@@ -168,6 +174,13 @@ note(const char *feature, enum watch_tier tier, bool over, const char *words, co
                                  .folded = text_of(folded)};
     row->before[0].high = words == NULL ? 0 : (float)strlen(words);
 }
+
+/* Where tripmeter.anomaly_hours reads. */
+_Static_assert(8 + offsetof(struct series, detector) + offsetof(struct detector, usual) == 68,
+               "the hours");
+_Static_assert(8 + offsetof(struct series, detector) + offsetof(struct detector, usual_count) ==
+                   164,
+               "what is behind them");
 
 static void
 test_notes(void)

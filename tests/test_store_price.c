@@ -161,27 +161,26 @@ add_event(struct settlement *settlement, bool price, int64_t nano)
 {
     struct settled_event *const event = list_add(&settlement->events);
 
-    *event = (struct settled_event){
-        .fact = settlement->facts.count - 1,
-        .offset = 100,
-        .time_ms = DB_HOUR_MS,
-        .at_ms = DB_HOUR_MS,
-        .policy = 7,
-        .price_version = price ? DB_HOUR_MS : -1,
-        .charge_version = -1,
-        .charge_rule = price ? TEXT("20%") : (struct text){NULL, 0},
-        .kind = EVENT_RECORD,
-        .attempt = 1,
-        .reversal = price,
-        .price = price,
-        .source = TEXT("gw"),
-        .id = TEXT("e-1"),
-        .original_source = price ? TEXT("gw") : (struct text){NULL, 0},
-        .original_id = price ? TEXT("e-1") : (struct text){NULL, 0},
-        .amounts = {.count = {[COUNT_unpriced] = price ? -1 : 1},
-                    .cost = nano,
-                    .charge = nano,
-                    .estimate = price ? -12 : 12}};
+    *event = (struct settled_event){.fact = settlement->facts.count - 1,
+                                    .offset = 100,
+                                    .time_ms = DB_HOUR_MS,
+                                    .at_ms = DB_HOUR_MS,
+                                    .policy = 7,
+                                    .price_version = price ? DB_HOUR_MS : -1,
+                                    .charge_version = -1,
+                                    .charge_rule = price ? TEXT("20%") : (struct text){NULL, 0},
+                                    .kind = EVENT_RECORD,
+                                    .attempt = 1,
+                                    .reversal = price,
+                                    .price = price,
+                                    .source = TEXT("gw"),
+                                    .id = TEXT("e-1"),
+                                    .original_source = price ? TEXT("gw") : (struct text){NULL, 0},
+                                    .original_id = price ? TEXT("e-1") : (struct text){NULL, 0},
+                                    .amounts = {.count = {[COUNT_unpriced] = price ? -1 : 1},
+                                                .cost = nano,
+                                                .charge = nano,
+                                                .estimate = price ? -12 : 12}};
 }
 
 static struct original found;

@@ -131,7 +131,7 @@ COMMENT ON COLUMN tripmeter.tenant_version.projects IS 'Declared projects: {"web
 CREATE TABLE tripmeter.command (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     shard integer,
-    kind text NOT NULL CHECK (kind IN ('tenant', 'word', 'policy', 'enforce', 'retry', 'breaker', 'resume', 'rerate')),
+    kind text NOT NULL CHECK (kind IN ('tenant', 'word', 'policy', 'enforce', 'retry', 'breaker', 'resume', 'rerate', 'anomaly')),
     tenant text COLLATE "C",
     body jsonb NOT NULL DEFAULT '{}',
     payload bytea,
@@ -150,9 +150,9 @@ CREATE INDEX command_waiting ON tripmeter.command (shard, id) WHERE applied_at I
 COMMENT ON TABLE tripmeter.command IS 'What operators and programs changed, in the order of id; the owner of the shard applies it at a record boundary and marks it in that settlement';
 COMMENT ON COLUMN tripmeter.command.id IS 'Order of application within a shard';
 COMMENT ON COLUMN tripmeter.command.shard IS 'Whose owner applies it; NULL until the layout is known';
-COMMENT ON COLUMN tripmeter.command.kind IS 'tenant: a new version; word: allow or block of a scope; policy; enforce; retry: a dead letter read again; breaker: an operator''s word for the breaker of a feature; resume: a halted partition is read on; rerate: unpriced events that have a price now are priced';
+COMMENT ON COLUMN tripmeter.command.kind IS 'tenant: a new version; word: allow or block of a scope; policy; enforce; retry: a dead letter read again; breaker: an operator''s word for the breaker of a feature; resume: a halted partition is read on; rerate: unpriced events that have a price now are priced; anomaly: an operator''s answer to an incident';
 COMMENT ON COLUMN tripmeter.command.tenant IS 'Tenant it concerns; NULL: all of the shard';
-COMMENT ON COLUMN tripmeter.command.body IS 'tenant: version; word: id of operator_word; policy: serial; enforce: on; breaker: feature, word, until; retry: the record''s position, time and key; resume: topic';
+COMMENT ON COLUMN tripmeter.command.body IS 'tenant: version; word: id of operator_word; policy: serial; enforce: on; breaker: feature, word, until; retry: the record''s position, time and key; resume: topic; anomaly: the incident, the answer and the records of before it';
 COMMENT ON COLUMN tripmeter.command.payload IS 'retry: the record''s value';
 COMMENT ON COLUMN tripmeter.command.actor IS 'Who said so';
 COMMENT ON COLUMN tripmeter.command.reason IS 'Why';

@@ -49,6 +49,9 @@ CREATE TABLE tripmeter.anomaly (
     words text,
     folded_into text,
     before bytea NOT NULL,
+    answer text CHECK (answer IN ('real', 'planned', 'normal')),
+    actor text,
+    reason text,
     PRIMARY KEY (tenant, feature, metric, since_at)
 );
 CREATE INDEX anomaly_noticed ON tripmeter.anomaly (noticed_at);
@@ -71,12 +74,68 @@ COMMENT ON COLUMN tripmeter.anomaly.words IS 'What it was, in words';
 COMMENT ON COLUMN tripmeter.anomaly.folded_into IS 'Who speaks for it: a feature, another metric of the same series, or incident (more than three pages in six hours); NULL: it speaks for itself';
 COMMENT ON COLUMN tripmeter.anomaly.before IS 'The records as they were before, in the engine''s form';
 
+COMMENT ON COLUMN tripmeter.anomaly.answer IS 'What an operator said of it: real, planned (it was to be expected, once) or normal (so it is from now on); NULL: nothing';
+COMMENT ON COLUMN tripmeter.anomaly.actor IS 'Who';
+COMMENT ON COLUMN tripmeter.anomaly.reason IS 'And why';
+
+-- ---- operators ---------------------------------------------------------------------------------
+CREATE FUNCTION tripmeter.anomaly_answer(
+    tenant_ text, feature_ text, metric_ text, answer_ text, actor_ text, reason_ text
+) RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    one tripmeter.anomaly;
+BEGIN
+    IF answer_ NOT IN ('real', 'planned', 'normal') THEN
+        RAISE EXCEPTION 'an anomaly is real, planned or normal, not "%"', answer_
+            USING ERRCODE = '22023';
+    END IF;
+    IF coalesce(reason_, '') = '' OR coalesce(actor_, '') = '' THEN
+        RAISE EXCEPTION 'an answer needs an actor and a reason' USING ERRCODE = '22023';
+    END IF;
+    UPDATE tripmeter.anomaly a SET answer = answer_, actor = actor_, reason = reason_
+    WHERE a.tenant = tenant_ AND a.feature = feature_ AND a.metric = metric_ AND a.since_at =
+        (SELECT max(b.since_at) FROM tripmeter.anomaly b
+         WHERE b.tenant = tenant_ AND b.feature = feature_ AND b.metric = metric_)
+    RETURNING a.* INTO one;
+    IF one.tenant IS NULL THEN
+        RETURN NULL;
+    END IF;
+    PERFORM tripmeter.command_tenant(
+        tenant_, 'anomaly',
+        jsonb_build_object('feature', feature_, 'metric', metric_, 'word', answer_,
+                           'since_ms', (extract(epoch FROM one.since_at) * 1000)::bigint,
+                           'before', encode(one.before, 'hex')), actor_, reason_);
+    RETURN one.since_at;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.anomaly_answer IS 'What an operator says of the last incident of a series; acts within two seconds of the commit. Since when that incident is, NULL when there was none';
+
+-- ---- the state, read ---------------------------------------------------------------------------
+-- The places are those of core/watch.h; tests/test_store_anomaly.c holds them together.
+CREATE FUNCTION tripmeter.anomaly_hours(state bytea) RETURNS double precision[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(CASE
+        WHEN get_byte(state, 164 + h) = 0 THEN NULL
+        WHEN b.exponent = 0 THEN 0
+        ELSE b.sign * (1 + b.mantissa / 8388608.0) * power(2::double precision, b.exponent - 127)
+        END ORDER BY h)
+    FROM generate_series(0, 23) AS h, LATERAL (
+        SELECT get_byte(state, 68 + 4 * h) + 256 * get_byte(state, 69 + 4 * h)
+                   + 65536 * (get_byte(state, 70 + 4 * h) % 128) AS mantissa,
+               get_byte(state, 70 + 4 * h) / 128 + 2 * (get_byte(state, 71 + 4 * h) % 128)
+                   AS exponent,
+               CASE WHEN get_byte(state, 71 + 4 * h) >= 128 THEN -1 ELSE 1 END AS sign
+    ) b WHERE get_byte(state, 0) = 1
+$$;
+COMMENT ON FUNCTION tripmeter.anomaly_hours IS 'What is usual in a window of each hour of the day (UTC), from the state of a series; NULL: not known yet';
+
+-- ---- views ---------------------------------------------------------------------------------------
 CREATE VIEW tripmeter.v_anomaly_week AS
 SELECT date_trunc('week', a.noticed_at AT TIME ZONE 'UTC')::date AS week, a.tenant, a.feature,
        a.metric, a.since_at, a.noticed_at, a.over_at, a.tier, a.words, a.value, a.usual,
        round(a.value / nullif(a.usual, 0), 1) AS ratio, a.excess,
        round(100 * a.excess / nullif(a.usual_day, 0)) AS percent_of_day, a.score, a.records,
-       a.folded_into
+       a.folded_into, a.answer, a.actor, a.reason
 FROM tripmeter.anomaly a;
 COMMENT ON VIEW tripmeter.v_anomaly_week IS 'Notes, tickets and pages of the detector, with the week they were noticed in';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.week IS 'Monday the week begins with (UTC)';
@@ -96,3 +155,6 @@ COMMENT ON COLUMN tripmeter.v_anomaly_week.percent_of_day IS 'That, in per cent 
 COMMENT ON COLUMN tripmeter.v_anomaly_week.score IS 'How far the record was broken; 1 is worth a note';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.records IS 'Windows that broke a record';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.folded_into IS 'Who speaks for it; NULL: it speaks for itself';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.answer IS 'What an operator said of it: real, planned or normal';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.actor IS 'Who';
+COMMENT ON COLUMN tripmeter.v_anomaly_week.reason IS 'And why';

@@ -52,4 +52,17 @@ class AnomalyTest(Story):
         self.restart()
         self.await_idle()
         self.assertEqual(1, len(self.told()))
+        for text in (self.job.say("anomaly", "list"), self.job.say("anomaly", "show", "acme")):
+            self.assertIn("search", text)
+        self.await_page("/status", 200, "Records broken this week", "<svg")
+        self.assertIn("applied", self.job.say("anomaly", "planned", "acme", "cost", "--feature",
+                                              "search", "--actor", "jane", "--reason", "a launch"))
+        wait_until(lambda: [one["resolvedReason"] for one in self.told()] == [None, "operator"], 30,
+                   lambda: f"it is over: {self.told()}")
+        self.assertEqual([("planned", "jane", "a launch", True)], self.job.rows(
+            "SELECT answer, actor, reason, over_at IS NOT NULL FROM tripmeter.anomaly"
+            " WHERE feature = 'search' AND metric = 'cost'"))
+        self.assertIn("no record of it was broken", self.job.say(
+            "anomaly", "real", "acme", "cost", "--feature", "chat", "--actor", "jane", "--reason",
+            "x", status=1))
         self.assertIsNone(self.gateway.answer("acme", feature="search"))

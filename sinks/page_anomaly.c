@@ -1,0 +1,125 @@
+/* What broke its records, on the status page. */
+#include "sinks/page_text.h"
+
+#include <math.h>
+
+/* Of the picture, in its own units. */
+enum { HOURS = 24, HOUR_WIDTH = 5, HEIGHT = 30 };
+
+static double
+number(const json_t *object, const char *name)
+{
+    const double value = json_number_value(json_object_get(object, name));
+
+    return isfinite(value) ? value : 0;
+}
+
+static double
+height_of(double value, double most)
+{
+    const double share = most > 0 ? value / most : 0;
+
+    return HEIGHT - 1 - (HEIGHT - 2) * fmin(fmax(share, 0), 1);
+}
+
+/* What is usual at each hour of the day, the record above it, and where the incident reached. */
+static void
+put_picture(struct writer *out, const json_t *anomaly)
+{
+    const json_t *hours = json_object_get(anomaly, "hours");
+    const double value = number(anomaly, "value");
+    const double high = number(anomaly, "high");
+    const double most = fmax(value, high);
+
+    if (json_array_size(hours) != HOURS || !(most > 0))
+        return;
+    writer_format(out,
+                  "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" "
+                  "aria-label=\"usual by hour of day (UTC), the record, and the worst window\">"
+                  "<path fill=\"none\" stroke=\"currentColor\" d=\"",
+                  HOURS * HOUR_WIDTH, HEIGHT, HOURS * HOUR_WIDTH, HEIGHT);
+    bool drawn = false;
+
+    for (size_t h = 0; h < HOURS; h++) {
+        const json_t *usual = json_array_get(hours, h);
+
+        if (json_is_number(usual))
+            writer_format(out, "%c%zu %.1f", drawn ? 'L' : 'M', h * HOUR_WIDTH + HOUR_WIDTH / 2,
+                          height_of(json_number_value(usual), most));
+        drawn = drawn || json_is_number(usual);
+    }
+    writer_format(out,
+                  "\"/><path stroke=\"currentColor\" stroke-dasharray=\"2 3\" opacity=\".6\" "
+                  "d=\"M0 %.1fH%d\"/><circle class=\"worst\" cx=\"%d\" cy=\"%.1f\" r=\"3\"/></svg>",
+                  height_of(high, most), HOURS * HOUR_WIDTH, HOURS * HOUR_WIDTH - 4,
+                  height_of(value, most));
+}
+
+static void
+put_values(struct writer *out, const json_t *anomaly)
+{
+    writer_format(out, "%.4g<small>usual %.4g</small>", number(anomaly, "value"),
+                  number(anomaly, "usual"));
+}
+
+static void
+put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
+{
+    const bool page = page_is(anomaly, "tier", "page");
+    const bool note = page_is(anomaly, "tier", "note");
+
+    writer_string(out, "<tr>");
+    page_cell(out, "Series", "");
+    writer_string(out, "<b>");
+    page_name(out, page_member(anomaly, "tenant"));
+    if (page_member(anomaly, "feature") != NULL && page_member(anomaly, "feature")[0] != '\0') {
+        writer_string(out, "</b> / <b>");
+        page_name(out, page_member(anomaly, "feature"));
+    }
+    writer_string(out, "</b><small>");
+    page_escaped(out, page_member(anomaly, "metric"));
+    writer_string(out, "</small>");
+    page_cell_end(out);
+    page_cell(out, "Tier", "");
+    page_pill(out, page ? "bad" : note ? "info" : "warn", page_member(anomaly, "tier"));
+    page_cell_end(out);
+    page_cell(out, "What", "wide");
+    page_prose(out, page_member(anomaly, "words"));
+    page_cell_end(out);
+    page_cell(out, "Window", "num");
+    put_values(out, anomaly);
+    page_cell_end(out);
+    page_cell(out, "Usual day", "");
+    put_picture(out, anomaly);
+    page_cell_end(out);
+    page_cell(out, "Beyond the usual", "num");
+    page_amount(out, page_member(anomaly, "excess"));
+    writer_string(out, "<small>");
+    page_escaped(out, page_member(anomaly, "percent"));
+    writer_string(out, " % of a day</small>");
+    page_cell_end(out);
+    page_cell(out, "Since", "");
+    page_time(out, document, page_member(anomaly, "since_at"));
+    page_cell_end(out);
+    page_cell(out, "Over", "");
+    page_time(out, document, page_member(anomaly, "over_at"));
+    page_cell_end(out);
+    writer_string(out, "</tr>\n");
+}
+
+/* Nothing at all where nothing was noted in a week. */
+void
+page_anomalies(struct writer *out, const json_t *document)
+{
+    static const char *const columns[] = {"Series",    "Tier",             "What",  "Window",
+                                          "Usual day", "Beyond the usual", "Since", "Over"};
+    const json_t *anomalies = json_object_get(json_object_get(document, "database"), "anomalies");
+
+    if (json_array_size(anomalies) == 0)
+        return;
+    writer_string(out, "<h2>Records broken this week</h2>\n");
+    page_table(out, columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < json_array_size(anomalies); i++)
+        put_anomaly(out, document, json_array_get(anomalies, i));
+    writer_string(out, "</tbody></table>\n");
+}
