@@ -78,7 +78,7 @@ watch_decision(struct text key, struct text value, bool colour, FILE *out)
     const json_t *list = json_object_get(data, "restrictions");
 
     if (value.at == NULL && (key.size < 7 || memcmp(key.at, engine, 7) != 0)) {
-        fprintf(out, "%-20s  forgotten %.*s: allowed for a day\n", "", (int)key.size,
+        fprintf(out, "%-20s  forgotten %.*s: allowed\n", "", (int)key.size,
                 key.at == NULL ? "" : key.at);
     } else if (outcome != NULL) {
         begin(out, member(event, "time"), outcome, tone_of(outcome), colour);

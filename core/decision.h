@@ -57,6 +57,7 @@ struct scope_state {
     int32_t shard;
     int64_t epoch;       /* of the shard's owner; a claim later makes earlier ones stale */
     int64_t at_ms;       /* shard time of the change */
+    bool forgotten;      /* an allow, and all that is known of the scope: it may leave the topic */
     bool operator_said;  /* by an operator's word or switch, whatever events are still to be read */
     struct text trigger; /* id of the event that caused it; absent for commands and deadlines */
     struct restriction restrictions[RESTRICTION_LIMIT]; /* sorted by rank, then code, then rule */

@@ -223,14 +223,18 @@ void
 judge_forgotten(struct shard *shard, struct tenant *tenant, struct text scope)
 {
     struct published **link = &tenant->published;
+    struct scope_state state;
 
-    judge_scope(shard, tenant, scope, true, (struct text){NULL, 0});
-    while (*link != NULL && !text_eq((*link)->scope, scope))
+    judge_lapsed(shard, tenant, scope);
+    while (!text_eq((*link)->scope, scope))
         link = &(*link)->next;
     struct published *one = *link;
 
-    if (one == NULL || one->restricted)
+    if (one->restricted)
         return;
+    evaluate(shard, tenant, scope, &state);
+    state.forgotten = true;
+    want(shard, &state);
     *link = one->next;
     free(one);
 }

@@ -162,8 +162,8 @@ void judge_scope(struct shard *shard, struct tenant *tenant, struct text scope, 
 /* A restriction ends as gateways were told that it would: they need not be told again, unless another
  * one answers from now on. */
 void judge_lapsed(struct shard *shard, struct tenant *tenant, struct text scope);
-/* The same, and nothing else is known of the scope: gateways are told once more, so that it leaves
- * the topic some time later, and it is forgotten here. */
+/* The same, or it ends before that; where nothing else is known of the scope its record leaves the
+ * topic, and it is forgotten here. */
 void judge_forgotten(struct shard *shard, struct tenant *tenant, struct text scope);
 /* A project the tenant has not declared was named: blocked where the policy says so. */
 void judge_unknown_project(struct shard *shard, struct tenant *tenant, struct text project,

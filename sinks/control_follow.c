@@ -115,6 +115,8 @@ on_own_scope(struct control *control, struct scope_entry *entry, int64_t seq,
         entry->offset = place.offset;
         return;
     }
+    if (entry->seq == 0) /* nothing of ours yet, but somebody's stands there */
+        entry->seen = seq != 0;
     /* Behind our latest, as far as its place is known; else ours is still to come. */
     if (shard == NULL || shard->stopped || entry->force || entry->offset < 0 ||
         entry->partition != place.partition || place.offset <= entry->offset)

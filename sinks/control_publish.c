@@ -119,6 +119,23 @@ is_lost(const struct control *control, const struct scope_entry *entry)
            control->position[entry->partition] > entry->offset;
 }
 
+/* Nothing will be said of the scope any more: its record goes, where there is one. */
+static void
+clear_away(struct control *control, struct scope_entry *entry, struct control_shard *shard,
+           int64_t now_ms)
+{
+    int64_t seq;
+
+    if (entry->seq == 0 && !entry->seen)
+        scopes_remove(&control->scopes, entry);
+    else if (now_ms < entry->written_ms + CONTROL_SPACING_MS && !control->closing)
+        scopes_due(&control->scopes, entry, entry->written_ms + CONTROL_SPACING_MS);
+    else if (!entry->tombstone && next_seq(shard, scope_entry_shard(entry), &seq))
+        write_tombstone(control, entry, seq, now_ms);
+    else
+        scopes_due(&control->scopes, entry, SCOPE_NEVER);
+}
+
 static bool
 is_written(const struct scope_entry *entry, const struct scope_state *state)
 {
@@ -152,6 +169,10 @@ look_at(struct control *control, struct scope_entry *entry, int64_t now_ms)
     if (!shard->may_allow && !state.operator_said && scope_outcome(&state) != OUTCOME_BLOCK) {
         entry->dirty = true;
         scopes_due(&control->scopes, entry, SCOPE_NEVER);
+        return;
+    }
+    if (wanted.forgotten && !entry->force) {
+        clear_away(control, entry, shard, now_ms);
         return;
     }
     /* What ends as gateways were told that it would is nothing new to them. */
@@ -272,7 +293,7 @@ delivered(struct control *control, struct scope_entry *entry, const rd_kafka_mes
         metric_delay(control->metrics, control_wall_ms(control) - state.at_ms);
         entry->timed = false;
     }
-    if (entry->tombstone) {
+    if (entry->tombstone && !entry->dirty) {
         scopes_remove(&control->scopes, entry);
         return;
     }

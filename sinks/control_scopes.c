@@ -13,6 +13,7 @@ struct packed_state {
     int64_t at_ms;
     int32_t shard;
     bool operator_said;
+    bool forgotten;
     size_t count;
     struct restriction restrictions[]; /* `count`, then the bytes of all texts */
 };
@@ -88,6 +89,7 @@ packed_new(const struct scope_state *state)
     packed->at_ms = state->at_ms;
     packed->shard = state->shard;
     packed->operator_said = state->operator_said;
+    packed->forgotten = state->forgotten;
     packed->count = state->count;
     memcpy(packed->restrictions, state->restrictions, state->count * sizeof state->restrictions[0]);
     pack(&packed->scope, &at);
@@ -277,6 +279,7 @@ scope_entry_state(const struct scope_entry *entry, struct scope_state *out)
     out->at_ms = packed->at_ms;
     out->shard = packed->shard;
     out->operator_said = packed->operator_said;
+    out->forgotten = packed->forgotten;
     out->count = packed->count;
     memcpy(out->restrictions, packed->restrictions, packed->count * sizeof packed->restrictions[0]);
 }

@@ -303,7 +303,7 @@ test_decision_line(void)
         {"engine/3", "{\"time\":\"2026-03-01T00:00:00Z\",\"data\":{\"shard\":3,\"seq\":1}}", ""},
         {"engine/3", NULL, ""},
         {"tenant/acme", "nonsense", ""},
-        {"tenant/acme", NULL, "                      forgotten tenant/acme: allowed for a day\n"},
+        {"tenant/acme", NULL, "                      forgotten tenant/acme: allowed\n"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
