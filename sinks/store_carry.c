@@ -88,7 +88,7 @@ add_row(struct pgparam *column, const struct carry_memory *row)
     pgarray_money(column++, row->end.unused * scale);
     pgarray_money(column++, row->end.overage * scale);
     pgarray_bool(column++, row->rule.on);
-    pgarray_money(column++, row->rule.ratio * (MONEY_NANO_PER_UNIT / ROLLOVER_WHOLE));
+    pgarray_money(column++, (tally)row->rule.ratio * (MONEY_NANO_PER_UNIT / ROLLOVER_WHOLE));
     add_cap(column++, row->rule.on ? row->rule.carry_cap : ROLLOVER_NO_CAP, scale);
     add_cap(column++, row->rule.on ? row->room : ROLLOVER_NO_CAP, scale);
     pgarray_bool(column++, row->rule.deducts);

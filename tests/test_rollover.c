@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define M   INT64_C(1000000)
+#define M   ((tally)1000000)
 #define NOT ROLLOVER_NO_CAP
 
 static void
