@@ -101,9 +101,11 @@ set_limit(struct story *story)
 {
     story->limit = 10 * below(story, 20);
     story->periods[index_at(story->now_ms)].base = story->limit;
-    stage_contract(
-        story->stage, TEXT("acme"),
-        json_pack("{s:s, s:{s:I}}", "plan", "free", "limits", "calls", (json_int_t)story->limit));
+    json_t *contract =
+        json_pack("{s:s, s:{s:I}}", "plan", "free", "limits", "calls", (json_int_t)story->limit);
+
+    stage_contract(story->stage, TEXT("acme"), contract);
+    json_decref(contract);
 }
 
 enum { CRASH = 5 };
