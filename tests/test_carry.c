@@ -7,17 +7,18 @@
 
 #include <stdlib.h>
 
-#define START_MS  INT64_C(1767225600000) /* 2026-01-01 */
-#define PERIOD_MS (10 * CLOCK_DAY_MS)
-#define GRACE_MS  (6 * CLOCK_DAY_MS)
+#define START_MS INT64_C(1767225600000) /* 2026-01-01 */
+#define GRACE_MS (6 * CLOCK_DAY_MS)
 
-enum { PERIODS = 40, CARRY_CAP = 40, TOTAL_CAP = 170, LIMIT = 100, STORIES = 60, STEPS = 90 };
+enum { PERIODS = 160, CARRY_CAP = 40, TOTAL_CAP = 170, LIMIT = 100, STORIES = 60, STEPS = 90 };
 
-/* Half of what is unused is carried on; what is too much is deducted. */
+/* Half of what is unused is carried on; what is too much is deducted. Of short periods several are
+ * over and not final. */
+static const int64_t days[] = {10, 2};
 static const char policy_text[] =
     "fallback_plan: free\n"
     "grace: 144h\n"
-    "defaults: {cycle: 'days:10/2026-01-01'}\n"
+    "defaults: {cycle: 'days:%d/2026-01-01'}\n"
     "plans:\n"
     "  free:\n"
     "    quotas:\n"
@@ -34,6 +35,7 @@ struct account {
 struct story {
     struct stage *stage;
     struct account periods[PERIODS];
+    int64_t period_ms;
     int64_t now_ms;
     int64_t limit;
     int64_t events;
@@ -48,9 +50,9 @@ below(struct story *story, int64_t limit)
 }
 
 static int64_t
-index_at(int64_t at_ms)
+index_at(const struct story *story, int64_t at_ms)
 {
-    return (at_ms - START_MS) / PERIOD_MS;
+    return (at_ms - START_MS) / story->period_ms;
 }
 
 /* ---- what happens --------------------------------------------------------------------------------- */
@@ -59,10 +61,10 @@ index_at(int64_t at_ms)
 static void
 pass_time(struct story *story, int64_t ms)
 {
-    const int64_t before = index_at(story->now_ms);
+    const int64_t before = index_at(story, story->now_ms);
 
     story->now_ms += ms;
-    for (int64_t p = before; p < index_at(story->now_ms); p++) {
+    for (int64_t p = before; p < index_at(story, story->now_ms); p++) {
         story->periods[p].closed = true;
         story->periods[p].base = p == before ? story->periods[p].base : story->limit;
         story->periods[p].room = TOTAL_CAP > story->limit ? TOTAL_CAP - story->limit : 0;
@@ -90,17 +92,17 @@ use(struct story *story, int64_t requests, int64_t ago_ms)
         id, clock_format(at_ms, when), id, (long long)requests);
 
     stage_record(story->stage, text_of(id), (struct text){value, (size_t)size});
-    const int64_t end_ms = START_MS + (index_at(at_ms) + 1) * PERIOD_MS;
+    const int64_t end_ms = START_MS + (index_at(story, at_ms) + 1) * story->period_ms;
 
     if (end_ms > story->now_ms - GRACE_MS)
-        story->periods[index_at(at_ms)].used += requests;
+        story->periods[index_at(story, at_ms)].used += requests;
 }
 
 static void
 set_limit(struct story *story)
 {
     story->limit = 10 * below(story, 20);
-    story->periods[index_at(story->now_ms)].base = story->limit;
+    story->periods[index_at(story, story->now_ms)].base = story->limit;
     json_t *contract =
         json_pack("{s:s, s:{s:I}}", "plan", "free", "limits", "calls", (json_int_t)story->limit);
 
@@ -163,7 +165,7 @@ check_period(const struct story *story, int64_t p, int64_t carry)
     bool final;
     const struct carry_memory *row =
         stage_carry(story->stage, TEXT("acme"), TEXT("calls"), (struct text){NULL, 0},
-                    START_MS + p * PERIOD_MS, &final);
+                    START_MS + p * story->period_ms, &final);
     char name[48];
 
     carried = carried > CARRY_CAP ? CARRY_CAP : carried;
@@ -188,7 +190,7 @@ check_period(const struct story *story, int64_t p, int64_t carry)
 static void
 check(struct story *story)
 {
-    const int64_t present = index_at(story->now_ms);
+    const int64_t present = index_at(story, story->now_ms);
     int64_t carry = 0;
 
     stage_settle(story->stage);
@@ -210,37 +212,46 @@ check(struct story *story)
 }
 
 static void
+tell(const struct policy *policy, int64_t period_days, uint64_t number)
+{
+    struct story story = {.stage = stage_new(policy),
+                          .period_ms = period_days * CLOCK_DAY_MS,
+                          .now_ms = START_MS + CLOCK_HOUR_MS,
+                          .limit = LIMIT,
+                          .random = number};
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(story.stage);
+    story.periods[0].base = LIMIT;
+    stage_advance(story.stage, story.now_ms);
+    use(&story, 1, 0);
+    for (int i = 0; i < STEPS && index_at(&story, story.now_ms) < PERIODS - 16; i++) {
+        step(&story);
+        if (i % 7 == 0)
+            check(&story);
+    }
+    check(&story);
+    stage_free(story.stage);
+}
+
+static void
 test_stories(void)
 {
-    struct findings findings = {0};
-    struct policy *policy =
-        policy_load("policy.yaml", policy_text, sizeof policy_text - 1, &findings);
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        struct findings findings = {0};
+        char text[1024];
+        const int size = snprintf(text, sizeof text, policy_text, (int)days[i]);
+        struct policy *policy = policy_load("policy.yaml", text, (size_t)size, &findings);
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
-    for (uint64_t number = 1; number <= STORIES; number++) {
-        struct story story = {.stage = stage_new(policy),
-                              .now_ms = START_MS + CLOCK_HOUR_MS,
-                              .limit = LIMIT,
-                              .random = number};
-
-        CU_ASSERT_PTR_NOT_NULL_FATAL(story.stage);
-        story.periods[0].base = LIMIT;
-        stage_advance(story.stage, story.now_ms);
-        use(&story, 1, 0);
-        for (int i = 0; i < STEPS && index_at(story.now_ms) < PERIODS - 4; i++) {
-            step(&story);
-            if (i % 7 == 0)
-                check(&story);
-        }
-        check(&story);
-        stage_free(story.stage);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(policy);
+        for (uint64_t number = 1; number <= STORIES; number++)
+            tell(policy, days[i], number);
+        policy_free(policy);
+        findings_free(&findings);
     }
-    policy_free(policy);
-    findings_free(&findings);
 }
 
 static CU_TestInfo tests[] = {
-    {"beside a naive account: 60 stories", test_stories},
+    {"beside a naive account: 60 stories of long periods, 60 of short ones", test_stories},
     CU_TEST_INFO_NULL,
 };
 const CU_SuiteInfo suite_carry = {.pName = "carry", .pTests = tests};
