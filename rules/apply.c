@@ -347,7 +347,7 @@ shard_event(struct shard *shard, const struct record *record, int32_t index,
 {
     struct topic_state *topic = &shard->topics[record->topic];
     const struct place place = {record, index};
-    struct recalled recalled;
+    struct recalled recalled = {.itself = NULL};
     struct lookup own;
     struct dead why;
 

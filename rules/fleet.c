@@ -219,9 +219,10 @@ struct text
 fleet_summary(const struct feature *feature, const struct breaker *breaker,
               char out[FLEET_SUMMARY_SIZE])
 {
-    struct words words = {.at = out};
+    struct words words = {.size = 0};
     const bool warns = breaker->alarm == BREAKER_ALARM_WARN;
 
+    words.at = out;
     put(&words, warns ? TEXT("spends far more than is usual") : TEXT("runs away"));
     put_spread(&words, &feature->fleet->spread);
     if (warns)

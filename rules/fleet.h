@@ -22,11 +22,10 @@ struct feature;
 
 /* All of them of a feature and slot, whole: of `cost` and the counts everybody's, of `judged` and
  * `judged_calls` of those whose own breaker is at rest. */
-void shard_fleet_slot(struct shard *shard, struct text feature, const struct slot *sum);
+void shard_fleet_slot(struct shard *shard, struct text name, const struct slot *sum);
 /* False: none asks any more. The name lives as long as the shard. */
 bool shard_fleet_asks(struct shard *shard, struct text *feature);
-void shard_fleet_spread(struct shard *shard, struct text feature,
-                        const struct fleet_spread *spread);
+void shard_fleet_spread(struct shard *shard, struct text name, const struct fleet_spread *spread);
 void shard_fleet_judge(struct shard *shard);
 
 #define FLEET_SUMMARY_SIZE 640

@@ -41,7 +41,7 @@ void sources_free(struct sources *sources);
 void sources_clear(struct sources *sources);
 
 struct shard;
-void sources_note(struct shard *shard, struct text source, int64_t at_ms);
+void sources_note(struct shard *shard, struct text name, int64_t at_ms);
 
 static inline struct source_cached *
 sources_cached(struct sources *sources, struct text source)

@@ -7,7 +7,7 @@
 #include "tests/check.h"
 
 #define MINUTE CLOCK_MINUTE_MS
-#define SLOTS  (SLOT_COUNT * 4)
+#define SLOTS  52 /* of four features */
 
 static const char enforced[] = "fallback_plan: free\n"
                                "plans: {free: {quotas: {none: {meter: requests, limit: 0}}}}\n"
@@ -149,7 +149,8 @@ lead(void)
                                      .breakers = &breaker,
                                      .breaker_count = has_breaker};
 
-    shard_begin(shard, &(struct shard_start){.epoch = ++epoch,
+    epoch++;
+    shard_begin(shard, &(struct shard_start){.epoch = epoch,
                                              .seq = seq,
                                              .time_ms = now_ms,
                                              .progress = &progress,

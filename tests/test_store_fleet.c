@@ -304,7 +304,7 @@ test_heard(void)
     struct arena *arena = arena_new((size_t)1 << 22);
     struct settle_result result;
     struct err why = {.class = ERR_NONE};
-    static const int64_t minutes[] = {0, 59, 60, 200, 190, 60 * 50};
+    static const int64_t minutes[] = {0, 59, 60, 200, 190, 3000};
     static const char *const expected[] = {"1", "1", "3", "13", "13", "1"};
 
     db_begin(&db);

@@ -97,7 +97,8 @@ COMMENT ON COLUMN tripmeter.tenant_shard.due_at IS 'When the tenant must be look
 COMMENT ON COLUMN tripmeter.tenant_shard.restricted IS 'Has a restriction, an open episode, or a notice that is to come without an event: loaded as soon as the shard is claimed';
 
 CREATE TABLE tripmeter.tenant_version (
-    tenant text COLLATE "C" NOT NULL CHECK (tenant <> '' AND octet_length(tenant) <= 128),
+    tenant text COLLATE "C" NOT NULL
+        CHECK (tenant NOT IN ('', '*') AND octet_length(tenant) <= 128),
     version bigint NOT NULL CHECK (version >= 1),
     valid_from timestamptz NOT NULL DEFAULT now() CHECK (valid_from <= created_at),
     actor text NOT NULL DEFAULT session_user CHECK (actor <> ''),

@@ -58,7 +58,8 @@ COMMENT ON COLUMN tripmeter.v_throttle.last_until IS 'End of the last throttle';
 
 CREATE VIEW tripmeter.v_shadow AS
 SELECT date_trunc('week', m.at AT TIME ZONE 'UTC')::date AS week, m.tenant,
-       'breaker/runaway' AS rule, m.feature AS subject,
+       CASE m.tenant WHEN '*' THEN 'breaker/fleet' ELSE 'breaker/runaway' END AS rule,
+       m.feature AS subject,
        count(*) FILTER (WHERE m.would_block = 0) AS times, NULL::numeric AS would_refuse,
        sum(m.would_block) AS would_block
 FROM tripmeter.breaker_move m WHERE m.would GROUP BY 1, 2, 3, 4
@@ -79,7 +80,7 @@ FROM tripmeter.quota_state q WHERE q.spent = 100 AND q.since_at >= q.period AND 
 COMMENT ON VIEW tripmeter.v_shadow IS 'What rules in shadow (and those that `enforce off` kept silent) would have done, by week: look here before you say mode: enforce';
 COMMENT ON COLUMN tripmeter.v_shadow.week IS 'Monday the week begins with (UTC)';
 COMMENT ON COLUMN tripmeter.v_shadow.tenant IS 'Tenant';
-COMMENT ON COLUMN tripmeter.v_shadow.rule IS 'Rule, as in alerts: breaker/runaway, burst/key, quota/spend';
+COMMENT ON COLUMN tripmeter.v_shadow.rule IS 'Rule, as in alerts: breaker/runaway, breaker/fleet (tenant *: of all tenants), burst/key, quota/spend';
 COMMENT ON COLUMN tripmeter.v_shadow.subject IS 'The feature, API key, client address or project; empty: the tenant';
 COMMENT ON COLUMN tripmeter.v_shadow.times IS 'How often it would have been cut, throttled or blocked';
 COMMENT ON COLUMN tripmeter.v_shadow.would_refuse IS 'Requests that would have been refused; NULL: not counted';
