@@ -337,6 +337,8 @@ stop(struct engine *engine, int status)
     start_countdown(status);
     /* It asks the workers and the control topic. */
     status_stop(engine->status);
+    if (engine->fleet != NULL)
+        fleet_drain(engine->fleet);
     for (size_t i = 0; i < engine->worker_count; i++)
         if (engine->workers[i] != NULL)
             worker_drain(engine->workers[i]);
@@ -346,7 +348,8 @@ stop(struct engine *engine, int status)
 
             clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
         }
-    fleet_stop(engine->fleet);
+    if (engine->fleet != NULL)
+        fleet_stop(engine->fleet);
     if (engine->control != NULL)
         control_close(engine->control, 500);
     if (engine->notifier != NULL)

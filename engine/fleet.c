@@ -339,7 +339,7 @@ on_source(void *opaque, struct text source, int64_t last_ms, bool silent)
 {
     struct shard *shard = opaque;
     char at[CLOCK_TEXT_SIZE];
-    char summary[160];
+    char summary[512]; /* with a name as long as it may be */
     struct transition transition = {.move = silent ? MOVE_FIRE : MOVE_RESOLVE,
                                     .rule = TEXT("ingest/source_silent"),
                                     .severity = SEVERITY_WARNING,
@@ -347,11 +347,11 @@ on_source(void *opaque, struct text source, int64_t last_ms, bool silent)
                                     .zone = TEXT("UTC"),
                                     .reason = silent ? RESOLVED_NOT : RESOLVED_CLEARED};
 
-    (void)snprintf(summary, sizeof summary,
-                   silent ? "sent events in every hour of a day, and none since %s: what its "
-                            "gateway lets through meanwhile is not metered"
-                          : "was last heard at %s",
-                   clock_format(last_ms, at));
+    (void)snprintf(summary, sizeof summary, "source %.*s %s %s%s", (int)source.size, source.at,
+                   silent ? "sent events in every hour of a day, and none since"
+                          : "was last heard at",
+                   clock_format(last_ms, at),
+                   silent ? ": what its gateway lets through meanwhile is not metered" : "");
     transition.labels[LABEL_SOURCE] = source;
     transition.summary = text_of(summary);
     shard_transition(shard, &transition);
@@ -489,14 +489,18 @@ fleet_start(const struct fleet_setup *setup)
 }
 
 void
-fleet_stop(struct fleet *fleet)
+fleet_drain(struct fleet *fleet)
 {
-    if (fleet == NULL)
-        return;
     (void)pthread_mutex_lock(&fleet->lock);
     fleet->stopping = true;
     (void)pthread_cond_signal(&fleet->woken);
     (void)pthread_mutex_unlock(&fleet->lock);
+}
+
+void
+fleet_stop(struct fleet *fleet)
+{
+    fleet_drain(fleet);
     (void)pthread_join(fleet->thread, NULL);
     fleet_free(fleet);
 }

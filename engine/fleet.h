@@ -30,6 +30,8 @@ struct fleet;
 
 /* NULL when memory or threads are short. */
 struct fleet *fleet_start(const struct fleet_setup *setup);
+/* It is to end; does not wait for that. */
+void fleet_drain(struct fleet *fleet);
 /* Ends the thread once what it is doing is done. */
 void fleet_stop(struct fleet *fleet);
 /* A stranger's record stands on a scope of the fleet. */

@@ -220,9 +220,16 @@ fleet_summary(const struct feature *feature, const struct breaker *breaker,
               char out[FLEET_SUMMARY_SIZE])
 {
     struct words words = {.size = 0};
-    const bool warns = breaker->alarm == BREAKER_ALARM_WARN;
+    const bool warns = breaker != NULL && breaker->alarm == BREAKER_ALARM_WARN;
 
     words.at = out;
+    put(&words, TEXT("all tenants / "));
+    put(&words, feature->name);
+    put(&words, TEXT(": "));
+    if (breaker == NULL) {
+        put(&words, TEXT("no longer runs away"));
+        return (struct text){out, words.size};
+    }
     put(&words, warns ? TEXT("spends far more than is usual") : TEXT("runs away"));
     put_spread(&words, &feature->fleet->spread);
     if (warns)

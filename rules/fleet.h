@@ -28,8 +28,8 @@ bool shard_fleet_asks(struct shard *shard, struct text *feature);
 void shard_fleet_spread(struct shard *shard, struct text name, const struct fleet_spread *spread);
 void shard_fleet_judge(struct shard *shard);
 
-#define FLEET_SUMMARY_SIZE 640
-/* What is told of a breaker of the fleet that warns or trips, and who spends it. */
+#define FLEET_SUMMARY_SIZE 1024 /* with names as long as they may be */
+/* What is told of a breaker of the fleet, and who spends it; NULL: it does not warn any more. */
 struct text fleet_summary(const struct feature *feature, const struct breaker *breaker,
                           char out[FLEET_SUMMARY_SIZE]);
 

@@ -143,9 +143,9 @@ tell(struct shard *shard, const struct tenant *tenant, const struct feature *fea
                   : loud->alarm > BREAKER_ALARM_WARN && !breaker_rests(loud)
                       ? RESOLVED_BREAKER_CLOSED
                       : RESOLVED_CLEARED,
-        .summary = !rises          ? TEXT("no longer runs away")
-                   : tenant->fleet ? fleet_summary(feature, loud, words)
-                                   : summary_of(loud)};
+        .summary = tenant->fleet ? fleet_summary(feature, rises ? loud : NULL, words)
+                   : rises       ? summary_of(loud)
+                                 : TEXT("no longer runs away")};
 
     transition.labels[LABEL_TENANT] = tenant_label(tenant);
     transition.labels[LABEL_FEATURE] = feature->name;

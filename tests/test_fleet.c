@@ -304,7 +304,8 @@ test_told(void)
     CU_ASSERT_PTR_NULL(out.alert.labels[LABEL_TENANT].at);
     CU_ASSERT_TRUE(text_eq(out.alert.labels[LABEL_FEATURE], TEXT("search")));
     CU_ASSERT_PTR_NOT_NULL(
-        strstr(out.alert.summary.at, "over 214 tenants (most: acme 10 %, beta 1 %)"));
+        strstr(out.alert.summary.at,
+               "all tenants / search: runs away over 214 tenants (most: acme 10 %, beta 1 %)"));
     end();
 }
 
