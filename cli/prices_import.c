@@ -81,7 +81,7 @@ static json_t *
 read_models(const char *path, struct err *why)
 {
     struct arena *arena = arena_new(2 * FILE_LIMIT);
-    json_error_t error;
+    json_error_t error = {.line = 0};
     json_t *models = NULL;
     struct text body;
     size_t size = 0;

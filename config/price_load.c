@@ -8,6 +8,7 @@
 
 enum { TREE_SIZE = 64 << 20, WHAT_ROOM = 320, VERSION_LIMIT = 1000 };
 #define ABOVE_LIMIT (INT64_C(1) << 53)
+#define INDEX_LIMIT ((size_t)4 * PRICE_ENTRY_LIMIT) /* names with and without their provider */
 
 static const char *const part_members[] = {"input",       "cache_read", "cache_write", "output",
                                            "reasoning",   "request",    "tiers",       "valid_from",
@@ -447,13 +448,13 @@ static void
 read_currency(struct reading *reading, const struct yaml *node)
 {
     struct text name = TEXT("USD");
-    const char *must;
 
-    if (node != NULL && !node_text(reading->findings, node, "currency", &name))
-        return;
-    must = value_check_currency(name);
-    if (must != NULL)
-        (void)finding_error(reading->findings, node->at, "currency: %s", must);
+    if (node != NULL && node_text(reading->findings, node, "currency", &name)) {
+        const char *must = value_check_currency(name);
+
+        if (must != NULL)
+            (void)finding_error(reading->findings, node->at, "currency: %s", must);
+    }
     reading->list->currency = arena_text(reading->arena, name);
 }
 
@@ -479,7 +480,7 @@ price_list_load(struct findings *findings, struct arena *arena, struct text body
     struct arena *tree = arena_new(TREE_SIZE);
     const struct yaml *root = NULL;
 
-    if (tree == NULL || !table_init(&list->index, 256, 4 * PRICE_ENTRY_LIMIT))
+    if (tree == NULL || !table_init(&list->index, 256, INDEX_LIMIT))
         (void)finding_error(findings, (struct mark){1, 1}, "out of memory");
     else
         root = yaml_parse(body, tree, findings);

@@ -43,15 +43,16 @@ void
 rerate_page(struct worker *worker, struct held *held, struct order *order)
 {
     const int32_t number = held->number;
+    const bool answered = settling_page(worker, held, &order->after);
     int64_t priced = 0;
 
-    if (!settling_page(worker, held, &order->after)) {
+    held = worker_held(worker, number);
+    if (held == NULL || held->state != HELD_RUNNING) {
         order_free(order); /* it is left to the next owner */
         return;
     }
-    held = worker_held(worker, number);
     /* Another command may have come meanwhile that changed what waits. */
-    if (!shard_clean(held->shard)) {
+    if (!answered || !shard_clean(held->shard)) {
         orders_wait_alone(worker, order);
         return;
     }
@@ -67,6 +68,8 @@ rerate_page(struct worker *worker, struct held *held, struct order *order)
     }
     const bool done = held->waiting_count < UNPRICED_PAGE;
 
+    arena_free(held->page);
+    held->page = NULL;
     if (priced > 0)
         log_info("rerate", "shard=%d priced=%" PRId64, number, priced);
     worker_want(worker, held);

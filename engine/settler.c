@@ -31,6 +31,7 @@ struct job {
     struct settlement *settlement; /* SETTLE */
     struct trial trial;            /* TRY */
     struct unpriced_query query;   /* WAITING */
+    int64_t asked;
 };
 
 struct taken {
@@ -395,9 +396,9 @@ try_record(struct settler *settler, const struct trial *trial)
 }
 
 static void
-read_waiting(struct settler *settler, const struct unpriced_query *query)
+read_waiting(struct settler *settler, const struct unpriced_query *query, int64_t asked)
 {
-    struct reply reply = {.kind = REPLY_WAITING, .shard = query->shard};
+    struct reply reply = {.kind = REPLY_WAITING, .shard = query->shard, .asked = asked};
     struct list events;
 
     do {
@@ -615,7 +616,7 @@ run(void *opaque)
                 try_record(settler, &job.trial);
                 break;
             case JOB_WAITING:
-                read_waiting(settler, &job.query);
+                read_waiting(settler, &job.query, job.asked);
                 break;
             }
         }
@@ -665,9 +666,10 @@ settler_try(struct settler *settler, const struct trial *trial)
 }
 
 void
-settler_waiting(struct settler *settler, const struct unpriced_query *query)
+settler_waiting(struct settler *settler, const struct unpriced_query *query, int64_t number)
 {
-    ask(settler, &(struct job){.kind = JOB_WAITING, .shard = query->shard, .query = *query});
+    ask(settler, &(struct job){
+                     .kind = JOB_WAITING, .shard = query->shard, .query = *query, .asked = number});
 }
 
 void

@@ -65,6 +65,7 @@ struct reply {
     /* TRIED */
     int32_t times; /* the record was taken alone, this time included */
     /* WAITING: in `memory` */
+    int64_t asked; /* as the query was numbered */
     struct unpriced_event *waiting;
     size_t waiting_count;
     /* COMMAND */
@@ -80,7 +81,7 @@ void settler_claim(struct settler *settler, int32_t shard, int64_t held_epoch, i
 /* A record is about to be taken alone; answered by REPLY_TRIED, or REPLY_FENCED. */
 void settler_try(struct settler *settler, const struct trial *trial);
 /* Unpriced events of a shard are wanted; answered by REPLY_WAITING, or REPLY_FENCED. */
-void settler_waiting(struct settler *settler, const struct unpriced_query *query);
+void settler_waiting(struct settler *settler, const struct unpriced_query *query, int64_t number);
 void settler_settle(struct settler *settler, struct settlement *settlement);
 /* Commands of these shards are wanted; those given out for others are forgotten. */
 void settler_serve(struct settler *settler, const int32_t *shards, size_t count);

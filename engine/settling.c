@@ -145,7 +145,8 @@ take(struct worker *worker, struct reply *reply)
         break;
     case REPLY_WAITING:
         held = worker_held(worker, reply->shard);
-        if (held == NULL || held->page != NULL) {
+        /* An answer that came too late is older than what was booked since. */
+        if (held == NULL || held->page != NULL || reply->asked != worker->pages) {
             arena_free(reply->memory);
             break;
         }
@@ -201,9 +202,9 @@ settling_page(struct worker *worker, struct held *held, const struct unpriced_qu
 {
     const int32_t number = held->number;
 
-    arena_free(held->page); /* an answer that came too late */
+    arena_free(held->page);
     held->page = NULL;
-    settler_waiting(worker->settler, query);
+    settler_waiting(worker->settler, query, ++worker->pages);
     do {
         settling_replies(worker, 50);
         worker_serve(worker);

@@ -139,6 +139,7 @@ struct worker {
     struct arena *parking;
     struct list parked;    /* struct parked, in order of arrival */
     struct list errands;   /* struct errand */
+    int64_t pages;         /* of unpriced events that were asked for so far */
     struct list alone;     /* struct order *: to be settled with nothing else */
     struct list ghosts;    /* struct ghost */
     struct list ahead;     /* struct ahead: tenants of the batch in hand that are not known */

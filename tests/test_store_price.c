@@ -85,7 +85,7 @@ waiting(const struct unpriced_query *query, struct unpriced_event *first)
 static void
 test_waits(void)
 {
-    struct unpriced_event first;
+    struct unpriced_event first = {.topic = -1};
 
     db_begin(&db);
     const struct claim claim = db_claim(&db, 3, arena);
@@ -122,7 +122,7 @@ test_waits(void)
 static void
 test_once(void)
 {
-    struct unpriced_event first;
+    struct unpriced_event first = {.topic = -1};
 
     db_begin(&db);
     const struct claim claim = db_claim(&db, 3, arena);
