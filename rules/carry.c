@@ -97,7 +97,7 @@ carries_make(struct tenant *tenant, const struct tenant_load *load, int64_t now_
     if (tenant->carries == NULL)
         return false;
     list_init(&tenant->carries->rows, sizeof(struct carry), CARRY_LIMIT);
-    for (size_t i = 0; i < load->carry_count; i++) {
+    for (size_t i = 0; i < load->carry_count && i < CARRY_LIMIT; i++) {
         struct carry *carry = list_add(&tenant->carries->rows);
 
         if (carry == NULL)
@@ -187,10 +187,11 @@ reckon(struct carry *carry)
 static bool
 begin(struct tenant *tenant, const struct quota_state *state, struct period period, tally carry)
 {
-    struct carry *next = list_add(&tenant->carries->rows);
+    struct list *rows = &tenant->carries->rows;
+    struct carry *next = list_add(rows);
 
     if (next == NULL)
-        return false;
+        return rows->count == CARRY_LIMIT;
     *next = (struct carry){.row = {.tenant = tenant->name,
                                    .quota = state->rule->name,
                                    .project = project_of(tenant, state),

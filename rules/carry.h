@@ -18,7 +18,7 @@
 
 #include "rules/tenant.h"
 
-#define CARRY_LIMIT 16384 /* rows of a tenant in memory */
+#define CARRY_LIMIT 131072 /* rows of a tenant in memory; what does not fit is not carried */
 
 struct carry {
     struct carry_memory row;

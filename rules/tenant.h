@@ -25,7 +25,7 @@ struct counters;
 struct features;
 
 #define TENANT_PERIODS_HELD 4 /* the present one and what clocks ahead may have begun */
-#define TENANT_MEMORY_LIMIT ((size_t)8 << 20)
+#define TENANT_MEMORY_LIMIT ((size_t)32 << 20)
 
 struct totals {
     struct amounts sum;

@@ -49,13 +49,12 @@ _Static_assert(TENANT_PLAN_LIMIT == 8, "as many as sql_plans asks for");
 
 /* What is not over, and what a quota that rolls over may have to be closed or reckoned again with.
  * The columns from 5 on are those of struct amounts; see sql_periods(). */
-#define SQL_PERIODS_FROM                                                    \
-    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"            \
-    " JOIN tripmeter.period_total p USING (tenant) WHERE p.period_end > $2" \
-    " OR ($2 < 'infinity' AND p.period >= (SELECT min(q.period)"            \
-    " FROM tripmeter.quota_period q WHERE q.tenant = n.tenant"              \
-    " AND NOT q.is_final))"                                                 \
-    " ORDER BY n.ord, p.project, p.period"
+#define SQL_PERIODS_FROM                                                                    \
+    " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"                            \
+    " CROSS JOIN LATERAL (SELECT min(q.period) AS period FROM tripmeter.quota_period q"     \
+    " WHERE q.tenant = n.tenant AND NOT q.is_final AND $2 < 'infinity'::timestamptz) carry" \
+    " JOIN tripmeter.period_total p ON p.tenant = n.tenant"                                 \
+    " WHERE p.period_end > $2 OR p.period >= carry.period ORDER BY n.ord, p.project, p.period"
 
 /* Late events must find the bounds that a period had under an earlier contract. */
 static const char sql_past[] =

@@ -716,6 +716,43 @@ test_idle_ones_leave(void)
     close_world();
 }
 
+/* They are due for the end of their period, which a later load closes as well. */
+static void
+test_those_that_roll_leave(void)
+{
+    struct quota rolling = api;
+    struct plan plan = {.name = TEXT("free"), .quotas = &rolling, .quota_count = 1, .rolls = true};
+    struct policy with = policy;
+
+    rolling.rollover = (struct rollover){.on = true,
+                                         .ratio = ROLLOVER_WHOLE,
+                                         .carry_cap = ROLLOVER_NO_CAP,
+                                         .total_cap = ROLLOVER_NO_CAP};
+    with.plans = &plan;
+    with.fallback_plan = &plan;
+    with.plan_count = 1;
+    open_world(&with);
+    world.setup.tenant_limit = 1;
+    world_claim(&world);
+    use("2026-03-10T10:00:00Z", "acme", 1);
+    use("2026-03-10T10:00:00Z", "zeta", 1);
+    world_freeze(&world);
+    const struct list *due = &world.frozen->due;
+
+    CHECK_INT("both are due", due->count, 2);
+    CHECK_INT("as March ends", ((struct tenant_due *)list_at(due, 0))->due_ms,
+              instant_of("2026-04-01T00:00:00Z"));
+    CHECK_INT("both have begun", world.frozen->carries.count, 2);
+    world_commit(&world, true);
+    world_settle(&world);
+    use("2026-03-10T10:00:01Z", "zeta", 1);
+    world_settle(&world);
+    CHECK_INT("one of them stays", shard_tenant_count(world.shard), 1);
+    CU_ASSERT_TRUE(shard_advance(world.shard, instant_of("2026-04-02T00:00:00Z")));
+    (void)world_said(&world);
+    close_world();
+}
+
 static void
 test_difference(void)
 {
@@ -813,6 +850,7 @@ static CU_TestInfo tests[] = {
     {"a tenant is loaded late", test_parked},
     {"strangers on the control topic", test_strangers_on_the_topic},
     {"idle tenants leave, restricted ones stay", test_idle_ones_leave},
+    {"who is due for the end of a period only may leave", test_those_that_roll_leave},
     {"Postgres' totals win", test_difference},
     {"a limit of nothing is reached as the month begins", test_limit_of_nothing},
     {"a shard that is claimed anew knows nobody", test_begun_anew},
