@@ -11,9 +11,9 @@ static enum answer
 print_answer(const struct arguments *arguments, const char *sql, const char *const *titles,
              const char *none)
 {
-    const char *const values[] = {
-        arguments->word_count > 0 ? arguments->words[0] : NULL, option_value(arguments, "feature"),
-        option_given(arguments, "all") ? "true" : "false"};
+    const char *const values[] = {arguments->word_count > 0 ? arguments->words[0] : NULL,
+                                  option_value(arguments, "feature"),
+                                  option_given(arguments, "all") ? "true" : "false"};
     struct err why = {.class = ERR_NONE};
     struct session session;
     enum answer answer;
@@ -43,7 +43,7 @@ static const struct option_row list_options[] = {
 static enum answer
 run_list(const struct arguments *arguments)
 {
-    static const char *const titles[] = {"TENANT", "FEATURE", "METRIC",   "TIER",   "SINCE", "OVER",
+    static const char *const titles[] = {"TENANT", "FEATURE", "METRIC",  "TIER",   "SINCE", "OVER",
                                          ">VALUE", ">USUAL",  ">EXCESS", "ANSWER", "WHAT",  NULL};
 
     return print_answer(
@@ -78,9 +78,9 @@ static const struct option_row show_options[] = {
 static enum answer
 run_show(const struct arguments *arguments)
 {
-    static const char *const titles[] = {"FEATURE",  "METRIC",     "WIDTH",        ">WINDOWS",
-                                         ">LOWEST",  ">HIGHEST",   ">USUAL NOW",   ">NOTED ABOVE",
-                                         NULL};
+    static const char *const titles[] = {"FEATURE",    "METRIC",       "WIDTH",
+                                         ">WINDOWS",   ">LOWEST",      ">HIGHEST",
+                                         ">USUAL NOW", ">NOTED ABOVE", NULL};
 
     return print_answer(arguments,
                         "SELECT feature, metric, width, windows, round(low, 4), round(high, 4),"
@@ -110,16 +110,15 @@ static const struct option_row answer_options[] = {
     {NULL, NULL, NULL, false}};
 
 static bool
-say(struct session *session, const struct arguments *arguments, const char *answer,
-    struct err *why)
+say(struct session *session, const struct arguments *arguments, const char *answer, struct err *why)
 {
     const char *feature = option_value(arguments, "feature");
     const char *const values[] = {arguments->words[0],      feature == NULL ? "" : feature,
                                   arguments->words[1],      answer,
                                   command_actor(arguments), option_value(arguments, "reason")};
-    PGresult *rows = db_query(&session->db,
-                              "SELECT " DB_MS("tripmeter.anomaly_answer($1, $2, $3, $4, $5, $6)"),
-                              values, 6, why);
+    PGresult *rows =
+        db_query(&session->db, "SELECT " DB_MS("tripmeter.anomaly_answer($1, $2, $3, $4, $5, $6)"),
+                 values, 6, why);
     char since[MOMENT_SIZE];
 
     if (rows == NULL)
@@ -128,10 +127,11 @@ say(struct session *session, const struct arguments *arguments, const char *answ
 
     if (found)
         printf("%s of %s%s%s since %s: %s, by %s: %s\n", values[2], values[0],
-               feature == NULL ? "" : " / ", values[1], moment_text(NULL, db_int(rows, 0, 0), since),
-               answer, values[4], values[5]);
+               feature == NULL ? "" : " / ", values[1],
+               moment_text(NULL, db_int(rows, 0, 0), since), answer, values[4], values[5]);
     PQclear(rows);
-    return found || err_set(why, ERR_INPUT, "no record of it was broken; see: tripmeter anomaly list");
+    return found ||
+           err_set(why, ERR_INPUT, "no record of it was broken; see: tripmeter anomaly list");
 }
 
 /* The answer is the second word of the command's name. */

@@ -3,8 +3,8 @@
 #include "config/quota_load.h"
 
 /* Nano-units of a tenant's currency. */
-#define TICKET (5 * MONEY_NANO_PER_UNIT)
-#define PAGE   (25 * MONEY_NANO_PER_UNIT)
+#define TICKET ((tally)5 * MONEY_NANO_PER_UNIT)
+#define PAGE   ((tally)25 * MONEY_NANO_PER_UNIT)
 
 static void
 read_amount(struct findings *findings, const struct policy *policy, const struct yaml *parent,

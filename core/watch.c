@@ -262,14 +262,20 @@ close_window(struct watch *watch, struct watch_window *window)
 
 /* ---- days ------------------------------------------------------------------------------------------ */
 
+static float
+a_day(uint8_t width)
+{
+    const int64_t windows = CLOCK_DAY_MS / watch_widths_ms[width];
+
+    return (float)windows;
+}
+
 static uint8_t
 width_for(uint8_t width, float volume)
 {
-    while (width + 1 < WATCH_WIDTHS &&
-           volume < VOLUME_LEAST * (float)(CLOCK_DAY_MS / watch_widths_ms[width]))
+    while (width + 1 < WATCH_WIDTHS && volume < VOLUME_LEAST * a_day(width))
         width++;
-    while (width > 0 &&
-           volume >= 2.0F * VOLUME_LEAST * (float)(CLOCK_DAY_MS / watch_widths_ms[width - 1]))
+    while (width > 0 && volume >= 2.0F * VOLUME_LEAST * a_day((uint8_t)(width - 1)))
         width--;
     return width;
 }
@@ -346,7 +352,7 @@ watch_day(const struct watch *watch)
         return fmaxf(cost->slow, least);
     for (size_t h = 0; h < DETECTOR_HOURS; h++)
         day += h == now ? series->expected : cost->usual_count[h] > 0 ? cost->usual[h] : cost->slow;
-    return fmaxf(day * (float)(CLOCK_HOUR_MS / width_ms), least);
+    return fmaxf(day * a_day(watch->book.width) / DETECTOR_HOURS, least);
 }
 
 enum watch_tier
@@ -418,6 +424,35 @@ watch_hear(struct watch *watch, enum watch_metric metric, enum watch_answer answ
     series->pending = 0;
     if (answer == WATCH_NORMAL)
         take_level(series);
+}
+
+/* ---- rules --------------------------------------------------------------------------------------------- */
+
+#define FALLBACKS_MOST  0.20F
+#define FALLBACKS_AGAIN 0.15F
+#define OUTPUT_MOST     2.0F
+#define OUTPUT_AGAIN    1.5F
+
+bool
+watch_breaks(struct watch *watch, const struct watch_window *window, enum watch_rule rule)
+{
+    const enum watch_metric metric =
+        rule == WATCH_RULE_FALLBACKS ? WATCH_FALLBACKS : WATCH_OUTPUT_EACH;
+    const struct watch_finding *found = &window->findings[metric];
+    const struct series *series = &watch->series[metric];
+    const bool was = (watch->book.broken >> rule & 1) != 0;
+    bool is = was;
+
+    if (!found->fed && !is_idle(&watch->book))
+        return false;
+    if (!found->fed)
+        is = false;
+    else if (rule == WATCH_RULE_FALLBACKS)
+        is = found->value > (was ? FALLBACKS_AGAIN : FALLBACKS_MOST);
+    else if (series_ms(watch, series) >= NOTE_DAYS * CLOCK_DAY_MS || was)
+        is = found->value > found->usual * (was ? OUTPUT_AGAIN : OUTPUT_MOST);
+    watch->book.broken = (uint8_t)((watch->book.broken & ~(1U << rule)) | (unsigned)is << rule);
+    return is != was;
 }
 
 /* ---- stored ------------------------------------------------------------------------------------------ */

@@ -89,7 +89,8 @@ struct watch_book {
         pages[WATCH_PAGES]; /* of a tenant: minutes since 1970 of its last pages, newest first */
     uint8_t width;          /* place in watch_widths_ms */
     uint8_t crowded; /* of a tenant: further incidents are told as one, and that alert is open */
-    uint8_t unused[2];
+    uint8_t broken;  /* bit r: rule r of enum watch_rule is broken, and told */
+    uint8_t unused;
 };
 
 struct watch {
@@ -151,6 +152,17 @@ bool watch_answer_by_name(struct text name, enum watch_answer *out);
 void watch_hear(struct watch *watch, enum watch_metric metric, enum watch_answer answer,
                 const struct extremes before[CHANNEL_COUNT]);
 
+/* ---- rules that need no evidence ---------------------------------------------------------------- */
+
+enum watch_rule {
+    WATCH_RULE_FALLBACKS, /* more than 20 % of the attempts are not the first of their request */
+    WATCH_RULE_OUTPUT,    /* more than twice the usual output tokens a request */
+    WATCH_RULE_COUNT
+};
+/* Brings book.broken in line with a window in which there were requests enough; broken until 5 points
+ * (half of the usual) below, or until nothing was used for a day. True: it changed. */
+bool watch_breaks(struct watch *watch, const struct watch_window *window, enum watch_rule rule);
+
 /* ---- stored ------------------------------------------------------------------------------------ */
 /* One row a series; that of the cost has the book as well. Of version 1: the version and the metric, a
  * byte each, six of 0, then the structs as they are, little-endian. */
@@ -188,5 +200,9 @@ const char *watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZ
 #define WATCH_VALUE_SIZE 64
 const char *watch_value_text(enum watch_metric metric, float value, const char *unit,
                              char out[WATCH_VALUE_SIZE]);
+
+/* What a broken rule says. Returns out. */
+const char *watch_tell_rule(enum watch_rule rule, const struct watch_window *window,
+                            char out[WATCH_STORY_SIZE]);
 
 #endif

@@ -124,3 +124,21 @@ watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE])
                    day > 0 ? (double)(100 * fabsf(excess) / day) : 0.0, top);
     return out;
 }
+
+const char *
+watch_tell_rule(enum watch_rule rule, const struct watch_window *window, char out[WATCH_STORY_SIZE])
+{
+    const bool fallbacks = rule == WATCH_RULE_FALLBACKS;
+    const enum watch_metric metric = fallbacks ? WATCH_FALLBACKS : WATCH_OUTPUT_EACH;
+    const struct watch_finding *found = &window->findings[metric];
+    char value[WATCH_VALUE_SIZE];
+    char usual[WATCH_VALUE_SIZE];
+
+    (void)watch_value_text(metric, found->value, "", value);
+    (void)watch_value_text(metric, found->usual, "", usual);
+    (void)snprintf(out, WATCH_STORY_SIZE, "%s in %s%s%s", value, width_text(window->width_ms),
+                   fallbacks ? ": more than 20 % of the attempts are not the first of their request"
+                             : ": more than twice the usual ",
+                   fallbacks ? "" : usual);
+    return out;
+}

@@ -7,7 +7,11 @@
 static struct watch *
 new_watch(void)
 {
-    return shard_must(calloc(1, sizeof(struct watch)));
+    struct watch *watch = calloc(1, sizeof *watch);
+
+    if (watch == NULL)
+        abort();
+    return watch;
 }
 
 /* The first slot that one of the watches has not taken. */
@@ -106,8 +110,10 @@ take(struct shard *shard, const struct scope *scope, const struct watch_usage *u
     struct watch_window window;
     bool moved = false;
 
-    if (watch_take(scope->watch, usage, &window))
+    if (watch_take(scope->watch, usage, &window)) {
         moved = anomaly_judge(shard, scope, &window);
+        moved |= anomaly_rules(shard, scope, &window);
+    }
     if (used || moved)
         anomaly_write(shard, scope);
 }

@@ -63,6 +63,10 @@ struct scope {
 /* A window of the scope has closed. True: an incident moved. */
 bool anomaly_judge(struct shard *shard, const struct scope *scope,
                    const struct watch_window *window);
+/* The same by rules that need no evidence (rules/anomaly_rules.c). */
+bool anomaly_rules(struct shard *shard, const struct scope *scope,
+                   const struct watch_window *window);
+void anomaly_rules_end(struct shard *shard, const struct scope *scope, enum resolved reason);
 /* Whatever is told ends, for this reason. */
 void anomaly_end(struct shard *shard, const struct scope *scope, enum resolved reason);
 /* The watch goes to the open settlement. */

@@ -407,6 +407,7 @@ anomaly_end(struct shard *shard, const struct scope *scope, enum resolved reason
     for (int m = 0; m < WATCH_METRIC_COUNT; m++)
         if (scope->watch->series[m].tier != WATCH_QUIET)
             end(shard, scope, (enum watch_metric)m, reason);
+    anomaly_rules_end(shard, scope, reason);
     anomaly_write(shard, scope);
     disperse(shard, scope->tenant, reason);
 }

@@ -111,8 +111,8 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
 void
 page_anomalies(struct writer *out, const json_t *document)
 {
-    static const char *const columns[] = {"Series",    "Tier",             "What",  "Window",
-                                          "Usual day", "Beyond the usual", "Since", "Over"};
+    static const char *const columns[] = {
+        "Series", "Tier", "What", "Window", "Usual day", "Beyond the usual", "Since", "Over"};
     const json_t *anomalies = json_object_get(json_object_get(document, "database"), "anomalies");
 
     if (json_array_size(anomalies) == 0)

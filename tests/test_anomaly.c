@@ -165,6 +165,100 @@ test_restarts(void)
     policy_free(both.ours);
 }
 
-static CU_TestInfo tests[] = {{"restarts", test_restarts}, CU_TEST_INFO_NULL};
+/* ---- pages ----------------------------------------------------------------------------------------- */
+
+enum { TEAMS = 6, TEAM_DAYS = 15 };
+
+static void
+call(struct stage *stage, const char *feature, int cents)
+{
+    static size_t number;
+    char time[CLOCK_TEXT_SIZE];
+    char id[32];
+    char value[512];
+
+    (void)snprintf(id, sizeof id, "p%zu", number++);
+    (void)snprintf(value, sizeof value,
+                   "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"//gw\","
+                   "\"type\":\"com.example.usage.record.v1\",\"time\":\"%s\",\"subject\":\"acme\","
+                   "\"data\":{\"request_id\":\"%s\",\"feature\":\"%s\",\"usage\":{},"
+                   "\"cost\":\"%d.%02d\"}}",
+                   id, clock_format(stage_time(stage), time), id, feature, cents / 100,
+                   cents % 100);
+    stage_record(stage, text_of(id), text_of(value));
+}
+
+/* Every feature calls every 2.5 minutes; one of them is dear (-1: none). */
+static int64_t
+work(struct stage *stage, int64_t now_ms, int64_t until_ms, int dear)
+{
+    static const char *const teams[TEAMS] = {"a", "b", "c", "d", "e", "f"};
+
+    for (; now_ms < until_ms; now_ms += 150 * CLOCK_SECOND_MS) {
+        stage_advance(stage, now_ms);
+        for (int i = 0; i < TEAMS; i++)
+            call(stage, teams[i], i == dear ? 2000 : 5);
+        if (now_ms % CLOCK_HOUR_MS == 0)
+            stage_settle(stage);
+    }
+    return now_ms;
+}
+
+static int
+said_so_often(const struct story *story, enum move move, const char *part)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < story->count; i++)
+        count += story->said[i].move == move && strstr(story->said[i].words, part) != NULL;
+    return count;
+}
+
+/* Five features run wild half an hour after one another: three pages, and one for all the others. Six
+ * hours after the first there may be another. */
+static void
+test_pages(void)
+{
+    static struct story story;
+    const struct policy *policy = read_policy();
+    union {
+        const struct policy *kept;
+        struct policy *ours;
+    } both = {.kept = policy};
+    struct stage *stage = stage_new(policy);
+    int64_t now_ms = START_MS;
+
+    assert(stage != NULL);
+    story.count = 0;
+    now_ms = work(stage, now_ms, START_MS + TEAM_DAYS * CLOCK_DAY_MS, -1);
+    for (int dear = 0; dear < TEAMS - 1; dear++) {
+        now_ms = work(stage, now_ms, now_ms + 5 * CLOCK_MINUTE_MS, dear);
+        now_ms = work(stage, now_ms, now_ms + 25 * CLOCK_MINUTE_MS, -1);
+    }
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, &story);
+    CHECK_INT("pages", said_so_often(&story, MOVE_FIRE, "anomaly/cost"), 3);
+    CHECK_INT("one for the others", said_so_often(&story, MOVE_FIRE, "anomaly/incident"), 1);
+    CHECK_INT("goes on", said_so_often(&story, MOVE_RESOLVE, "anomaly/incident"), 0);
+    now_ms = work(stage, now_ms, now_ms + 12 * CLOCK_HOUR_MS, -1);
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, &story);
+    CHECK_INT("all end", said_so_often(&story, MOVE_RESOLVE, "anomaly/cost"), 3);
+    CHECK_INT("and so does it", said_so_often(&story, MOVE_RESOLVE, "anomaly/incident"), 1);
+    now_ms = work(stage, now_ms, now_ms + 5 * CLOCK_MINUTE_MS, TEAMS - 1);
+    (void)work(stage, now_ms, now_ms + 10 * CLOCK_MINUTE_MS, -1);
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, &story);
+    CHECK_INT("another page", said_so_often(&story, MOVE_FIRE, "anomaly/cost"), 4);
+    CU_ASSERT_PTR_NULL(stage_fault(stage));
+    stage_free(stage);
+    policy_free(both.ours);
+}
+
+static CU_TestInfo tests[] = {
+    {"restarts", test_restarts}, {"pages", test_pages}, CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_anomaly = {.pName = "anomaly", .pTests = tests};

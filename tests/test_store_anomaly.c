@@ -212,7 +212,38 @@ test_notes(void)
     end_shard();
 }
 
-static CU_TestInfo tests[] = {{"series", test_series}, {"notes", test_notes}, CU_TEST_INFO_NULL};
+/* key_fact and tenant_fact have no defaults: what is not named is 0. */
+static void
+test_views(void)
+{
+    begin_shard();
+    db_run(&db, "DO $$ DECLARE c text; t text; BEGIN FOR t, c IN SELECT table_name, column_name"
+                " FROM information_schema.columns WHERE table_schema = 'tripmeter' AND table_name"
+                " IN ('key_fact', 'tenant_fact') AND data_type IN ('bigint', 'numeric') LOOP"
+                " EXECUTE format('ALTER TABLE tripmeter.%I ALTER %I SET DEFAULT 0', t, c);"
+                " END LOOP; END $$");
+    db_run(&db, "INSERT INTO tripmeter.key_fact (tenant, key, hour, period, cost)"
+                " SELECT 'acme', k, '2026-03-02 10:00Z', '2026-03-01Z', c FROM (VALUES"
+                " ('a', 1), ('b', 2), ('c', 4), ('d', 2), ('e', 4.5)) v(k, c)");
+    db_run(&db, "INSERT INTO tripmeter.key_fact (tenant, key, hour, period, cost) VALUES"
+                " ('two', 'a', '2026-03-02 10:00Z', '2026-03-01Z', 1),"
+                " ('two', 'b', '2026-03-02 10:00Z', '2026-03-01Z', 9)");
+    CHECK_SQL(&db, "SELECT tenant || '/' || key || ' ' || ratio FROM tripmeter.v_key_unusual",
+              "acme/e 2.3");
+    db_run(&db,
+           "INSERT INTO tripmeter.tenant_fact (tenant, project, feature, provider, model, hour,"
+           " period, cost, charge) SELECT 'acme', 'p', 'f', 'openai', m, '2026-03-02 10:00Z',"
+           " '2026-03-01Z', cost, charge FROM (VALUES ('gain', 5, 6), ('even', 5, 5),"
+           " ('loss', 5, 4.5)) v(m, cost, charge)");
+    CHECK_SQL(&db,
+              "SELECT week || ' ' || model || ' ' || round(margin, 2)"
+              " FROM tripmeter.v_negative_margin",
+              "2026-03-02 loss -0.50");
+    end_shard();
+}
+
+static CU_TestInfo tests[] = {
+    {"views", test_views}, {"series", test_series}, {"notes", test_notes}, CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_store_anomaly = {
     .pName = "store_anomaly", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};

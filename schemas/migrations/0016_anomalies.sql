@@ -158,3 +158,39 @@ COMMENT ON COLUMN tripmeter.v_anomaly_week.folded_into IS 'Who speaks for it; NU
 COMMENT ON COLUMN tripmeter.v_anomaly_week.answer IS 'What an operator said of it: real, planned or normal';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.actor IS 'Who';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.reason IS 'And why';
+
+-- ---- what is wrong whatever is usual ---------------------------------------------------------------
+CREATE VIEW tripmeter.v_key_unusual AS
+WITH spent AS (
+    SELECT tenant, key, (hour AT TIME ZONE 'UTC')::date AS day, sum(cost - refunded) AS cost
+    FROM tripmeter.key_fact GROUP BY 1, 2, 3
+), typical AS (
+    SELECT tenant, day, percentile_cont(0.5) WITHIN GROUP (ORDER BY cost)::numeric AS median,
+           count(*) AS keys
+    FROM spent GROUP BY 1, 2
+)
+SELECT s.day, s.tenant, s.key, s.cost, round(t.median, 9) AS median,
+       round(s.cost / t.median, 1) AS ratio, t.keys
+FROM spent s JOIN typical t USING (tenant, day)
+WHERE t.keys >= 3 AND t.median > 0 AND s.cost > 2 * t.median;
+COMMENT ON VIEW tripmeter.v_key_unusual IS 'API keys that spent more than twice the median of their tenant''s keys on a UTC day; of tenants that used three and more';
+COMMENT ON COLUMN tripmeter.v_key_unusual.day IS 'UTC day';
+COMMENT ON COLUMN tripmeter.v_key_unusual.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_key_unusual.key IS 'API key id';
+COMMENT ON COLUMN tripmeter.v_key_unusual.cost IS 'What it spent, refunds not taken off';
+COMMENT ON COLUMN tripmeter.v_key_unusual.median IS 'Median of the tenant''s keys that day';
+COMMENT ON COLUMN tripmeter.v_key_unusual.ratio IS 'Cost over median';
+COMMENT ON COLUMN tripmeter.v_key_unusual.keys IS 'Keys that were used that day';
+
+CREATE VIEW tripmeter.v_negative_margin AS
+SELECT date_trunc('week', hour AT TIME ZONE 'UTC')::date AS week, tenant, provider, model,
+       sum(cost) AS cost, sum(charge) AS charge, sum(charge) - sum(cost) AS margin
+FROM tripmeter.tenant_fact GROUP BY 1, 2, 3, 4 HAVING sum(charge) < sum(cost);
+COMMENT ON VIEW tripmeter.v_negative_margin IS 'What costs more than is charged for it, by week, tenant and model';
+COMMENT ON COLUMN tripmeter.v_negative_margin.week IS 'Monday the week begins with (UTC)';
+COMMENT ON COLUMN tripmeter.v_negative_margin.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_negative_margin.provider IS 'Provider';
+COMMENT ON COLUMN tripmeter.v_negative_margin.model IS 'Model that served';
+COMMENT ON COLUMN tripmeter.v_negative_margin.cost IS 'What the provider charges, refunds taken off';
+COMMENT ON COLUMN tripmeter.v_negative_margin.charge IS 'What the customer pays';
+COMMENT ON COLUMN tripmeter.v_negative_margin.margin IS 'Charge less cost: negative';

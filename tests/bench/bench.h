@@ -59,6 +59,7 @@ void samples_print(struct samples *samples, const char *name);
 void samples_free(struct samples *samples);
 
 int bench_decode(const struct options *options);
+int bench_detector(const struct options *options);
 int bench_apply(const struct options *options);
 int bench_generate(const struct options *options);
 int bench_consume(const struct options *options);

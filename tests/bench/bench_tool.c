@@ -17,6 +17,9 @@ static const struct command commands[] = {
     {"apply", bench_apply,
      "[--events N]\n"
      "      decodes and books UM-1 from memory: what an event costs without Kafka and Postgres"},
+    {"detector", bench_detector,
+     "[--rounds N]\n"
+     "      feeds 1,024 series N windows: bytes a series, nanoseconds of CPU a window"},
     {"generate", bench_generate,
      "--topic T --events N --totals FILE --limits FILE [--seed N] [--dry]\n"
      "      writes N records of UM-1, and what they add up to"},

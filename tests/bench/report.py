@@ -29,6 +29,8 @@ FIGURES = [
     ("event -> decision, p99.9", "ms", 2, False, ("latency", "decision", "p999_ms")),
     ("event -> visible in Postgres, p50", "ms", 0, False, ("latency", "visible", "p50_ms")),
     ("event -> visible in Postgres, p99", "ms", 0, False, ("latency", "visible", "p99_ms")),
+    ("detector, a series as it is stored", "bytes", 0, False, ("detector", "stored_bytes")),
+    ("detector, a window", "ns", 0, False, ("detector", "window_ns")),
     ("engine at 5,000/s", "CPU s/s", 3, False, ("latency_cpu",)),
 ]
 
@@ -37,6 +39,8 @@ TARGETS = [
     ("engine : raw at least 0.25", lambda r: r["ratio"]["median"] >= 0.25),
     ("decision p99 at most the echo's + 15 ms",
      lambda r: r["latency"]["decision"]["p99_ms"] <= r["echo"]["p99_ms"] + 15),
+    ("detector at most 512 bytes a series and 150 ns a window",
+     lambda r: r["detector"]["stored_bytes"] <= 512 and r["detector"]["window_ns"] <= 150),
     ("RSS when idle at most 128 MiB", lambda r: r["base_rss_mib"] <= 128),
 ]
 

@@ -92,6 +92,7 @@ class Bench:
                            "engine": self.catch_up()})
         self.result["runs"] = rounds
         self.summarise(rounds)
+        self.result["detector"] = self.tool("detector")
         self.echo()
         self.latency()
         return self.result
