@@ -43,10 +43,10 @@ write_note(struct stage *stage, const struct anomaly_note *note)
     for (size_t i = 0; i < rows->count && row == NULL; i++)
         if (same_incident(list_at(rows, i), note))
             row = list_at(rows, i);
-    const struct anomaly_note before = row == NULL ? (struct anomaly_note){.records = 0} : *row;
-
     if (row == NULL)
         row = stage_must(list_add(rows));
+    const struct anomaly_note before = *row; /* zeroed, when it is new */
+
     *row = *note;
     row->tenant = stage_keep(stage, note->tenant);
     row->feature = stage_keep(stage, note->feature);
