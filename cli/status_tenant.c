@@ -168,6 +168,19 @@ print_carries(const struct tenant *tenant)
     }
 }
 
+/* Limits of money see more than what is booked. */
+static void
+print_estimate(const struct tenant *tenant)
+{
+    const struct amounts *sum = &tenant->periods[0].totals[0].sum;
+    char amount[TALLY_TEXT_SIZE];
+
+    if (sum->estimate != 0)
+        printf("%" PRId64 " events have no price: limits of money take them for %s %.*s\n",
+               sum->count[COUNT_unpriced], tally_format_short(sum->estimate, 2, amount),
+               (int)tenant->currency.size, tenant->currency.at);
+}
+
 static void
 print_standings(const struct standing_load *load)
 {
@@ -186,6 +199,7 @@ print_standings(const struct standing_load *load)
     else if (columns != NULL)
         columns_print(columns, stdout);
     columns_free(columns);
+    print_estimate(tenant);
     print_unallocated(tenant);
     print_carries(tenant);
     print_pace(load);

@@ -144,6 +144,13 @@ test_once(void)
     CHECK_SQL(&db, "SELECT id, priced_at FROM tripmeter.unpriced ORDER BY id",
               "e-1 2026-03-01 00:00:00.009+00 e-2 2026-03-01 00:00:00.009+00");
     CHECK_INT("none", waiting(&(struct unpriced_query){.shard = 3, .topic = -1}, &first), 0);
+    /* Only what waits is kept for ever. */
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.maintain_record(-1, 3, NULL, '2026-03-04Z')",
+              "0");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.unpriced", "2");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.maintain_record(-1, 3, NULL, '2026-03-05Z')",
+              "0");
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.unpriced", "0");
     three->seq = two->seq + 1;
     settlement_book(three, "acme", 1, 5);
     add_priced(three, 0, 100, "e-1");

@@ -227,6 +227,7 @@ BEGIN
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('tripmeter.maintain'));
     DELETE FROM tripmeter.settled_event_default WHERE recorded_at < oldest;
+    DELETE FROM tripmeter.unpriced WHERE priced_at < oldest;
     FOR wanted IN
         SELECT today + n FROM generate_series(0, ahead_days) n
         UNION (SELECT DISTINCT (recorded_at AT TIME ZONE 'UTC')::date
@@ -255,4 +256,4 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.maintain_record IS 'Makes the partitions of today and ahead_days more (-1: none), and of days that wait in the default partition; drops those older than keep_days and, while all together are larger than keep_bytes (NULL: any size), the oldest but today. Runs with the owner''s rights, so that the engine may call it';
+COMMENT ON FUNCTION tripmeter.maintain_record IS 'Makes the partitions of today and ahead_days more (-1: none), and of days that wait in the default partition; drops those older than keep_days (and the rows of unpriced that were priced before that) and, while all together are larger than keep_bytes (NULL: any size), the oldest but today. Runs with the owner''s rights, so that the engine may call it';
