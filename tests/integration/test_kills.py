@@ -73,7 +73,8 @@ class KillTest(unittest.TestCase):
         self.engine.start()
 
         def at_work():
-            self.assertTrue(self.engine.running(), self.engine.tail())
+            self.assertTrue(self.engine.running(),
+                            f"it ended ({self.engine.process.returncode}):\n{self.engine.tail()}")
             return self.settled() > before and self.in_log() > self.settled()
 
         wait_until(at_work, 30,
