@@ -89,7 +89,7 @@ void consumer_release(struct consumer *consumer);
 /* What the broker last said of a partition; false when it has not answered yet. asked_ms: wall time
  * before it was asked, so that everything appended earlier lies below `high`. */
 struct watermark {
-    int64_t low;
+    int64_t low; /* consumer_query's alone, else -1 */
     int64_t high;
     int64_t asked_ms;
 };

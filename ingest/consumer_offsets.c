@@ -29,15 +29,6 @@ list_offset(struct consumer *consumer, int32_t topic, int32_t shard, int64_t tim
                    rd_kafka_err2str(code));
 }
 
-static bool
-query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
-      struct err *why)
-{
-    out->asked_ms = consumer_wall_ms();
-    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, why) &&
-           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, why);
-}
-
 bool
 consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct watermark *out,
                struct err *why)
@@ -45,7 +36,9 @@ consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct w
     if (!consumer_up(consumer))
         return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
                        consumer->config->kafka.topics[topic], shard);
-    return query(consumer, topic, shard, out, why);
+    out->asked_ms = consumer_wall_ms();
+    return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, why) &&
+           list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, why);
 }
 
 bool
@@ -56,7 +49,7 @@ consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard, stru
     if (part == NULL)
         return false;
     out->asked_ms = atomic_load(&part->asked_ms);
-    out->low = atomic_load(&part->low);
+    out->low = -1;
     out->high = atomic_load(&part->high);
     return out->asked_ms > 0;
 }
@@ -89,7 +82,7 @@ consumer_watch(void *opaque)
         struct err why;
         int32_t topic = -1;
         int32_t shard = -1;
-        struct watermark mark;
+        int64_t high;
 
         (void)pthread_mutex_lock(&consumer->watch_lock);
         if (consumer->part_count > 0) {
@@ -100,18 +93,18 @@ consumer_watch(void *opaque)
             pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
         }
         (void)pthread_mutex_unlock(&consumer->watch_lock);
-        if (topic >= 0 && query(consumer, topic, shard, &mark, &why)) {
+        const int64_t asked_ms = consumer_wall_ms();
+
+        if (topic >= 0 && list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &high, &why)) {
             (void)pthread_mutex_lock(&consumer->watch_lock);
             struct part *part = consumer_part(consumer, topic, shard);
 
             if (part != NULL) {
-                atomic_store(&part->low, mark.low);
-                atomic_store(&part->high, mark.high);
-                atomic_store(&part->asked_ms, mark.asked_ms);
+                atomic_store(&part->high, high);
+                atomic_store(&part->asked_ms, asked_ms);
                 const int64_t reached = atomic_load(&part->reached);
 
-                if (consumer->slow_fetcher && reached >= 0 &&
-                    mark.high - reached > CONSUMER_TAKE_LIMIT)
+                if (consumer->slow_fetcher && reached >= 0 && high - reached > CONSUMER_TAKE_LIMIT)
                     pause_ms = 10;
             }
             (void)pthread_mutex_unlock(&consumer->watch_lock);

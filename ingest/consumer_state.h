@@ -20,7 +20,6 @@ struct part {
     int64_t end; /* where the client last reached the end; behind `expected` only markers lie */
     int64_t suspicion; /* expected offset at which a gap was asked about again; -1: none */
     rd_kafka_queue_t *queue;
-    _Atomic int64_t low;
     _Atomic int64_t high;
     _Atomic int64_t asked_ms; /* 0: never answered */
     _Atomic int64_t reached;  /* `expected` as the watcher may see it: after the last batch */
