@@ -27,14 +27,6 @@ identity_one(struct text text)
     return hash(text.at, text.size);
 }
 
-/* Both are seeded hashes: sums of odd multiples of them are as good as a hash of the pair, in order. */
-struct key128
-identity_join(struct key128 base, struct key128 more)
-{
-    return (struct key128){.low = base.low * UINT64_C(0x9e3779b97f4a7c15) + more.low,
-                           .high = base.high * UINT64_C(0xc2b2ae3d27d4eb4f) + more.high};
-}
-
 struct key128
 identity_texts(struct key128 base, const struct text *texts, size_t count)
 {
