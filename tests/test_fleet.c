@@ -432,7 +432,7 @@ test_sources(void)
     sources_note(shard, TEXT("//gw.eu"), start_ms + 2 * MINUTE);
     CHECK_INT("of the next settlement", shard->open->settlement->sources.count, 1);
     for (int i = 0; i < 2 * SOURCE_LIMIT; i++) {
-        char name[16];
+        char name[32];
 
         (void)snprintf(name, sizeof name, "//gw-%d", i);
         sources_note(shard, text_of(name), start_ms + 2 * MINUTE);
