@@ -77,6 +77,10 @@ print_summary(const struct config *config, const struct policy *policy)
     printf("  policy     %s: %zu plans, unknown tenants get %.*s\n", config->policy_path,
            policy->plan_count, (int)policy->fallback_plan->name.size,
            policy->fallback_plan->name.at);
+    for (size_t i = 0; i < policy->prices.list_count; i++)
+        printf("  prices     %s: %zu models in %s, %s\n", policy->prices.lists[i].name.at,
+               policy->prices.lists[i].entry_count, policy->prices.lists[i].currency.at,
+               policy->prices.lists[i].file.at);
     print_record(config);
     for (size_t i = 0; i < config->alerts.receiver_count; i++) {
         const struct receiver *receiver = &config->alerts.receivers[i];

@@ -104,7 +104,7 @@ print_spending(FILE *out, const struct event *event)
     if ((event->flags & EVENT_HAS_COST) != 0)
         print_money(out, "cost", event->cost, event->names[NAME_CURRENCY]);
     else
-        fprintf(out, "  %-16s none: kept as unpriced\n", "cost");
+        fprintf(out, "  %-16s none: by the price list, else unpriced\n", "cost");
     print_text(out, "original", event->refers.id);
     print_text(out, "original's source", event->refers.source);
     print_time(out, "original's time", event->refers.at_ms);

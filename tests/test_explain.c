@@ -67,7 +67,7 @@ files(void)
                              "'reservation':{'id':'h'}"),
           EVENT_OF("refund", "'refund_of':{'id':'e0'},'cost':'-1'")},
          0,
-         {"none: kept as unpriced\n", "final            yes\n", "clamped\n",
+         {"none: by the price list, else unpriced\n", "final            yes\n", "clamped\n",
           "original         e0\n", "cost             -1.000000000\n"}},
         {{EVENT_OF("reserve", "'request_id':'r','reservation':{'id':'h','cost':'2',"
                               "'expires':'2026-03-02T12:15:00Z'}"),

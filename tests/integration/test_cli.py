@@ -52,7 +52,7 @@ alerts:
 
 COMMANDS = ["run", "check", "migrate", "status", "watch", "tenant set", "tenant show", "tenant list",
             "tenant import", "allow", "block", "enforce", "dead list", "dead show", "dead retry",
-            "decode", "detect", "report increase"]
+            "decode", "detect", "report increase", "prices import", "prices load", "prices rerate"]
 
 # The columns of period_total that a row must name, all zero.
 TOTALS = ("events", "requests", "attempts", "failed", "input_tokens", "cache_read_tokens",
