@@ -245,8 +245,7 @@ reload(struct engine *engine)
     }
     store_close(store);
     log_info("reload", "result=accepted policy=%" PRId64, policy->serial);
-    policies_add(policy);
-    engine->policy = policy;
+    engine->policy = policies_add(policy);
     notifier_reconfigure(engine->notifier, next);
     /* The workers still read the first one: topics and servers need a restart. */
     config_free(engine->reloaded);
@@ -405,8 +404,7 @@ engine_run(struct config *config, struct policy *policy, bool activate, bool for
     /* First, so that /readyz can say what the start waits for. */
     if (engine_start_status(&engine) &&
         prepare(&engine, policy, activate, &taken, &partition_count)) {
-        policies_add(policy);
-        engine.policy = policy;
+        engine.policy = policies_add(policy); /* which may have been read from Postgres before */
         policy = NULL;
         if (start_workers(&engine, engine.policy, partition_count)) {
             atomic_store(&engine.serving, true);

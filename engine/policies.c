@@ -21,17 +21,22 @@ find(int64_t serial)
     return NULL;
 }
 
-void
+const struct policy *
 policies_add(struct policy *policy)
 {
     (void)pthread_mutex_lock(&lock);
-    if (find(policy->serial) != NULL)
+    const struct policy *kept = find(policy->serial);
+
+    if (kept != NULL) {
         policy_free(policy);
-    else if (count < POLICY_LIMIT)
+    } else if (count < POLICY_LIMIT) {
         policies[count++] = policy;
-    else
+        kept = policy;
+    } else {
         abort(); /* thousands of reloads in one process: a restart goes on from Postgres */
+    }
     (void)pthread_mutex_unlock(&lock);
+    return kept;
 }
 
 const struct policy *
@@ -61,11 +66,7 @@ policies_get(struct store *store, int64_t serial, struct err *why)
     if (built == NULL)
         return NULL;
     built->serial = serial;
-    policies_add(built);
-    (void)pthread_mutex_lock(&lock);
-    found = find(serial);
-    (void)pthread_mutex_unlock(&lock);
-    return found;
+    return policies_add(built);
 }
 
 bool
