@@ -115,32 +115,13 @@ claims_lost(struct worker *worker, bool retain)
     serve(worker);
 }
 
-/* More partitions than the layout has would spread tenants anew over all of them. */
-static bool
-have_grown(struct worker *worker, const int32_t *shards, size_t count)
-{
-    const int32_t partitions = worker->setup.partitions;
-    struct err why;
-
-    if (count == 0 || shards[count - 1] < partitions)
-        return false;
-    (void)err_set(
-        &why, ERR_FATAL,
-        "the usage topics have grown to more than the %d partitions they were begun with: "
-        "growing is not supported yet; give the new layout a database of its own",
-        partitions);
-    worker_fatal(worker, &why);
-    return true;
-}
-
 void
 claims_changed(struct worker *worker)
 {
     const int32_t *shards;
     const size_t count = consumer_shards(worker->consumer, &shards);
 
-    if (have_grown(worker, shards, count))
-        return;
+    atomic_store(&worker->reach, consumer_reach(worker->consumer));
     struct held *next = calloc(count + 1, sizeof *next);
 
     if (next == NULL)
@@ -378,6 +359,7 @@ begin(struct worker *worker, struct held *held)
                                                    .seq = held->claim.seq,
                                                    .time_ms = held->claim.time_ms,
                                                    .closed_ms = held->claim.closed_ms,
+                                                   .inherits_ms = held->claim.inherits_ms,
                                                    .progress = held->claim.progress,
                                                    .policy = held->policy,
                                                    .enforcing = held->claim.enforcing,
@@ -436,6 +418,8 @@ claims_taken(struct worker *worker, struct reply *reply)
         arena_free(reply->memory);
         return;
     }
+    worker_layout(worker, reply->claim.partitions, NULL);
+    control_layout(worker->setup.control, reply->claim.layout_epoch);
     control_own(worker->setup.control, held->number, reply->claim.epoch);
     if (!reply->claim.kept || held->shard == NULL) {
         keep_claim(worker, held, reply);
@@ -451,9 +435,28 @@ claims_taken(struct worker *worker, struct reply *reply)
     claims_run(worker, held);
 }
 
+/* Postgres would refuse it, until the layout has it. */
+static bool
+is_beyond(struct worker *worker, struct held *held)
+{
+    char text[sizeof worker->beyond];
+    const int32_t partitions = atomic_load(&worker->partitions);
+
+    if (partitions == 0 || held->number < partitions)
+        return false;
+    (void)pthread_mutex_lock(&worker->view_lock);
+    (void)text_copy(text, sizeof text, text_of(worker->beyond));
+    (void)pthread_mutex_unlock(&worker->view_lock);
+    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    say_why(held, text);
+    return true;
+}
+
 static void
 ask_postgres(struct worker *worker, struct held *held)
 {
+    if (is_beyond(worker, held))
+        return;
     if (held->void_memory)
         drop(worker, held);
     held->asked = true;

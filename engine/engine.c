@@ -6,6 +6,7 @@
 #include "core/identity.h"
 #include "engine/engine_state.h"
 #include "engine/policies.h"
+#include "ingest/topics.h"
 #include "rules/policy.h"
 #include "sinks/dead_topic.h"
 #include "sinks/notifier.h"
@@ -83,6 +84,14 @@ next_signal(const sigset_t *taken, int64_t timeout_ms)
 
 /* ---- opening: retry where waiting can help ---------------------------------------------------------- */
 
+static void
+set_waits(struct engine *engine, const char *text)
+{
+    (void)pthread_mutex_lock(&engine->waits_lock);
+    (void)text_copy(engine->waits, sizeof engine->waits, text_of(text));
+    (void)pthread_mutex_unlock(&engine->waits_lock);
+}
+
 /* Logs each new reason and waits; false when the engine is told to stop or must. */
 static bool
 wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *why)
@@ -93,9 +102,7 @@ wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *w
     }
     if (strcmp(engine->waits, why->text) != 0)
         log_warning("start", "text=\"%s\" action=retry", why->text);
-    (void)pthread_mutex_lock(&engine->waits_lock);
-    (void)text_copy(engine->waits, sizeof engine->waits, text_of(why->text));
-    (void)pthread_mutex_unlock(&engine->waits_lock);
+    set_waits(engine, why->text);
     const int number = next_signal(taken, RETRY_MS);
 
     engine->told_to_stop = number == SIGTERM || number == SIGINT;
@@ -103,13 +110,37 @@ wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *w
 }
 
 static bool
-prepare_store(const struct engine *engine, struct policy *policy, bool activate, int32_t partitions,
-              struct err *why)
+ask_topics(const struct config *config, const char *client_id, int32_t *counts, struct err *why)
+{
+    struct topics *topics = topics_open(config, client_id, why);
+    const bool good = topics != NULL && topics_counts(topics, counts, why);
+
+    topics_close(topics);
+    return good;
+}
+
+/* Topics are begun alike; those that were may be growing, one before the other. */
+static bool
+prepare_layout(struct store *store, const struct config *config, const int32_t *counts,
+               struct err *why)
+{
+    int32_t fewest = counts[0];
+    bool begun = false;
+
+    for (size_t t = 1; t < config->kafka.topic_count; t++)
+        fewest = counts[t] < fewest ? counts[t] : fewest;
+    return store_has_layout(store, &begun, why) && (begun || topics_alike(config, counts, why)) &&
+           store_layout(store, config, fewest, why);
+}
+
+static bool
+prepare_store(const struct engine *engine, struct policy *policy, bool activate,
+              const int32_t *counts, struct err *why)
 {
     const struct config *config = engine->config;
     struct store *store = store_open(config, "tripmeter/start", why);
     const bool good =
-        store != NULL && store_layout(store, config, partitions, why) &&
+        store != NULL && prepare_layout(store, config, counts, why) &&
         (engine->force || policies_likely(store, policy, why)) &&
         store_policy(store, config, activate, policy_rolls(policy), &policy->serial, why);
 
@@ -150,17 +181,15 @@ close_periods(const struct config *config, const struct policy *policy)
 }
 
 static bool
-prepare(struct engine *engine, struct policy *policy, bool activate, const sigset_t *taken,
-        int32_t *partitions)
+prepare(struct engine *engine, struct policy *policy, bool activate, const sigset_t *taken)
 {
-    const struct consumer_setup setup = {.config = engine->config,
-                                         .client_id = engine->instance.name};
+    int32_t counts[TOPIC_LIMIT];
     struct err why;
 
-    while (!consumer_check_topics(&setup, partitions, &why))
+    while (!ask_topics(engine->config, engine->instance.name, counts, &why))
         if (!wait_and_retry(engine, taken, &why))
             return false;
-    while (!prepare_store(engine, policy, activate, *partitions, &why))
+    while (!prepare_store(engine, policy, activate, counts, &why))
         if (!wait_and_retry(engine, taken, &why))
             return false;
     maintain(engine->config);
@@ -181,7 +210,7 @@ prepare(struct engine *engine, struct policy *policy, bool activate, const sigse
 /* ---- running --------------------------------------------------------------------------------------------- */
 
 static bool
-start_workers(struct engine *engine, const struct policy *policy, int32_t partition_count)
+start_workers(struct engine *engine, const struct policy *policy)
 {
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct err why;
@@ -190,7 +219,6 @@ start_workers(struct engine *engine, const struct policy *policy, int32_t partit
                        i);
         engine->workers[i] = worker_start(&(struct worker_setup){.config = engine->config,
                                                                  .policy = policy,
-                                                                 .partitions = partition_count,
                                                                  .name = engine->names[i],
                                                                  .instance_id = engine->names[i],
                                                                  .control = engine->control,
@@ -269,12 +297,35 @@ offer_strangers(struct engine *engine)
     arena_free(memory);
 }
 
+static void
+grow(struct engine *engine)
+{
+    struct growing *growing = &engine->growing;
+    int32_t reach = 0;
+    struct err why;
+
+    for (size_t i = 0; i < engine->worker_count; i++) {
+        const int32_t one = worker_reach(engine->workers[i]);
+
+        reach = one > reach ? one : reach;
+    }
+    if (growing_turn(growing, reach, engine_wall_ms(), &why)) {
+        set_waits(engine, growing->waits);
+        for (size_t i = 0; i < engine->worker_count; i++)
+            worker_layout(engine->workers[i], growing->partitions, growing->waits);
+    }
+    if (why.class == ERR_FATAL)
+        on_fatal(&why);
+}
+
 static int
 serve(struct engine *engine, const sigset_t *taken)
 {
     int64_t maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
     int64_t close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
 
+    engine->growing.config = engine->config;
+    engine->growing.client_id = engine->instance.name;
     for (;;) {
         struct err why;
         const int number = next_signal(taken, TURN_MS);
@@ -290,6 +341,7 @@ serve(struct engine *engine, const sigset_t *taken)
             return 1;
         }
         offer_strangers(engine);
+        grow(engine);
         engine_set_gauges(engine);
         if (engine_wall_ms() >= maintain_at_ms) {
             maintain(engine->config);
@@ -334,6 +386,7 @@ stop(struct engine *engine, int status)
     bool clean = true;
 
     start_countdown(status);
+    growing_end(&engine->growing);
     /* It asks the workers and the control topic. */
     status_stop(engine->status);
     if (engine->fleet != NULL)
@@ -385,7 +438,6 @@ engine_run(struct config *config, struct policy *policy, bool activate, bool for
 {
     const sigset_t taken = block_signals();
     struct engine engine = {.config = config, .worker_count = worker_total(config), .force = force};
-    int32_t partition_count = 0;
     struct err why;
     int status = 1;
 
@@ -402,11 +454,11 @@ engine_run(struct config *config, struct policy *policy, bool activate, bool for
     for (size_t i = 0; i < engine.worker_count + 4; i++)
         engine.set_list[i] = &engine.sets[i];
     /* First, so that /readyz can say what the start waits for. */
-    if (engine_start_status(&engine) &&
-        prepare(&engine, policy, activate, &taken, &partition_count)) {
+    if (engine_start_status(&engine) && prepare(&engine, policy, activate, &taken)) {
         engine.policy = policies_add(policy); /* which may have been read from Postgres before */
         policy = NULL;
-        if (start_workers(&engine, engine.policy, partition_count)) {
+        set_waits(&engine, "");
+        if (start_workers(&engine, engine.policy)) {
             atomic_store(&engine.serving, true);
             status = serve(&engine, &taken);
         }

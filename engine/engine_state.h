@@ -4,6 +4,7 @@
 #define ENGINE_ENGINE_STATE_H
 
 #include "engine/fleet.h"
+#include "engine/growing.h"
 #include "engine/instance.h"
 #include "engine/worker.h"
 #include "sinks/control.h"
@@ -29,7 +30,8 @@ struct engine {
     bool told_to_stop;   /* before it was ready */
     bool force;          /* unlikely prices are taken */
     pthread_mutex_t waits_lock;
-    char waits[ERR_TEXT_SIZE]; /* what the start waits for */
+    char waits[ERR_TEXT_SIZE]; /* what the start waits for; then, what added partitions do */
+    struct growing growing;
     struct worker *workers[ENGINE_WORKER_LIMIT];
     size_t worker_count;
     char names[ENGINE_WORKER_LIMIT][INSTANCE_SIZE + 24];

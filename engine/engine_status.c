@@ -23,6 +23,21 @@ on_halted(void *opaque, const struct partition_view *view)
 }
 
 static void
+say_growing(struct engine *engine, status_on_reason *on_reason, void *to)
+{
+    char waits[ERR_TEXT_SIZE];
+    char text[ERR_TEXT_SIZE + 64];
+
+    (void)pthread_mutex_lock(&engine->waits_lock);
+    (void)text_copy(waits, sizeof waits, text_of(engine->waits));
+    (void)pthread_mutex_unlock(&engine->waits_lock);
+    if (waits[0] == '\0')
+        return;
+    (void)snprintf(text, sizeof text, "partitions added to the usage topics wait %s", waits);
+    on_reason(to, text);
+}
+
+static void
 reasons(void *context, status_on_reason *on_reason, void *to)
 {
     struct engine *engine = context;
@@ -37,6 +52,7 @@ reasons(void *context, status_on_reason *on_reason, void *to)
         on_reason(to, waits);
         return;
     }
+    say_growing(engine, on_reason, to);
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct err why;
 

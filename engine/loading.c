@@ -182,8 +182,9 @@ loading_held(struct worker *worker)
 static void
 send_home(struct worker *worker, const struct tenant_load *load)
 {
-    const int32_t home =
-        load->home >= 0 ? load->home : partitioner_partition(load->name, worker->setup.partitions);
+    const int32_t home = load->home >= 0
+                             ? load->home
+                             : partitioner_partition(load->name, atomic_load(&worker->partitions));
     size_t kept = 0;
 
     for (size_t i = 0; i < worker->errands.count; i++) {

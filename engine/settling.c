@@ -8,10 +8,29 @@
 /* Time that passed without any effect is settled now and then, so that it does not fall by much. */
 #define TIME_EVERY_MS 10000
 
+/* Transactions end in markers that are no records: those at the end of a partition are settled as
+ * well, so that whoever compares with the end of the log sees that nothing is left.  Where a record
+ * that came was not applied, the consumer expects more than the shard, and nothing is passed over. */
+static void
+book_markers(struct worker *worker, struct held *held)
+{
+    const struct config *config = worker->setup.config;
+
+    for (size_t t = 0; t < config->kafka.topic_count; t++) {
+        const int64_t next = shard_next_offset(held->shard, (int32_t)t);
+        const int64_t end = consumer_end(worker->consumer, (int32_t)t, held->number);
+
+        if (!held->topics[t].halted && end > next && end - next <= config->kafka.gap_max &&
+            consumer_expects(worker->consumer, (int32_t)t, held->number) == next)
+            shard_gap(held->shard, (int32_t)t, next, end);
+    }
+}
+
 static void
 freeze(struct worker *worker, struct held *held)
 {
     apply_fingerprints(worker, held);
+    book_markers(worker, held);
     held->frozen = shard_freeze(held->shard);
     if (held->frozen == NULL)
         return;

@@ -200,6 +200,27 @@ take_offers(struct worker *worker)
     (void)pthread_mutex_unlock(&worker->view_lock);
 }
 
+/* ---- topics that grow ------------------------------------------------------------------------------- */
+
+int32_t
+worker_reach(const struct worker *worker)
+{
+    return atomic_load(&worker->reach);
+}
+
+void
+worker_layout(struct worker *worker, int32_t partitions, const char *waits)
+{
+    (void)pthread_mutex_lock(&worker->view_lock);
+    if (waits != NULL)
+        (void)snprintf(worker->beyond, sizeof worker->beyond,
+                       "added to the usage topics, it waits %s", waits);
+    /* What is known elsewhere may be older. */
+    if (partitions > atomic_load(&worker->partitions))
+        atomic_store(&worker->partitions, partitions);
+    (void)pthread_mutex_unlock(&worker->view_lock);
+}
+
 /* ---- what others see --------------------------------------------------------------------------------------- */
 
 static void

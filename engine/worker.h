@@ -16,9 +16,8 @@ struct worker;
 struct worker_setup {
     const struct config *config;
     const struct policy *policy; /* the one in force at start */
-    int32_t partitions;
-    const char *name;        /* "host/0": client id, part of the owner */
-    const char *instance_id; /* static membership */
+    const char *name;            /* "host/0": client id, part of the owner */
+    const char *instance_id;     /* static membership */
     struct control *control;
     struct notifier *notifier;
     struct dead_topic *dead_topic;
@@ -35,6 +34,12 @@ bool worker_stop(struct worker *worker, int64_t deadline_ms);
 /* A scope of this tenant stands on the control topic and nobody wants it: if its home is here, say
  * what holds. From any thread. */
 void worker_offer(struct worker *worker, struct text scope, struct text tenant);
+
+/* More than the highest partition number that the group has given to it; from any thread. */
+int32_t worker_reach(const struct worker *worker);
+/* The layout has so many partitions; what shards beyond it wait for, NULL: as before. From any
+ * thread. */
+void worker_layout(struct worker *worker, int32_t partitions, const char *waits);
 
 /* One partition as the status page shows it. */
 struct partition_view {

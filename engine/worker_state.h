@@ -154,6 +154,9 @@ struct worker {
     pthread_mutex_t view_lock;
     struct list views; /* struct partition_view, for other threads */
     struct err not_ready;
+    char beyond[160];      /* what shards beyond the layout wait for; under view_lock */
+    atomic_int reach;      /* see worker_reach */
+    atomic_int partitions; /* of the layout; 0: not known yet */
     atomic_bool enforcing; /* as the shards were last told */
 };
 

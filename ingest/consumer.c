@@ -11,6 +11,7 @@
 #define STOP_MS     500
 #define LATE_MS     60000 /* the library keeps requests for as long (socket.timeout.ms) */
 #define LEAVE_MS    5000
+#define METADATA_MS "5000"
 
 int64_t
 consumer_wall_ms(void)
@@ -106,7 +107,8 @@ consumer_lost(struct consumer *consumer)
     consumer->late_until_ms = steady_ms() + LATE_MS;
 }
 
-/* Every shard must come with all of its topics: range assignment over equal counts sees to that. */
+/* Range assignment over equal counts gives each shard with all of its topics.  Where it does not, the
+ * topics have not grown alike yet: then the first topic decides, which is in one hand everywhere. */
 static bool
 take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
@@ -116,27 +118,32 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
     consumer_drop_parts(consumer);
     free(consumer->shards);
     consumer->shards = calloc((size_t)list->cnt + 1, sizeof *consumer->shards);
-    struct part *parts = calloc((size_t)list->cnt + 1, sizeof *parts);
-
-    if (consumer->shards == NULL || parts == NULL)
+    if (consumer->shards == NULL)
         abort();
-    for (int i = 0; i < list->cnt; i++)
-        consumer->shards[count++] = list->elems[i].partition;
-    qsort(consumer->shards, count, sizeof *consumer->shards, by_number);
-    size_t distinct = 0;
+    consumer->reach = 0;
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *one = &list->elems[i];
 
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || consumer->shards[i] != consumer->shards[i - 1])
-            consumer->shards[distinct++] = consumer->shards[i];
-    if (distinct * topics != count || distinct > SHARD_LIMIT) {
-        free(parts);
-        (void)err_set(&consumer->fatal, ERR_FATAL,
-                      "the group assigned %zu partitions that are no whole shards of %zu topics: "
-                      "give all members of group %s the same kafka.topics",
-                      count, topics, consumer->config->kafka.group);
-        return false;
+        if (strcmp(one->topic, consumer->config->kafka.topics[0]) == 0)
+            consumer->shards[count++] = one->partition;
+        if (one->partition >= consumer->reach)
+            consumer->reach = one->partition + 1;
     }
-    for (size_t s = 0; s < distinct; s++)
+    if (count > SHARD_LIMIT)
+        return err_set(&consumer->fatal, ERR_FATAL,
+                       "the group assigned %zu partitions of %s: start more engines", count,
+                       consumer->config->kafka.topics[0]);
+    if (count * topics != (size_t)list->cnt)
+        log_warning("assigned",
+                    "partitions=%d shards=%zu text=\"the usage topics do not have the same number "
+                    "of partitions\"",
+                    list->cnt, count);
+    qsort(consumer->shards, count, sizeof *consumer->shards, by_number);
+    struct part *parts = calloc(count * topics + 1, sizeof *parts);
+
+    if (parts == NULL)
+        abort();
+    for (size_t s = 0; s < count; s++)
         for (size_t t = 0; t < topics; t++)
             parts[s * topics + t] = (struct part){.topic = (int32_t)t,
                                                   .shard = consumer->shards[s],
@@ -144,9 +151,9 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
                                                   .reached = -1,
                                                   .suspicion = -1};
     (void)pthread_mutex_lock(&consumer->watch_lock);
-    consumer->shard_count = distinct;
+    consumer->shard_count = count;
     consumer->parts = parts;
-    consumer->part_count = distinct * topics;
+    consumer->part_count = count * topics;
     (void)pthread_mutex_unlock(&consumer->watch_lock);
     return true;
 }
@@ -265,6 +272,12 @@ consumer_shards(const struct consumer *consumer, const int32_t **shards)
     return consumer->shard_count;
 }
 
+int32_t
+consumer_reach(const struct consumer *consumer)
+{
+    return consumer->reach;
+}
+
 /* ---- opened and closed --------------------------------------------------------------------------------- */
 
 static rd_kafka_conf_t *
@@ -286,8 +299,9 @@ consumer_conf(const struct consumer_setup *setup, bool *slow_fetcher, struct err
         {"fetch.message.max.bytes", "262144"},
         {"queued.min.messages", "5000"},
         {"enable.partition.eof", "true"},
+        {"topic.metadata.refresh.interval.ms", METADATA_MS}, /* partitions may have been added */
     };
-    size_t count = 15;
+    size_t count = 16;
 
     *slow_fetcher = !kafka_client_knows("fetch.queue.backoff.ms");
     if (!*slow_fetcher)

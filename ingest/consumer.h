@@ -4,7 +4,8 @@
  * Partitions with the same number of all topics are one shard and come together (eager range
  * assignment over topics of equal partition counts).  The group tells which shards are assigned; the
  * worker claims them in Postgres and then says from which offsets each is to be read: Kafka's own
- * committed offsets are never read.
+ * committed offsets are never read.  While topics have not grown alike, the group cannot keep shards
+ * together: then each belongs to whom the group gives its partition of the first topic.
  *
  * What is guarded here: a record below the expected offset is dropped and counted; above it, the
  * partition is assigned anew at the expected offset once, and only when the broker again starts later
@@ -28,11 +29,6 @@ struct consumer_setup {
     const char *client_id;
     const char *instance_id; /* static membership; NULL: none */
 };
-
-/* Topics exist and have the same number of partitions, which is returned. RETRY: no broker answers;
- * FATAL: the text names thing and remedy. */
-bool consumer_check_topics(const struct consumer_setup *setup, int32_t *partitions,
-                           struct err *why);
 
 struct consumer *consumer_open(const struct consumer_setup *setup, struct err *why);
 /* Leaves the group for at most deadline_ms; false when the library did not come back in time (then
@@ -59,6 +55,8 @@ bool consumer_renew(struct consumer *consumer, struct err *why);
 void consumer_let_go(struct consumer *consumer);
 /* Shards assigned now, rising; returns how many. */
 size_t consumer_shards(const struct consumer *consumer, const int32_t **shards);
+/* More than the highest partition number that the group assigned, of any topic. */
+int32_t consumer_reach(const struct consumer *consumer);
 
 /* Where to read: offsets[topic], -1 leaves that partition out (halted). Takes effect with
  * consumer_assign, for all shards at once. */
@@ -98,6 +96,8 @@ bool consumer_watermark(struct consumer *consumer, int32_t topic, int32_t shard,
 /* The end of the partition as the client last reached it. Transactions end in markers that are no
  * records: what lies between the last record and this offset is only such. */
 int64_t consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard);
+/* Offset of the record that is handed over next, as far as is known; -1: it is not read. */
+int64_t consumer_expects(const struct consumer *consumer, int32_t topic, int32_t shard);
 /* First offset with a record at or after the time; -1 when there is none or the broker cannot say
  * (the mock cluster never can). Waits like consumer_query. */
 bool consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard,

@@ -62,6 +62,14 @@ consumer_end(const struct consumer *consumer, int32_t topic, int32_t shard)
     return part == NULL ? -1 : part->end;
 }
 
+int64_t
+consumer_expects(const struct consumer *consumer, int32_t topic, int32_t shard)
+{
+    const struct part *part = consumer_part(consumer, topic, shard);
+
+    return part == NULL ? -1 : part->expected;
+}
+
 bool
 consumer_offset_for_time(struct consumer *consumer, int32_t topic, int32_t shard, int64_t time_ms,
                          int64_t *offset, struct err *why)

@@ -39,6 +39,7 @@ struct consumer {
     int64_t late_until_ms; /* until then what was sent as a former member may come late */
     int32_t *shards;
     size_t shard_count;
+    int32_t reach;      /* see consumer_reach */
     struct part *parts; /* shard by shard, topic by topic */
     size_t part_count;
     rd_kafka_message_t *messages[CONSUMER_TAKE_LIMIT];

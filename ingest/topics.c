@@ -1,6 +1,8 @@
-#include "ingest/consumer.h"
+#include "ingest/topics.h"
 
 #include "config/kafka_client.h"
+
+#include <stdlib.h>
 
 #define ANSWER_MS 5000
 
@@ -40,33 +42,105 @@ partition_count(rd_kafka_t *client, const struct config *config, size_t topic, i
                    config->kafka.brokers, name, rd_kafka_err2str(code));
 }
 
-bool
-consumer_check_topics(const struct consumer_setup *setup, int32_t *partitions, struct err *why)
+struct topics {
+    const struct config *config;
+    rd_kafka_t *client;
+};
+
+struct topics *
+topics_open(const struct config *config, const char *client_id, struct err *why)
 {
-    const struct config *config = setup->config;
     const struct kafka_setting settings[] = {
-        {"client.id", setup->client_id},
+        {"client.id", client_id},
         {"group.id", config->kafka.group},
         {"allow.auto.create.topics", "false"},
         {NULL, NULL},
     };
     rd_kafka_conf_t *conf = kafka_client_conf(config, settings, why);
-    rd_kafka_t *client = conf == NULL ? NULL : kafka_client(RD_KAFKA_CONSUMER, conf, why);
-    bool good = client != NULL;
+    struct topics *topics = conf == NULL ? NULL : calloc(1, sizeof *topics);
 
-    *partitions = 0;
-    for (size_t t = 0; good && t < config->kafka.topic_count; t++) {
-        int32_t count = 0;
+    if (topics == NULL) {
+        if (conf != NULL) {
+            rd_kafka_conf_destroy(conf);
+            (void)err_set(why, ERR_RETRY, "memory is short");
+        }
+        return NULL;
+    }
+    topics->config = config;
+    topics->client = kafka_client(RD_KAFKA_CONSUMER, conf, why);
+    if (topics->client != NULL)
+        return topics;
+    free(topics);
+    return NULL;
+}
 
-        good = partition_count(client, config, t, &count, why);
-        if (good && t > 0 && count != *partitions)
-            good = err_set(why, ERR_FATAL,
+void
+topics_close(struct topics *topics)
+{
+    if (topics == NULL)
+        return;
+    rd_kafka_destroy(topics->client);
+    free(topics);
+}
+
+bool
+topics_counts(struct topics *topics, int32_t *counts, struct err *why)
+{
+    for (size_t t = 0; t < topics->config->kafka.topic_count; t++)
+        if (!partition_count(topics->client, topics->config, t, &counts[t], why))
+            return false;
+    return true;
+}
+
+bool
+topics_alike(const struct config *config, const int32_t *counts, struct err *why)
+{
+    for (size_t t = 1; t < config->kafka.topic_count; t++)
+        if (counts[t] != counts[0])
+            return err_set(why, ERR_FATAL,
                            "usage topics must have the same number of partitions: %s has %d, %s "
                            "has %d; raise the smaller one with kafka-topics.sh --alter",
-                           config->kafka.topics[0], *partitions, config->kafka.topics[t], count);
-        *partitions = t == 0 ? count : *partitions;
+                           config->kafka.topics[0], counts[0], config->kafka.topics[t], counts[t]);
+    return true;
+}
+
+static bool
+list_offsets(struct topics *topics, int32_t partitions, int64_t which, int64_t *offsets,
+             struct err *why)
+{
+    const struct config *config = topics->config;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    rd_kafka_resp_err_t code;
+
+    for (size_t t = 0; t < config->kafka.topic_count; t++)
+        for (int32_t p = 0; p < partitions; p++)
+            rd_kafka_topic_partition_list_add(list, config->kafka.topics[t], p)->offset = which;
+    code = rd_kafka_offsets_for_times(topics->client, list, ANSWER_MS);
+    for (int i = 0; i < list->cnt; i++) {
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            code = list->elems[i].err;
+        offsets[i] = list->elems[i].offset;
     }
-    if (client != NULL)
-        rd_kafka_destroy(client);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
+           err_set(why, ERR_RETRY, "kafka at %s does not tell where the usage topics end: %s",
+                   config->kafka.brokers, rd_kafka_err2str(code));
+}
+
+bool
+topics_ends(struct topics *topics, int32_t partitions, int64_t *ends, struct err *why)
+{
+    const size_t count = topics->config->kafka.topic_count * (size_t)partitions;
+    int64_t *lows = calloc(count, sizeof *lows);
+
+    if (lows == NULL)
+        return err_set(why, ERR_RETRY, "memory is short");
+    const bool good = list_offsets(topics, partitions, RD_KAFKA_OFFSET_BEGINNING, lows, why) &&
+                      list_offsets(topics, partitions, RD_KAFKA_OFFSET_END, ends, why);
+
+    for (size_t i = 0; good && i < count; i++)
+        if (ends[i] <= lows[i])
+            ends[i] = 0;
+    free(lows);
     return good;
 }

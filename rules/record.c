@@ -94,8 +94,9 @@ record_known(struct shard *shard, const struct settled_event *row)
 
 /* ---- asking it ------------------------------------------------------------------------------------- */
 
-/* Older than what the duplicate window remembers: it may have come before that. Events may be ahead
- * of their record by minutes, so that some of the window's own are asked for as well. */
+/* Older than what the duplicate window remembers, or than the shard: it may have come before that.
+ * Events may be ahead of their record by minutes, so that some of the window's own are asked for as
+ * well. */
 static bool
 is_late(const struct shard *shard, const struct record *record, const struct event *event)
 {
@@ -103,7 +104,8 @@ is_late(const struct shard *shard, const struct record *record, const struct eve
     const int64_t window_ms = shard->setup.dedupe_window_ms;
     const int64_t ahead_ms = window_ms / 2 < EARLY_MS ? window_ms / 2 : EARLY_MS;
 
-    return topic->seen != NULL && event->at_ms < topic->time_ms - window_ms + ahead_ms;
+    return topic->seen != NULL && (event->at_ms < topic->time_ms - window_ms + ahead_ms ||
+                                   event->at_ms < shard->inherits_ms);
 }
 
 bool
@@ -111,7 +113,8 @@ record_cannot_tell(const struct shard *shard, const struct record *record,
                    const struct event *event)
 {
     const bool old = shard->topics[record->topic].seen != NULL &&
-                     event->at_ms < record->time_ms - shard->setup.dedupe_window_ms;
+                     (event->at_ms < record->time_ms - shard->setup.dedupe_window_ms ||
+                      event->at_ms < shard->inherits_ms);
 
     return !shard->setup.record && (old || event->kind == EVENT_REFUND);
 }

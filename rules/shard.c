@@ -120,6 +120,7 @@ shard_begin(struct shard *shard, const struct shard_start *start)
     shard->time_ms = start->time_ms;
     shard->read_to_ms = 0;
     shard->closed_ms = start->closed_ms;
+    shard->inherits_ms = start->inherits_ms;
     /* What was alerted may have been lost with the last owner: it is alerted again. */
     table_clear(&shard->unpriced_models);
     shard->unpriced_day = shard->unknown_day = 0;

@@ -48,7 +48,10 @@ struct shard_start {
     int64_t epoch;
     int64_t seq; /* settle_seq of the first settlement */
     int64_t time_ms;
-    int64_t closed_ms;               /* as the last settlement had it */
+    int64_t closed_ms; /* as the last settlement had it */
+    /* Events with a time before this may have been settled by another shard, which had their tenant
+     * before the topics grew: the record is asked. 0: none. */
+    int64_t inherits_ms;
     const struct progress *progress; /* one a topic */
     const struct policy *policy;
     bool enforcing;

@@ -34,9 +34,10 @@ struct shard {
     int64_t epoch;
     int64_t seq; /* settle_seq of the next settlement to freeze */
     int64_t time_ms;
-    int64_t read_to_ms; /* every partition was read to its end at this moment */
-    int64_t closed_ms;  /* no settlement since has booked in periods that ended at or before */
-    bool time_moved;    /* since the last settlement was frozen */
+    int64_t read_to_ms;  /* every partition was read to its end at this moment */
+    int64_t closed_ms;   /* no settlement since has booked in periods that ended at or before */
+    int64_t inherits_ms; /* see struct shard_start */
+    bool time_moved;     /* since the last settlement was frozen */
     struct topic_state *topics;
     struct table index; /* name -> place in tenants */
     struct tenant **tenants;

@@ -8,7 +8,8 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tripmeter_reader') THEN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA tripmeter TO tripmeter_reader;
-        GRANT EXECUTE ON FUNCTION tripmeter.murmur2(bytea), tripmeter.home_shard(text),
+        GRANT EXECUTE ON FUNCTION tripmeter.murmur2(bytea),
+            tripmeter.murmur2_shard(text, integer), tripmeter.home_shard(text),
             tripmeter.percent_decode(text), tripmeter.anomaly_hours(bytea), tripmeter.settled_events_of(text),
             tripmeter.record_days() TO tripmeter_reader;
     END IF;

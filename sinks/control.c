@@ -286,6 +286,14 @@ control_own(struct control *control, int32_t shard, int64_t epoch)
 }
 
 void
+control_layout(struct control *control, int64_t epoch)
+{
+    (void)pthread_mutex_lock(&control->lock);
+    control->layout_epoch = epoch;
+    (void)pthread_mutex_unlock(&control->lock);
+}
+
+void
 control_may_allow(struct control *control, int32_t shard)
 {
     struct control_shard *slot;

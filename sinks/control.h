@@ -34,6 +34,10 @@ void control_close(struct control *control, int64_t deadline_ms);
  * Unless it was ours under this epoch, everything wanted for it is forgotten: the caller wants every
  * state of the shard that has a restriction (again). seq goes on where an epoch left it. */
 void control_own(struct control *control, int32_t shard, int64_t epoch);
+/* Records of an epoch before this one are of an older layout, and their tenants may be at home in any
+ * shard now: scopes that they restrict are strangers (control_stranger) to everybody who does not
+ * want them. To be said before control_own. */
+void control_layout(struct control *control, int64_t epoch);
 /* The shard has judged everything its predecessor can have: what was held back goes, nothing more is
  * held back until it is owned under another epoch. May be called again and again. */
 void control_may_allow(struct control *control, int32_t shard);

@@ -51,9 +51,9 @@ compare_claims(struct control_shard *shard, const struct control_record *record)
     }
 }
 
-/* Shows the scope to the worker, once however often it is met. */
+/* Shows the scope to the worker, once however often it is met; `again`: if there is no room now. */
 static void
-meet_stranger(struct control *control, struct text scope)
+meet_stranger(struct control *control, struct text scope, bool again)
 {
     const struct key128 key = identity_one(scope);
     struct stranger *stranger;
@@ -72,7 +72,7 @@ meet_stranger(struct control *control, struct text scope)
         free(stranger->scope);
         control->strangers.count--;
     }
-    control->strangers_missed = true;
+    control->strangers_missed |= again;
 }
 
 /* An allow that an earlier owner has left: nobody wants it, but it has to be cleared away when its
@@ -145,11 +145,15 @@ on_scope(struct control *control, struct text scope, const struct control_record
     if (record == NULL)
         return;
     shard = control_shard_of(control, record->shard);
-    if (shard == NULL || shard->stopped)
-        return;
-    if (record->restricts)
-        meet_stranger(control, scope);
-    else
+    const bool ours = shard != NULL && !shard->stopped;
+
+    /* Of an older layout, its tenant may be at home here now; most are not. */
+    const bool moved = record->shard < CONTROL_SHARD_LIMIT &&
+                       record->seq >> CONTROL_COUNTER_BITS < control->layout_epoch;
+
+    if (record->restricts && (ours || moved))
+        meet_stranger(control, scope, ours);
+    else if (ours && !record->restricts)
         adopt(control, scope, record, place);
 }
 

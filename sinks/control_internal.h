@@ -70,6 +70,7 @@ struct control {
     struct list strangers; /* struct stranger, a stack */
     struct table stranger_index;
     bool strangers_missed; /* the stack was full: read the topic again when it is empty */
+    int64_t layout_epoch;  /* see control_layout */
     bool woken;            /* wake_fd has been written since the publisher looked */
     bool reread;           /* read the topic from its beginning */
     bool closing;

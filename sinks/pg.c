@@ -268,7 +268,8 @@ pg_state(const PGresult *result)
     return state == NULL ? "" : state;
 }
 
-/* Rows that are refused stay refused; a shard that is taken over is given up; the rest may pass. */
+/* Rows that are refused stay refused; a shard that is taken over is given up; topics that cannot have
+ * grown so, or a schema that is not there, need somebody; the rest may pass. */
 static enum err_class
 class_of_state(const char *state)
 {
@@ -276,7 +277,8 @@ class_of_state(const char *state)
         return ERR_INPUT;
     if (strcmp(state, "TM001") == 0)
         return ERR_ABORT;
-    if (strcmp(state, "3F000") == 0 || strcmp(state, "42P01") == 0 || strcmp(state, "42883") == 0)
+    if (strcmp(state, "3F000") == 0 || strcmp(state, "42P01") == 0 || strcmp(state, "42883") == 0 ||
+        strcmp(state, "TM007") == 0)
         return ERR_FATAL;
     return ERR_RETRY;
 }
@@ -295,7 +297,7 @@ pg_error(struct pg *pg, const PGresult *result, struct err *why)
     const enum err_class class = class_of_state(state);
 
     return err_set(why, class, "%s: %s (SQLSTATE %s)%s", pg->where, text, state,
-                   class == ERR_FATAL ? "; run `tripmeter migrate`" : "");
+                   class == ERR_FATAL && state[0] != 'T' ? "; run `tripmeter migrate`" : "");
 }
 
 /* Takes every result of what was sent and keeps the first that failed, else the last. */

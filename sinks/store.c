@@ -134,60 +134,6 @@ store_end_silent(struct store *store)
     store->pg.lock_timeout = false;
 }
 
-/* ---- layout ------------------------------------------------------------------------------------ */
-
-static bool
-layout_is(const struct store *store, const PGresult *stored, int32_t partitions)
-{
-    if (PQntuples(stored) != (int)store->topic_count)
-        return false;
-    for (int i = 0; i < PQntuples(stored); i++)
-        if (store_topic(store, pg_read_text(stored, i, 0)) < 0 ||
-            pg_read_int(stored, i, 1) != partitions)
-            return false;
-    return true;
-}
-
-static bool
-layout_differs(const struct store *store, const PGresult *stored, int32_t partitions,
-               struct err *why)
-{
-    char names[256] = "";
-    size_t used = 0;
-
-    for (int i = 0; i < PQntuples(stored) && used + 2 < sizeof names; i++) {
-        used += text_copy(names + used, sizeof names - used - 1, pg_read_text(stored, i, 0));
-        names[used++] = ' ';
-        names[used] = '\0';
-    }
-    return err_set(
-        why, ERR_FATAL,
-        "%s was begun with topics %sof %d partitions, not with the %zu configured of %d; "
-        "configure those, or give the new layout a database of its own (growing is not "
-        "supported yet)",
-        store->pg.where, names, PQntuples(stored) == 0 ? 0 : (int)pg_read_int(stored, 0, 1),
-        store->topic_count, partitions);
-}
-
-bool
-store_layout(struct store *store, const struct config *config, int32_t partitions, struct err *why)
-{
-    (void)config;
-    (void)store_params(store);
-    store_topics(store);
-    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), partitions);
-    PGresult *const stored = store_query(
-        store, "SELECT topic, partitions FROM tripmeter.store_layout($1::text[], $2)", why);
-
-    if (stored == NULL)
-        return false;
-    const bool same =
-        layout_is(store, stored, partitions) || layout_differs(store, stored, partitions, why);
-
-    PQclear(stored);
-    return same;
-}
-
 /* ---- policy ------------------------------------------------------------------------------------ */
 
 bool

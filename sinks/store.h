@@ -27,10 +27,25 @@ void store_close(struct store *store);
  * copies of what it needs of config. */
 bool store_broken(const struct store *store);
 
-/* ---- layout: topics and their partition count, stored once ---------------------------------- */
-/* Stores it when there is none; FATAL with the remedy when another one is stored. */
+/* ---- layout: topics and their partition count ------------------------------------------------ */
+/* partitions: of the topic that has fewest. Stored when there is no layout; FATAL with the remedy when
+ * the topics are others than were stored, or have fewer. */
 bool store_layout(struct store *store, const struct config *config, int32_t partitions,
                   struct err *why);
+bool store_has_layout(struct store *store, bool *has, struct err *why);
+
+/* One step of the protocol in schemas/migrations/0017_growth.sql, for topics that have so many
+ * partitions now; any engine, as often as it likes. FATAL when they cannot grow so. */
+struct growth {
+    int32_t partitions; /* of the layout, after this step */
+    bool ask_ends;      /* ask the broker now, then store_growth_ends */
+    char waits[256];    /* "until ...", "for ..."; "": nothing is under way (any more) */
+};
+bool store_growth(struct store *store, const int32_t *counts, int64_t wait_ms,
+                  struct growth *growth, struct err *why);
+/* ends[topic * partitions + partition] of the layout's partitions: 0 where nothing is to be read. */
+bool store_growth_ends(struct store *store, int32_t partitions, const int64_t *ends,
+                       struct err *why);
 
 /* ---- policy ---------------------------------------------------------------------------------- */
 /* The policy of config: its serial if its hash is the current one; stored as current + 1, with one
@@ -53,6 +68,9 @@ struct claim {
     bool kept;                 /* owner, epoch and seq are as we left them: memory stays valid */
     int64_t policy;            /* serial last in force for the shard; 0: none */
     int64_t closed_ms;         /* periods that ended at or before this are closed to the shard */
+    int64_t inherits_ms;       /* see struct shard_start */
+    int32_t partitions;        /* of the layout; 0: none is stored */
+    int64_t layout_epoch;      /* epochs before this one are of an older layout */
     bool enforcing;            /* `enforce off` has not been said */
     int32_t claims;            /* since the last settlement, this one included */
     bool halted[TOPIC_LIMIT];  /* until an operator resumes it: too much of it cannot be read */
@@ -156,8 +174,8 @@ struct settle_result {
     size_t transitions;    /* of them: alert transitions (wake the notifier) */
     size_t period_differs; /* totals that were not as expected; corrected below */
     struct period_total
-        *differing;    /* the database's totals in .expected; in the store's memory until
-                                       its next call */
+        *differing;    /* the database's totals in .delta, ours in .expected; in the store's
+                                       memory until its next call */
     size_t dead_count; /* dead letters to publish are those of the settlement */
 };
 enum settled store_settle(struct store *store, const struct config *config,

@@ -60,7 +60,9 @@ read_progress(struct store *store, struct claim *claim, struct arena *arena, str
         " (s.attempting->>u.topic)::bigint,"
         " (SELECT coalesce(max(c.id), 0) FROM tripmeter.command c"
         "  WHERE c.shard = s.shard AND c.applied_at IS NULL),"
-        " tripmeter.is_halted(u.topic, s.shard)"
+        " tripmeter.is_halted(u.topic, s.shard), s.inherits_to,"
+        " (SELECT coalesce(max(l.partitions), 0) FROM tripmeter.layout l),"
+        " (SELECT coalesce(max(g.epoch), 0) FROM tripmeter.growth g)"
         " FROM tripmeter.shard s CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS u(topic, ord)"
         " LEFT JOIN tripmeter.progress p ON p.topic = u.topic AND p.partition = s.shard"
         " WHERE s.shard = $1 ORDER BY u.ord",
@@ -73,6 +75,9 @@ read_progress(struct store *store, struct claim *claim, struct arena *arena, str
     const bool room = claim->progress != NULL && claim->attempting != NULL;
 
     claim->command_waiting = PQntuples(rows) > 0 ? pg_read_int(rows, 0, 5) : 0;
+    claim->inherits_ms = PQntuples(rows) > 0 ? pg_read_time(rows, 0, 7) : 0;
+    claim->partitions = PQntuples(rows) > 0 ? (int32_t)pg_read_int(rows, 0, 8) : 0;
+    claim->layout_epoch = PQntuples(rows) > 0 ? pg_read_int(rows, 0, 9) : 0;
     for (int row = 0; room && row < PQntuples(rows); row++) {
         read_topic(rows, row, &claim->progress[row], &claim->attempting[row]);
         claim->halted[row] = pg_read_bool(rows, row, 6);

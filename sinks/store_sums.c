@@ -446,7 +446,7 @@ add_differing(struct store *store, const struct period_total *total, const struc
     struct period_total *const differing = &store->differing[result->period_differs++];
 
     *differing = *total;
-    differing->expected = *real;
+    differing->delta = *real;
     result->differing = store->differing;
     return true;
 }

@@ -76,6 +76,35 @@ test_stranger(void)
     bench_close(bench);
 }
 
+/* When the topics have grown, a tenant may be at home in any shard: what restricts it from before is
+ * shown to everybody who does not want it. */
+static void
+test_older_layout(void)
+{
+    struct bench *bench = bench_open();
+    struct arena *arena = arena_new(4096);
+    struct scope_state before = bench_blocked("tenant/before", 1000);
+    struct scope_state since = bench_blocked("tenant/since", 1000);
+    struct text scope;
+    struct text tenant;
+
+    before.shard = since.shard = SHARD + 1;
+    bench_write_foreign(bench, before, OLD_SEQ);
+    bench_write_foreign(bench, since, SEQ(7));
+    bench_control(bench);
+    CU_ASSERT(bench_await_true(bench, bench_is_caught_up));
+    CU_ASSERT_FALSE(control_stranger(bench->control, arena, &scope, &tenant));
+    control_layout(bench->control, EPOCH);
+    control_own(bench->control, SHARD, EPOCH + 1);
+    CU_ASSERT(bench_await_true(bench, has_stranger));
+    CU_ASSERT(bench_await_true(bench, bench_is_caught_up));
+    CU_ASSERT_FATAL(control_stranger(bench->control, arena, &scope, &tenant));
+    CU_ASSERT(text_eq(tenant, TEXT("before")));
+    CU_ASSERT_FALSE(control_stranger(bench->control, arena, &scope, &tenant));
+    arena_free(arena);
+    bench_close(bench);
+}
+
 /* Who has just claimed a shard may block; what is weaker waits, unless an operator says it. */
 static void
 test_may_allow(void)
@@ -224,6 +253,7 @@ test_disown_takes_back(void)
 static CU_TestInfo tests[] = {
     {"a late record of another engine is answered", test_foreign_record},
     {"a restriction nobody wants is shown to the worker", test_stranger},
+    {"a restriction of an older layout is shown to all", test_older_layout},
     {"before it has caught up a shard may block, not allow", test_may_allow},
     {"a later claim on the topic silences us", test_later_claim},
     {"nothing is published for a shard that is gone", test_disown},

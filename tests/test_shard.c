@@ -829,7 +829,51 @@ test_begun_anew(void)
     close_world();
 }
 
+/* A shard that was added when the topics grew asks the record about what its tenants' old home may
+ * have counted, however young that is. */
+static void
+test_inherits(void)
+{
+    static const struct {
+        const char *name, *time;
+        size_t sought;
+    } rows[] = {
+        {"a minute before the end of what is inherited", "2026-03-10T10:03:00Z", 1},
+        {"its last millisecond", "2026-03-10T10:03:59.999Z", 1},
+        {"the first that is the shard's own", "2026-03-10T10:04:00Z", 0},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct record record = {.partition = 3, .time_ms = instant_of("2026-03-10T10:05:00Z")};
+        const struct sought *sought;
+        struct event event;
+
+        open_world(&policy);
+        world.setup.record = true;
+        shard_free(world.shard);
+        world.shard = shard_new(&world.setup);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(world.shard);
+        shard_begin(world.shard,
+                    &(struct shard_start){.epoch = world.db.epoch + 1,
+                                          .seq = world.db.seq,
+                                          .time_ms = world.db.time_ms,
+                                          .inherits_ms = instant_of("2026-03-10T10:04:00Z"),
+                                          .progress = &world.db.progress,
+                                          .policy = world.db.policy,
+                                          .enforcing = true});
+        world_load(&world, TEXT("acme"));
+        event = world_use(&world, "acme", instant_of(rows[i].time), 1);
+        record.offset = shard_next_offset(world.shard, 0);
+        shard_record(world.shard, &record);
+        CHECK_INT(rows[i].name, shard_event(world.shard, &record, 0, &event, NULL),
+                  rows[i].sought > 0 ? APPLIED_UNKNOWN : APPLIED);
+        CHECK_INT(rows[i].name, shard_sought(world.shard, &sought), rows[i].sought);
+        world_close(&world);
+    }
+}
+
 static CU_TestInfo tests[] = {
+    {"what another shard may have counted is looked up", test_inherits},
     {"steps fire once, the limit blocks at exactly 100 %", test_steps},
     {"a limit is raised and lowered", test_limit_raised},
     {"refunds arm steps again and lift the block", test_refunds},

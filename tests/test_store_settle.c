@@ -412,7 +412,8 @@ test_to_the_nano(void)
         CHECK_INT("sums", settle(one, &result), SETTLED);
         CHECK_INT("differences", result.period_differs, i);
         if (i == 1)
-            CU_ASSERT(result.differing[0].expected.cost == (tally)2 * INT64_C(9000000000999999999));
+            CU_ASSERT(result.differing[0].delta.cost == (tally)2 * INT64_C(9000000000999999999) &&
+                      result.differing[0].expected.cost == result.differing[0].delta.cost - 1);
         settlement_free(one);
         claim.seq++;
     }

@@ -27,6 +27,7 @@ CREATE TABLE tripmeter.shard (
     attempting jsonb NOT NULL DEFAULT '{}',
     claims integer NOT NULL DEFAULT 0,
     trying jsonb,
+    inherits_to timestamptz NOT NULL DEFAULT 'epoch',
     claimed_at timestamptz,
     settled_at timestamptz
 );
@@ -42,6 +43,7 @@ COMMENT ON COLUMN tripmeter.shard.enforcing IS 'False after `enforce off` was ap
 COMMENT ON COLUMN tripmeter.shard.attempting IS 'Offset per topic up to which records are settled one by one after the database refused a settlement';
 COMMENT ON COLUMN tripmeter.shard.claims IS 'Claims since the last settlement: when several owners ended without one, records are taken one by one';
 COMMENT ON COLUMN tripmeter.shard.trying IS 'The record taken alone just now, and how often it was tried: one that ends the process twice is quarantined';
+COMMENT ON COLUMN tripmeter.shard.inherits_to IS 'Events of before this may have been counted in the partition that had their tenant before the topics grew: they are looked up in the record of settled events';
 COMMENT ON COLUMN tripmeter.shard.claimed_at IS 'Wall time of the last claim';
 COMMENT ON COLUMN tripmeter.shard.settled_at IS 'Wall time of the last settlement';
 

@@ -271,6 +271,12 @@ DECLARE
     held tripmeter.shard;
     as_left boolean;
 BEGIN
+    -- Numbers above those of partitions (layout) are other things' shards.
+    IF shard_ < 100000 AND shard_ >= (SELECT max(l.partitions) FROM tripmeter.layout l) THEN
+        RAISE EXCEPTION 'added to the usage topics, it waits %', coalesce(
+            (SELECT g.waits FROM tripmeter.growth g WHERE g.switched_at IS NULL),
+            'until all of them have grown alike') USING ERRCODE = 'TM006';
+    END IF;
     INSERT INTO tripmeter.shard (shard) VALUES (shard_) ON CONFLICT DO NOTHING;
     SELECT * INTO held FROM tripmeter.shard s WHERE s.shard = shard_ FOR UPDATE;
     as_left := held.owner IS NOT DISTINCT FROM owner_ AND held.epoch = held_epoch
@@ -287,7 +293,7 @@ BEGIN
                         held.closed_to;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.claim IS 'Takes a shard over: waits for the predecessor''s commit, then gives the next epoch, unless owner, epoch and settle_seq are as the caller left them';
+COMMENT ON FUNCTION tripmeter.claim IS 'Takes a shard over: waits for the predecessor''s commit, then gives the next epoch, unless owner, epoch and settle_seq are as the caller left them; raises TM006 for a shard that the layout does not have (yet)';
 
 CREATE FUNCTION tripmeter.attempt(
     shard_ integer, epoch_ bigint, seq_ bigint, topics text[], offsets bigint[]

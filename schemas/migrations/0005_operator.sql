@@ -35,26 +35,30 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.murmur2 IS 'MurmurHash2 as Kafka''s Java client and librdkafka''s murmur2 partitioners compute it';
 
+CREATE FUNCTION tripmeter.murmur2_shard(tenant_ text, partitions_ integer) RETURNS integer
+LANGUAGE sql STABLE AS $$
+    SELECT (tripmeter.murmur2(convert_to(tenant_, 'UTF8')) & 2147483647) % partitions_
+$$;
+COMMENT ON FUNCTION tripmeter.murmur2_shard IS 'The partition of so many that murmur2 gives a tenant';
+
 CREATE FUNCTION tripmeter.home_shard(tenant_ text) RETURNS integer LANGUAGE sql STABLE AS $$
     SELECT coalesce(
         (SELECT shard FROM tripmeter.tenant_shard WHERE tenant = tenant_),
-        (tripmeter.murmur2(convert_to(tenant_, 'UTF8')) & 2147483647)
-            % (SELECT min(partitions) FROM tripmeter.layout))
+        tripmeter.murmur2_shard(tenant_, (SELECT min(partitions) FROM tripmeter.layout)))
 $$;
 COMMENT ON FUNCTION tripmeter.home_shard IS 'The shard that judges a tenant: where its events came, else where murmur2 would put them; NULL while the layout is not known';
 
 -- A provisional home is locked until the caller commits: a load that moves it waits, and sees then
--- what the caller wrote.  Homes that are not provisional never move.
+-- what the caller wrote.  Homes that are not provisional move only with the layout, which is kept from
+-- changing until then.
 CREATE FUNCTION tripmeter.lock_home(tenant_ text) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     home integer;
 BEGIN
+    -- Waits for a layout that is being stored or changed; who does that waits for us.
+    PERFORM pg_advisory_xact_lock_shared(hashtext('tripmeter.layout'));
     IF NOT EXISTS (SELECT FROM tripmeter.layout) THEN
-        -- Waits for a layout that is being stored; store_layout waits for us.
-        PERFORM pg_advisory_xact_lock_shared(hashtext('tripmeter.layout'));
-        IF NOT EXISTS (SELECT FROM tripmeter.layout) THEN
-            RETURN NULL;
-        END IF;
+        RETURN NULL;
     END IF;
     SELECT t.shard INTO home FROM tripmeter.tenant_shard t
     WHERE t.tenant = tenant_ AND NOT t.provisional;
@@ -82,9 +86,7 @@ COMMENT ON FUNCTION tripmeter.command_tenant IS 'A command for the home of a ten
 CREATE FUNCTION tripmeter.command_all(kind_ text, body_ jsonb, actor_ text, reason_ text)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM tripmeter.layout) THEN
-        PERFORM pg_advisory_xact_lock_shared(hashtext('tripmeter.layout'));
-    END IF;
+    PERFORM pg_advisory_xact_lock_shared(hashtext('tripmeter.layout'));
     INSERT INTO tripmeter.command (shard, kind, body, actor, reason)
     SELECT s, kind_, body_, actor_, reason_
     FROM generate_series(0, (SELECT min(partitions) - 1 FROM tripmeter.layout)) AS s;

@@ -199,6 +199,9 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0; -- another engine is at it
     END IF;
+    IF EXISTS (SELECT FROM tripmeter.growth g WHERE g.switched_at IS NULL) THEN
+        RETURN 0; -- what waits in added partitions may belong in them
+    END IF;
     SELECT CASE WHEN count(*) = (SELECT max(l.partitions) FROM tripmeter.layout l)
                 THEN min(s.closed_to) END INTO upto
     FROM tripmeter.shard s

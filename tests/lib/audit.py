@@ -68,11 +68,11 @@ def check_totals(test, job, recount):
     check_sums(test, job)
 
 
-def recount_log(job, zones=None, dedupe=True):
-    """The independent recount of what is in the usage topics; marks of bad events are the
-    generator's."""
+def recount_log(job, zones=None, dedupe=True, events=None):
+    """The independent recount of what is in the usage topics (or of these events); marks of bad
+    events are the generator's."""
     recount = Recount(zones, dedupe=dedupe)
-    for event in job.log_events():
+    for event in events or job.log_events():
         if "bad" in event:
             recount.dead += 1
         else:
