@@ -118,7 +118,7 @@ struct evidence {
 };
 struct evidence detector_evidence(const struct detector *before, const struct detector *after);
 
-#define DETECTOR_TEXT_SIZE 128
+#define DETECTOR_TEXT_SIZE 192
 /* That in words: "highest 5 min in 48 days, 3.4x the old record". Returns out. */
 const char *detector_words(const struct evidence *evidence, int64_t window_ms,
                            char out[DETECTOR_TEXT_SIZE]);
