@@ -201,11 +201,11 @@ refuse(struct dead *why, enum dead_reason reason, const char *detail)
 /* Books an event on another one: a refund, or a correction, whose reversal is judged as well. */
 static enum booked
 book_on(struct shard *shard, const struct place *place, const struct event *event,
-        struct tenant *tenant, struct rebooking *rebooking)
+        struct tenant *tenant, const struct original *original, struct rebooking *rebooking)
 {
     if (event->kind == EVENT_REFUND)
-        return refund_book(shard, place, event, tenant, rebooking);
-    const enum booked booked = correction_book(shard, place, event, tenant, rebooking);
+        return refund_book(shard, place, event, tenant, original, rebooking);
+    const enum booked booked = correction_book(shard, place, event, tenant, original, rebooking);
 
     if (booked == BOOKED)
         judge_event(shard, tenant, event, &rebooking->reversal);
@@ -244,8 +244,7 @@ book_and_judge(struct shard *shard, const struct place *place, const struct even
         if (booked == BOOKED)
             record_booked(shard, place, event, tenant, booking);
     } else {
-        rebooking.original = original;
-        booked = book_on(shard, place, event, tenant, &rebooking);
+        booked = book_on(shard, place, event, tenant, original, &rebooking);
         as = &rebooking.as;
     }
     if (booked != BOOKED)

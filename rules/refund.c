@@ -110,9 +110,8 @@ book_as(struct shard *shard, struct tenant *tenant, const struct event *as,
 
 enum booked
 refund_book(struct shard *shard, const struct place *place, const struct event *event,
-            struct tenant *tenant, struct rebooking *rebooking)
+            struct tenant *tenant, const struct original *original, struct rebooking *rebooking)
 {
-    const struct original *original = rebooking->original;
     struct booking *booking = &rebooking->booking;
     struct event *as = &rebooking->as;
 
@@ -192,9 +191,8 @@ waits_no_longer(struct shard *shard, const struct event *event)
 
 enum booked
 correction_book(struct shard *shard, const struct place *place, const struct event *event,
-                struct tenant *tenant, struct rebooking *rebooking)
+                struct tenant *tenant, const struct original *original, struct rebooking *rebooking)
 {
-    const struct original *original = rebooking->original;
     struct booking *reversal = &rebooking->reversal;
     struct booking *replacement = &rebooking->booking;
     struct event *as = &rebooking->as;

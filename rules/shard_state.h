@@ -118,7 +118,6 @@ bool record_same_content(const struct original *original, const struct event *ev
 
 /* ---- rules/refund.c: refunds and corrections of what is in the record ------------------------------ */
 struct rebooking {
-    const struct original *original;
     struct event as;         /* the event as it was booked, with what the original names */
     struct booking booking;  /* its own: the refund, or the replacement */
     struct booking reversal; /* of a correction */
@@ -127,11 +126,12 @@ struct rebooking {
 bool refund_allowed(const struct original *original, struct dead *why);
 /* Where the original was booked while its period takes more, at most what is left of it. */
 enum booked refund_book(struct shard *shard, const struct place *place, const struct event *event,
-                        struct tenant *tenant, struct rebooking *rebooking);
+                        struct tenant *tenant, const struct original *original,
+                        struct rebooking *rebooking);
 /* Takes back what stands of the original and books the replacement, or neither. */
 enum booked correction_book(struct shard *shard, const struct place *place,
                             const struct event *event, struct tenant *tenant,
-                            struct rebooking *rebooking);
+                            const struct original *original, struct rebooking *rebooking);
 
 /* ---- rules/judge.c ------------------------------------------------------------------------------- */
 /* Why quotas are looked at: what ends an episode is told with this reason. */

@@ -22,8 +22,8 @@ draw(uint64_t below)
     return (state >> 33) % below;
 }
 
-struct said {
-    enum move move;
+struct said { /* without holes: compared byte by byte */
+    int64_t move;
     int64_t at_ms;
     char words[640]; /* rule, feature and summary */
 };

@@ -485,12 +485,12 @@ test_breaker_rules(void)
     CHECK_INT("unless it says", policy_breaker(policy, TEXT("tried"))->enforce, false);
     CHECK_INT("off", policy_breaker(policy, TEXT("free"))->off, true);
     CHECK_INT("the fleet learns", policy_fleet(policy, TEXT("paid"))->configured, false);
-    CHECK_INT("and takes nothing of it", policy_fleet(policy, TEXT("paid"))->absolute > 90 * NANO,
-              true);
+    CHECK_INT("and takes nothing of it",
+              policy_fleet(policy, TEXT("paid"))->absolute > (tally)90 * NANO, true);
     load(BREAKERS "  mode: enforce\n  fleet:\n    features: {paid: {budget: 7.00}}\n");
     REQUIRE(policy);
     paid = policy_fleet(policy, TEXT("paid"));
-    CHECK_INT("a budget of the fleet", paid->enforce && paid->budget == 7 * NANO, true);
+    CHECK_INT("a budget of the fleet", paid->enforce && paid->budget == (tally)7 * NANO, true);
     CHECK_INT("is not the tenants'", policy_breaker(policy, TEXT("paid"))->configured, false);
     CHECK_INT("its own begin in shadow", policy_fleet(policy, TEXT("other"))->enforce, false);
 }

@@ -97,7 +97,7 @@ load(void)
 static struct watch
 make(int64_t cost)
 {
-    const struct slot slot = {.cost = 30 * cost, .requests = 30, .attempts = 30};
+    const struct slot slot = {.cost = (tally)30 * cost, .requests = 30, .attempts = 30};
     struct watch_usage usage = {.sums = {0}};
     struct watch_window window;
     struct watch watch;
