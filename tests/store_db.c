@@ -104,6 +104,8 @@ make(struct db *db, const char *template)
     url_of(db->name, db->url);
     db->sql = PQconnectdb(db->url);
     CU_ASSERT_EQUAL_FATAL(PQstatus(db->sql), CONNECTION_OK);
+    db->arena = arena_new((size_t)1 << 24);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(db->arena);
     db->config.postgres.url = db->url;
     db->config.kafka.topics[0] = "usage";
     db->config.kafka.topics[1] = "usage2";
@@ -160,6 +162,7 @@ db_end(struct db *db)
 
     store_close(db->store);
     PQfinish(db->sql);
+    arena_free(db->arena);
     (void)snprintf(sql, sizeof sql, "DROP DATABASE %s WITH (FORCE)", db->name);
     CU_ASSERT_FATAL(on_server(sql));
 }
@@ -224,12 +227,12 @@ db_state(struct db *db, const char *sql, char out[6])
 }
 
 struct claim
-db_claim(struct db *db, int32_t shard, struct arena *arena)
+db_claim(struct db *db, int32_t shard)
 {
     struct claim claim = {.shard = shard, .epoch = -1, .seq = -1};
     struct err why = {.class = ERR_NONE};
 
-    if (!store_claim(db->store, "me", &claim, arena, &why))
+    if (!store_claim(db->store, "me", &claim, db->arena, &why))
         fprintf(stderr, "claim: %s\n", why.text);
     CU_ASSERT_EQUAL(why.class, ERR_NONE);
     return claim;

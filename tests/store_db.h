@@ -14,6 +14,7 @@ struct db {
     PGconn *sql;          /* a plain connection of the test's own */
     struct config config; /* topics usage and usage2, this database */
     struct store *store;
+    struct arena *arena; /* for what is read of it; freed with it */
 };
 
 /* Made and opened; ends the test when that fails. */
@@ -41,7 +42,7 @@ void db_check(struct db *db, const char *sql, const char *expected, const char *
 const char *db_state(struct db *db, const char *sql, char out[6]);
 
 /* Claims a shard for "me" as one who holds nothing. */
-struct claim db_claim(struct db *db, int32_t shard, struct arena *arena);
+struct claim db_claim(struct db *db, int32_t shard);
 
 /* ---- settlements ------------------------------------------------------------------------------- */
 /* An empty one of the claimed shard: topic 0 stands at `from`. */

@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 static struct db db;
-static struct arena *arena;
 static struct claim claim;
 static struct settlement *settlement;
 
@@ -18,25 +17,11 @@ same(const void *a, const void *b, size_t size)
     return memcmp(a, b, size) == 0;
 }
 
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
-
 static void
 begin_shard(void)
 {
     db_begin(&db);
-    claim = db_claim(&db, 3, arena);
+    claim = db_claim(&db, 3);
     settlement = settlement_of(&claim, 0);
 }
 
@@ -252,5 +237,4 @@ test_views(void)
 static CU_TestInfo tests[] = {
     {"views", test_views}, {"series", test_series}, {"notes", test_notes}, CU_TEST_INFO_NULL};
 
-const CU_SuiteInfo suite_store_anomaly = {
-    .pName = "store_anomaly", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};
+const CU_SuiteInfo suite_store_anomaly = {.pName = "store_anomaly", .pTests = tests};

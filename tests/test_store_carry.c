@@ -6,22 +6,7 @@
 #include <stdlib.h>
 
 static struct db db;
-static struct arena *arena;
 static char state[6];
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 20);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static void
 see_carries(void *context, const struct tenant_load *load)
@@ -120,7 +105,7 @@ test_carries(void)
 
     db_begin(&db);
     CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 1, &why));
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
 
     settle_carries(&claim, rows, sizeof rows / sizeof rows[0]);
     check_carries("calls/ open base 100 carry -30 cap -1 used 0;"
@@ -206,4 +191,4 @@ static CU_TestInfo tests[] = {
     {"who is overdue", test_overdue},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_store_carry = {"store_carry", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo suite_store_carry = {.pName = "store_carry", .pTests = tests};

@@ -7,29 +7,14 @@
 #include <assert.h>
 
 static struct db db;
-static struct arena *arena;
 static struct claim claim;
 static struct settlement *settlement;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static void
 begin_shard(void)
 {
     db_begin(&db);
-    claim = db_claim(&db, 3, arena);
+    claim = db_claim(&db, 3);
     settlement = settlement_of(&claim, 0);
 }
 
@@ -376,5 +361,4 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_store_features = {
-    .pName = "store_features", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};
+const CU_SuiteInfo suite_store_features = {.pName = "store_features", .pTests = tests};

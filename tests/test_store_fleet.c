@@ -158,7 +158,6 @@ test_leader(void)
 {
     struct err why = {.class = ERR_NONE};
     struct settle_result result;
-    struct arena *arena = arena_new((size_t)1 << 22);
     struct store *other;
     struct claim claim;
     struct settlement *late;
@@ -166,17 +165,16 @@ test_leader(void)
     db_begin(&db);
     other = store_open(&db.config, "other", &why);
     CU_ASSERT_PTR_NOT_NULL_FATAL(other);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(arena);
     CU_ASSERT_TRUE(leads(db.store));
     CU_ASSERT_FALSE(leads(other));
-    claim = db_claim(&db, FLEET_SHARD, arena);
+    claim = db_claim(&db, FLEET_SHARD);
     late = settlement_of(&claim, 0);
     db_kill_store(&db);
     while (!leads(other)) /* the server lets go in a moment */
         continue;
     struct claim next = {.shard = FLEET_SHARD, .epoch = -1, .seq = -1};
 
-    CU_ASSERT_TRUE(store_claim(other, "other", &next, arena, &why));
+    CU_ASSERT_TRUE(store_claim(other, "other", &next, db.arena, &why));
     CHECK_INT("a new epoch", next.epoch > claim.epoch, true);
     db_reopen(&db);
     CU_ASSERT_FALSE(leads(db.store));
@@ -184,7 +182,6 @@ test_leader(void)
               SETTLE_FENCED);
     settlement_free(late);
     store_close(other);
-    arena_free(arena);
     db_end(&db);
 }
 
@@ -301,15 +298,13 @@ test_not_silent(void)
 static void
 test_heard(void)
 {
-    struct arena *arena = arena_new((size_t)1 << 22);
     struct settle_result result;
     struct err why = {.class = ERR_NONE};
     static const int64_t minutes[] = {0, 59, 60, 200, 190, 3000};
     static const char *const expected[] = {"1", "1", "3", "13", "13", "1"};
 
     db_begin(&db);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(arena);
-    struct claim claim = db_claim(&db, 1, arena);
+    struct claim claim = db_claim(&db, 1);
     struct settlement *settlement = settlement_of(&claim, 0);
 
     for (size_t i = 0; i < sizeof minutes / sizeof minutes[0]; i++) {
@@ -323,7 +318,6 @@ test_heard(void)
     CHECK_SQL(&db, "SELECT source, shard, last_at FROM tripmeter.source_seen",
               "//gw 1 2026-03-03 02:00:00+00");
     settlement_free(settlement);
-    arena_free(arena);
     db_end(&db);
 }
 

@@ -4,7 +4,6 @@
 #include "tests/store_db.h"
 
 static struct db db;
-static struct arena *arena;
 static struct growth growth;
 
 static void
@@ -13,16 +12,7 @@ begin(int32_t partitions)
     struct err why;
 
     db_begin(&db);
-    arena = arena_new((size_t)1 << 20);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(arena);
     CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, partitions, &why));
-}
-
-static void
-end(void)
-{
-    arena_free(arena);
-    db_end(&db);
 }
 
 /* As an engine that sees so many partitions. */
@@ -61,7 +51,7 @@ claim_class(int32_t shard, char text[256])
 {
     struct claim claim = {.shard = shard, .epoch = -1, .seq = -1};
     struct err why = {.class = ERR_NONE};
-    const bool claimed = store_claim(db.store, "me", &claim, arena, &why);
+    const bool claimed = store_claim(db.store, "me", &claim, db.arena, &why);
 
     (void)text_copy(text, 256, text_of(claimed ? "" : why.text));
     return claimed ? ERR_NONE : why.class;
@@ -119,7 +109,7 @@ test_waits(void)
     CHECK_SQL(&db, "SELECT number, new_partitions, waits_to - discovered_at FROM tripmeter.growth",
               "1 8 00:01:00");
     CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "0");
-    end();
+    db_end(&db);
 }
 
 static void
@@ -135,7 +125,7 @@ test_refused(void)
     begin(2);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         CHECK_INT("partitions", look(rows[i].usage, rows[i].usage2, 900000), rows[i].class);
-    end();
+    db_end(&db);
 }
 
 /* Tenants whose names are theirs by murmur2, in 2 and in 4 partitions. */
@@ -202,8 +192,8 @@ test_switch(void)
 
     begin(2);
     homes(40);
-    old = db_claim(&db, 0, arena);
-    (void)db_claim(&db, 1, arena);
+    old = db_claim(&db, 0);
+    (void)db_claim(&db, 1);
     CHECK_INT("settled", settle(&old, "t1", 0, 5), SETTLED);
     db_run(&db, "UPDATE tripmeter.shard SET policy = 3 + shard, enforcing = shard = 0,"
                 " shard_time = '2026-03-01 12:00Z', closed_to = '2026-02-01Z'");
@@ -230,10 +220,10 @@ test_switch(void)
     struct claim again = {.shard = 0, .epoch = old.epoch, .seq = old.seq};
     struct err why;
 
-    CU_ASSERT(store_claim(db.store, "me", &again, arena, &why));
+    CU_ASSERT(store_claim(db.store, "me", &again, db.arena, &why));
     CU_ASSERT(!again.kept && again.epoch > old.epoch && again.inherits_ms == 0);
     CHECK_INT("claimable", claim_class(3, text), ERR_NONE);
-    const struct claim added = db_claim(&db, 2, arena);
+    const struct claim added = db_claim(&db, 2);
 
     CHECK_INT("layout", added.partitions, 4);
     CHECK_INT("next", added.progress[1].next, 0);
@@ -244,7 +234,7 @@ test_switch(void)
     /* And it can grow again. */
     CHECK_INT("again", look(8, 8, 900000), ERR_NONE);
     CHECK_SQL(&db, "SELECT max(number), max(old_partitions) FROM tripmeter.growth", "2 4");
-    end();
+    db_end(&db);
 }
 
 /* Where gateways have another partitioner, or too few tenants say which, homes are where the next
@@ -276,7 +266,7 @@ test_homes(void)
                   "SELECT tenant, provisional FROM tripmeter.tenant_shard"
                   " WHERE shard >= 4",
                   "* f"); /* the fleet is of no partition */
-        end();
+        db_end(&db);
     }
 }
 
@@ -303,7 +293,7 @@ test_command_under_way(void)
               "SELECT count(*) FROM tripmeter.command WHERE tenant = 't7' AND shard ="
               " tripmeter.murmur2_shard('t7', 4)",
               "1");
-    end();
+    db_end(&db);
 }
 
 /* What waits unread may belong in a period that the old partitions have closed. */
@@ -311,7 +301,7 @@ static void
 test_final(void)
 {
     begin(1);
-    (void)db_claim(&db, 0, arena);
+    (void)db_claim(&db, 0);
     db_run(&db, "UPDATE tripmeter.shard SET closed_to = '2026-04-01Z'");
     db_run(&db, "INSERT INTO tripmeter.growth (number, old_partitions, new_partitions,"
                 " discovered_at, waits_to) VALUES (1, 1, 2, now(), now())");
@@ -326,7 +316,7 @@ test_final(void)
     db_run(&db, "UPDATE tripmeter.shard SET closed_to = '2026-05-01Z' WHERE shard = 0");
     db_run(&db, "SELECT tripmeter.close_periods()");
     CHECK_SQL(&db, "SELECT closed_to = '2026-04-01Z' FROM tripmeter.period_closing", "t");
-    end();
+    db_end(&db);
 }
 
 static CU_TestInfo tests[] = {

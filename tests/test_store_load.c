@@ -7,21 +7,6 @@
 #include <stdlib.h>
 
 static struct db db;
-static struct arena *arena;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 /* What came through the callbacks, as text. */
 static char heard[2048];
@@ -164,7 +149,7 @@ test_totals_and_words(void)
 
     begin_layout(1);
     (void)load(&query);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 2, INT64_C(1500000000));
@@ -349,7 +334,7 @@ test_commands(void)
     query.taken = &last_command;
     query.taken_count = 1;
     query.shard_count = 1;
-    struct claim claim = db_claim(&db, 1, arena);
+    struct claim claim = db_claim(&db, 1);
 
     CHECK_INT("enforcing", claim.enforcing, true);
     CHECK_INT("waiting", claim.command_waiting, last_command);
@@ -358,7 +343,7 @@ test_commands(void)
               "SELECT applied_time, epoch, settle_seq, error FROM tripmeter.command"
               " WHERE shard = 1",
               "2026-03-01 00:00:00+00 1 1 -");
-    claim = db_claim(&db, 1, arena);
+    claim = db_claim(&db, 1);
     CHECK_INT("enforcing", claim.enforcing, false);
     CHECK_INT("waiting", claim.command_waiting, 0);
 
@@ -431,9 +416,9 @@ test_policy(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "--activate"));
     CU_ASSERT(store_policy(db.store, &db.config, true, true, &serial, &why));
     CHECK_INT("activated", serial, 3);
-    CU_ASSERT(store_policy_body(db.store, 3, arena, &body, &why));
+    CU_ASSERT(store_policy_body(db.store, 3, db.arena, &body, &why));
     CU_ASSERT(text_eq(body, TEXT("plans: {}")));
-    CU_ASSERT(!store_policy_body(db.store, 9, arena, &body, &why));
+    CU_ASSERT(!store_policy_body(db.store, 9, db.arena, &body, &why));
     db_end(&db);
 }
 
@@ -522,7 +507,7 @@ test_counters(void)
     struct err why;
 
     begin_layout(1);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -585,7 +570,7 @@ test_throttles(void)
     struct err why;
 
     begin_layout(1);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -622,4 +607,4 @@ static CU_TestInfo tests[] = {
     {"policies have serials", test_policy},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_store_load = {"store_load", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo suite_store_load = {.pName = "store_load", .pTests = tests};

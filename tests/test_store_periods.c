@@ -6,22 +6,7 @@
 #include <openssl/sha.h>
 
 static struct db db;
-static struct arena *arena;
 static char state[6];
-
-static int
-prepare(void)
-{
-    arena = arena_new((size_t)1 << 20);
-    return arena == NULL;
-}
-
-static int
-forget(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static void
 settle(struct settlement *settlement)
@@ -53,8 +38,8 @@ begin(struct claim claims[2])
 
     db_begin(&db);
     CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 2, &why));
-    claims[0] = db_claim(&db, 0, arena);
-    claims[1] = db_claim(&db, 1, arena);
+    claims[0] = db_claim(&db, 0);
+    claims[1] = db_claim(&db, 1);
 }
 
 static const char *
@@ -116,7 +101,7 @@ test_claimed(void)
     begin(claims);
     close_shard(&claims[0], DB_PERIOD_END_MS, 1);
     close_shard(&claims[0], DB_PERIOD_MS, 0);
-    CHECK_INT("as it was", db_claim(&db, 0, arena).closed_ms, DB_PERIOD_END_MS);
+    CHECK_INT("as it was", db_claim(&db, 0).closed_ms, DB_PERIOD_END_MS);
     db_end(&db);
 }
 
@@ -257,5 +242,4 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_store_periods = {
-    .pName = "store_periods", .pInitFunc = prepare, .pCleanupFunc = forget, .pTests = tests};
+const CU_SuiteInfo suite_store_periods = {.pName = "store_periods", .pTests = tests};

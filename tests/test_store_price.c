@@ -3,21 +3,6 @@
 #include "tests/store_db.h"
 
 static struct db db;
-static struct arena *arena;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static enum settled
 settle(const struct settlement *settlement)
@@ -72,7 +57,7 @@ waiting(const struct unpriced_query *query, struct unpriced_event *first)
     struct err why;
 
     list_init(&events, sizeof(struct unpriced_event), UNPRICED_PAGE);
-    CU_ASSERT(store_unpriced(db.store, query, arena, &events, &why));
+    CU_ASSERT(store_unpriced(db.store, query, db.arena, &events, &why));
     const size_t count = events.count;
 
     if (count > 0)
@@ -88,7 +73,7 @@ test_waits(void)
     struct unpriced_event first = {.topic = -1};
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3, arena);
+    const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
 
     settlement_book(one, "acme", 1, 0);
@@ -125,7 +110,7 @@ test_once(void)
     struct unpriced_event first = {.topic = -1};
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3, arena);
+    const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
     struct settlement *const two = settlement_of(&claim, 101);
     struct settlement *const three = settlement_of(&claim, 102);
@@ -209,7 +194,7 @@ test_record(void)
     struct err why;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3, arena);
+    const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
 
     settlement_book(one, "acme", 1, 0);
@@ -240,5 +225,4 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_store_price = {
-    .pName = "store_price", .pInitFunc = begin, .pCleanupFunc = end, .pTests = tests};
+const CU_SuiteInfo suite_store_price = {.pName = "store_price", .pTests = tests};

@@ -5,21 +5,6 @@
 #include "core/identity.h"
 
 static struct db db;
-static struct arena *arena;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static enum settled
 settle(const struct settlement *settlement)
@@ -61,7 +46,7 @@ static void
 test_once(void)
 {
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3, arena);
+    const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
 
     settlement_book(one, "acme", 1, 5);
@@ -87,12 +72,12 @@ static void
 test_not_at_all(void)
 {
     db_begin(&db);
-    const struct claim old = db_claim(&db, 0, arena);
+    const struct claim old = db_claim(&db, 0);
     struct settlement *one = settlement_of(&old, 0);
 
     settlement_book(one, "acme", 1, 1);
     add_event(one, "e-1", 1);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
 
     CHECK_INT("zombie", settle(one), SETTLE_FENCED);
     settlement_free(one);
@@ -115,7 +100,7 @@ static void
 test_lost_on_the_way(void)
 {
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 1, 1);
@@ -199,4 +184,4 @@ static CU_TestInfo tests[] = {
     {"an identity is a stable number", test_identity},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_store_record = {"store_record", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo suite_store_record = {.pName = "store_record", .pTests = tests};

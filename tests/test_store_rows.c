@@ -7,29 +7,14 @@
 #include <pthread.h>
 
 static struct db db;
-static struct arena *arena;
 static struct claim claim;
 static struct settlement *open;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static void
 begin_shard(void)
 {
     db_begin(&db);
-    claim = db_claim(&db, 0, arena);
+    claim = db_claim(&db, 0);
     open = settlement_of(&claim, 0);
 }
 
@@ -327,7 +312,7 @@ test_dead(void)
     CU_ASSERT(store_dead_unpublished(db.store, 0, hear_dead, NULL, &why));
     CHECK_INT("unpublished", letter_count, 1);
 
-    claim = db_claim(&db, 0, arena);
+    claim = db_claim(&db, 0);
     CHECK_INT("skipped by the tail", claim.dead_count[0], 2);
     CHECK_INT("skipped by the tail", claim.dead[0][0], 2000 * 4096);
     CHECK_INT("skipped by the tail", claim.dead[0][1], 2001 * 4096 + 3);
@@ -345,7 +330,7 @@ test_dead(void)
     CHECK_SQL(&db, "SELECT record_offset FROM tripmeter.dead_letter WHERE resolved_at IS NOT NULL",
               "2001");
     CHECK_INT("done", strcmp(db_state(&db, RETRY, state), "55000"), 0);
-    CHECK_INT("tail", db_claim(&db, 0, arena).dead_count[0], 1);
+    CHECK_INT("tail", db_claim(&db, 0).dead_count[0], 1);
     end_shard();
 }
 
@@ -429,14 +414,14 @@ test_kept_claim(void)
     (void)settle();
     struct claim mine = {.shard = 0, .epoch = claim.epoch, .seq = claim.seq};
 
-    CU_ASSERT(store_claim(db.store, "me", &mine, arena, &why));
+    CU_ASSERT(store_claim(db.store, "me", &mine, db.arena, &why));
     CHECK_INT("as left", mine.kept, true);
     CHECK_INT("as left", mine.epoch, claim.epoch);
     mine.seq--;
-    CU_ASSERT(store_claim(db.store, "me", &mine, arena, &why));
+    CU_ASSERT(store_claim(db.store, "me", &mine, db.arena, &why));
     CHECK_INT("a settlement behind", mine.kept, false);
     CHECK_INT("a settlement behind", mine.epoch, claim.epoch + 1);
-    CU_ASSERT(store_claim(db.store, "other", &mine, arena, &why));
+    CU_ASSERT(store_claim(db.store, "other", &mine, db.arena, &why));
     CHECK_INT("another owner", mine.kept, false);
     end_shard();
 }
@@ -447,7 +432,7 @@ claim_late(void *context)
     struct claim *const late = context;
     struct err why;
 
-    CU_ASSERT(store_claim(db.store, "successor", late, arena, &why));
+    CU_ASSERT(store_claim(db.store, "successor", late, db.arena, &why));
     return NULL;
 }
 
@@ -493,4 +478,4 @@ static CU_TestInfo tests[] = {
     {"a claim waits for the predecessor's commit", test_claim_waits},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_store_rows = {"store_rows", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo suite_store_rows = {.pName = "store_rows", .pTests = tests};

@@ -5,21 +5,6 @@
 #include <pthread.h>
 
 static struct db db;
-static struct arena *arena;
-
-static int
-begin(void)
-{
-    arena = arena_new((size_t)1 << 24);
-    return arena == NULL;
-}
-
-static int
-end(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static enum settled
 settle(const struct settlement *settlement, struct settle_result *result)
@@ -46,7 +31,7 @@ test_once(void)
     struct settle_result result;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3, arena);
+    const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
 
     CHECK_INT("first claim", claim.epoch, 1);
@@ -66,7 +51,7 @@ test_once(void)
     CHECK_INT("again", result.resent, true);
     check_one_booking(1);
 
-    const struct claim next = db_claim(&db, 3, arena);
+    const struct claim next = db_claim(&db, 3);
 
     CHECK_INT("second claim", next.kept, false);
     CHECK_INT("second claim", next.seq, 1);
@@ -85,11 +70,11 @@ test_fenced(void)
     struct settle_result result;
 
     db_begin(&db);
-    const struct claim old = db_claim(&db, 0, arena);
+    const struct claim old = db_claim(&db, 0);
     struct settlement *const late = settlement_of(&old, 0);
 
     settlement_book(late, "acme", 5, 1);
-    (void)db_claim(&db, 0, arena);
+    (void)db_claim(&db, 0);
     CHECK_INT("zombie", settle(late, &result), SETTLE_FENCED);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
@@ -112,7 +97,7 @@ test_order_of_rows(void)
 
     for (size_t i = 0; i < sizeof came / sizeof came[0]; i++) {
         db_begin(&db);
-        const struct claim claim = db_claim(&db, 0, arena);
+        const struct claim claim = db_claim(&db, 0);
         struct settlement *const one = settlement_of(&claim, 0);
 
         for (size_t t = 0; t < 4; t++)
@@ -133,7 +118,7 @@ test_columns_in_use(void)
     struct settle_result result;
 
     db_begin(&db);
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
 
     for (int i = 0; i < 3; i++) {
         struct settlement *const one = settlement_of(&claim, INT64_C(5) * i);
@@ -168,7 +153,7 @@ test_positions_and_sums(void)
     struct settle_result result;
 
     db_begin(&db);
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
@@ -210,7 +195,7 @@ test_refused(void)
     struct err why;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const bad = settlement_of(&claim, 0);
 
     settlement_book(bad, "acme", 5, 1);
@@ -229,7 +214,7 @@ test_refused(void)
 
     /* Single steps are remembered, also where nothing was ever settled. */
     CU_ASSERT(store_attempting(db.store, bad, &why));
-    struct claim again = db_claim(&db, 0, arena);
+    struct claim again = db_claim(&db, 0);
 
     CHECK_INT("attempting", again.attempting[0], 4);
     CHECK_INT("attempting, other topic", again.attempting[1], -1);
@@ -240,7 +225,7 @@ test_refused(void)
 
     settlement_book(good, "acme", 5, 1);
     CHECK_INT("behind it", settle(good, &result), SETTLED);
-    again = db_claim(&db, 0, arena);
+    again = db_claim(&db, 0);
     CHECK_INT("attempting", again.attempting[0], -1);
     settlement_free(good);
     settlement_free(bad);
@@ -255,7 +240,7 @@ test_connection_lost(void)
     struct settle_result result;
 
     db_begin(&db);
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
@@ -302,7 +287,7 @@ test_killed_in_flight(void)
     pthread_t thread;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
     struct settling aside = {one, SETTLED};
     char state[2] = "";
@@ -343,7 +328,7 @@ test_lock_timeout(void)
     struct settle_result result;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
@@ -367,7 +352,7 @@ test_silent_in_pipeline(void)
     struct err why;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
     PGconn *const silent = db_connect(&db);
     struct claim next = {.shard = 0, .epoch = -1, .seq = -1};
@@ -382,7 +367,7 @@ test_silent_in_pipeline(void)
     PQclear(PQgetResult(silent));
     CHECK_INT("row locked for long", settle(one, &result), SETTLE_UNKNOWN);
     CHECK_INT("the silent one is gone", settle(one, &result), SETTLED);
-    CU_ASSERT(store_claim(db.store, "other", &next, arena, &why));
+    CU_ASSERT(store_claim(db.store, "other", &next, db.arena, &why));
     check_one_booking(1);
     PQfinish(silent);
     settlement_free(one);
@@ -397,7 +382,7 @@ test_to_the_nano(void)
     struct settle_result result;
 
     db_begin(&db);
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
 
     for (int i = 0; i < 2; i++) {
         struct settlement *const one = settlement_of(&claim, i);
@@ -458,7 +443,7 @@ test_no_offset(void)
     struct settle_result result;
 
     db_begin(&db);
-    struct claim claim = db_claim(&db, 0, arena);
+    struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     *(struct tenant_due *)list_add(&one->due) =
@@ -471,7 +456,7 @@ test_no_offset(void)
               "0 2026-04-01 00:00:00+00 f");
     CHECK_INT("again", settle(one, &result), SETTLED);
     CHECK_INT("again", result.resent, true);
-    (void)db_claim(&db, 0, arena);
+    (void)db_claim(&db, 0);
     CHECK_INT("zombie", settle(one, &result), SETTLE_FENCED);
     settlement_free(one);
     db_end(&db);
@@ -492,4 +477,4 @@ static CU_TestInfo tests[] = {
     {"a settlement without offsets is fenced too", test_no_offset},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_store_settle = {"store_settle", begin, end, NULL, NULL, tests};
+const CU_SuiteInfo suite_store_settle = {.pName = "store_settle", .pTests = tests};

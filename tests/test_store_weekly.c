@@ -6,21 +6,6 @@
 #include <assert.h>
 
 static struct db db;
-static struct arena *arena;
-
-static int
-prepare(void)
-{
-    arena = arena_new((size_t)1 << 20);
-    return arena == NULL;
-}
-
-static int
-forget(void)
-{
-    arena_free(arena);
-    return 0;
-}
 
 static struct settlement *
 begin(void)
@@ -29,7 +14,7 @@ begin(void)
 
     db_begin(&db);
     CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 1, &why));
-    const struct claim claim = db_claim(&db, 0, arena);
+    const struct claim claim = db_claim(&db, 0);
 
     return settlement_of(&claim, 0);
 }
@@ -169,5 +154,4 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_store_weekly = {
-    .pName = "store_weekly", .pInitFunc = prepare, .pCleanupFunc = forget, .pTests = tests};
+const CU_SuiteInfo suite_store_weekly = {.pName = "store_weekly", .pTests = tests};
