@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define RETRY_MS       1000
+#define ANSWER_MS      5000
 #define TURN_MS        200
 #define CLOSE_EVERY_MS (10 * CLOCK_MINUTE_MS) /* periods become final days after their end */
 #define DRAIN_MS       9500                   /* of the 10 s a stop may take */
@@ -112,7 +113,7 @@ wait_and_retry(struct engine *engine, const sigset_t *taken, const struct err *w
 static bool
 ask_topics(const struct config *config, const char *client_id, int32_t *counts, struct err *why)
 {
-    struct topics *topics = topics_open(config, client_id, why);
+    struct topics *topics = topics_open(config, client_id, ANSWER_MS, why);
     const bool good = topics != NULL && topics_counts(topics, counts, why);
 
     topics_close(topics);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #define LOOK_EVERY_MS 1000
+#define AWAY_MS       5000 /* until a broker that does not answer is asked again */
+#define ANSWER_MS     1000 /* the engine hears no signal meanwhile */
 
 static bool
 open_both(struct growing *growing, struct err *why)
@@ -15,7 +17,7 @@ open_both(struct growing *growing, struct err *why)
         growing->store = NULL;
     }
     if (growing->topics == NULL)
-        growing->topics = topics_open(growing->config, growing->client_id, why);
+        growing->topics = topics_open(growing->config, growing->client_id, ANSWER_MS, why);
     if (growing->topics != NULL && growing->store == NULL)
         growing->store = store_open(growing->config, "tripmeter/growth", why);
     return growing->topics != NULL && growing->store != NULL;
@@ -70,6 +72,7 @@ growing_turn(struct growing *growing, int32_t reach, int64_t now_ms, struct err 
         return false;
     growing->look_at_ms = now_ms + LOOK_EVERY_MS;
     if (!look(growing, &growth, why)) {
+        growing->look_at_ms = now_ms + AWAY_MS;
         if (why->class != ERR_FATAL)
             log_warning("growing", "text=\"%s\"", why->text);
         return false;

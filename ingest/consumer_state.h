@@ -17,7 +17,9 @@ struct part {
     int32_t topic;
     int32_t shard;
     int64_t expected; /* offset of the next record; -1: not read */
+    int64_t from;     /* where the reading began */
     int64_t end; /* where the client last reached the end; behind `expected` only markers lie */
+    int64_t asked_end; /* end that came before any record, and was asked about again; -1: none */
     int64_t suspicion; /* expected offset at which a gap was asked about again; -1: none */
     rd_kafka_queue_t *queue;
     _Atomic int64_t high;

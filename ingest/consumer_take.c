@@ -15,8 +15,8 @@ consumer_start(struct consumer *consumer, int32_t shard, const int64_t *offsets)
 
         if (part == NULL)
             return;
-        part->expected = offsets[t];
-        part->end = -1;
+        part->expected = part->from = offsets[t];
+        part->end = part->asked_end = -1;
         part->suspicion = -1;
     }
 }
@@ -100,16 +100,35 @@ part_of_message(const struct consumer *consumer, const rd_kafka_message_t *messa
     return NULL;
 }
 
+/*
+ * The client has reached the end; what lies between the last record and this offset are markers.  But
+ * where nothing has come since the reading began, what reached the end may have been the assignment
+ * before, which had read on from elsewhere: then all before the end would be passed over unread.  So
+ * it is asked for once more, and counts when nothing comes before it again.
+ */
+static void
+take_end(struct consumer *consumer, struct part *part, int64_t offset)
+{
+    /* Something before it is being asked for again. */
+    if (consumer->reassign || part->suspicion >= 0)
+        return;
+    if (offset > part->expected && part->expected == part->from && part->asked_end != offset) {
+        part->asked_end = offset;
+        consumer->reassign = true;
+        return;
+    }
+    part->end = offset;
+}
+
 static bool
-take_error(struct part *part, const rd_kafka_message_t *message, struct arrival *arrival)
+take_error(struct consumer *consumer, struct part *part, const rd_kafka_message_t *message,
+           struct arrival *arrival)
 {
     const char *text = rd_kafka_message_errstr(message);
 
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        /* Unless something before it is being asked for again. */
-        if (part->suspicion < 0)
-            part->end = message->offset;
+        take_end(consumer, part, message->offset);
         return false;
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -137,7 +156,7 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
     if (part == NULL || part->expected < 0)
         return false; /* of an assignment that is over */
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return take_error(part, message, arrival);
+        return take_error(consumer, part, message, arrival);
     atomic_store_explicit(&consumer->up, true, memory_order_relaxed);
     if (message->offset < part->expected) {
         consumer->repeated++;

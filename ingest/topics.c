@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#define ANSWER_MS 5000
-
 static bool
 broker_is_away(rd_kafka_resp_err_t code)
 {
@@ -14,14 +12,21 @@ broker_is_away(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
 }
 
+struct topics {
+    const struct config *config;
+    rd_kafka_t *client;
+    int answer_ms;
+};
+
 static bool
-partition_count(rd_kafka_t *client, const struct config *config, size_t topic, int32_t *count,
-                struct err *why)
+partition_count(const struct topics *topics, size_t topic, int32_t *count, struct err *why)
 {
+    const struct config *config = topics->config;
     const char *name = config->kafka.topics[topic];
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, name, NULL);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(topics->client, name, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, ANSWER_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(topics->client, 0, handle, &metadata, topics->answer_ms);
 
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = metadata->topics[0].err;
@@ -42,13 +47,8 @@ partition_count(rd_kafka_t *client, const struct config *config, size_t topic, i
                    config->kafka.brokers, name, rd_kafka_err2str(code));
 }
 
-struct topics {
-    const struct config *config;
-    rd_kafka_t *client;
-};
-
 struct topics *
-topics_open(const struct config *config, const char *client_id, struct err *why)
+topics_open(const struct config *config, const char *client_id, int answer_ms, struct err *why)
 {
     const struct kafka_setting settings[] = {
         {"client.id", client_id},
@@ -67,6 +67,7 @@ topics_open(const struct config *config, const char *client_id, struct err *why)
         return NULL;
     }
     topics->config = config;
+    topics->answer_ms = answer_ms;
     topics->client = kafka_client(RD_KAFKA_CONSUMER, conf, why);
     if (topics->client != NULL)
         return topics;
@@ -87,7 +88,7 @@ bool
 topics_counts(struct topics *topics, int32_t *counts, struct err *why)
 {
     for (size_t t = 0; t < topics->config->kafka.topic_count; t++)
-        if (!partition_count(topics->client, topics->config, t, &counts[t], why))
+        if (!partition_count(topics, t, &counts[t], why))
             return false;
     return true;
 }
@@ -115,7 +116,7 @@ list_offsets(struct topics *topics, int32_t partitions, int64_t which, int64_t *
     for (size_t t = 0; t < config->kafka.topic_count; t++)
         for (int32_t p = 0; p < partitions; p++)
             rd_kafka_topic_partition_list_add(list, config->kafka.topics[t], p)->offset = which;
-    code = rd_kafka_offsets_for_times(topics->client, list, ANSWER_MS);
+    code = rd_kafka_offsets_for_times(topics->client, list, topics->answer_ms);
     for (int i = 0; i < list->cnt; i++) {
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             code = list->elems[i].err;

@@ -12,7 +12,9 @@
 struct topics;
 
 /* Both must outlive it. */
-struct topics *topics_open(const struct config *config, const char *client_id, struct err *why);
+/* answer_ms: how long each question may wait for its answer. */
+struct topics *topics_open(const struct config *config, const char *client_id, int answer_ms,
+                           struct err *why);
 void topics_close(struct topics *topics);
 
 /* How many partitions each topic has. RETRY: no broker answers; FATAL: the text names thing and
