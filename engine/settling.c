@@ -203,11 +203,14 @@ settling_wait(struct worker *worker, struct held *held)
     const int32_t number = held->number;
 
     do {
-        if (held->parked > 0)
+        const bool parked = held->parked > 0;
+
+        /* What is parked may wait for one answer each: not for a settlement beside it. */
+        if (parked)
             (void)loading_turn(worker, 50);
         else if (held->frozen == NULL)
             freeze(worker, held);
-        settling_replies(worker, 50);
+        settling_replies(worker, parked ? 0 : 50);
         worker_serve(worker);
         held = worker_held(worker, number);
     } while (!worker->dropped && held != NULL && held->state == HELD_RUNNING &&
