@@ -1,4 +1,4 @@
-/* A configuration from the text of a table's row, and what was found in it. */
+/* A configuration, or a policy alone, from the text of a table's row, and what was found in it. */
 #ifndef TESTS_CONFIG_CHECK_H
 #define TESTS_CONFIG_CHECK_H
 
@@ -33,43 +33,23 @@ struct config_row {
     const char *found;
 };
 
-static inline void
-checked_free(struct checked *checked)
-{
-    config_free(checked->config);
-    policy_free(checked->policy);
-    findings_free(&checked->findings);
-    checked->config = NULL;
-    checked->policy = NULL;
-}
+/* Of the suite that runs, whose pCleanupFunc is checked_forget. */
+extern struct checked checked;
+int checked_forget(void);
 
-static inline void
-checked_parse(struct checked *checked, const char *body)
-{
-    checked_free(checked);
-    checked->config =
-        config_parse("config/test.yaml", text_of(body), &checked->policy, &checked->findings);
-    findings_text(&checked->findings, checked->found);
-}
+/* What was there before is freed first. */
+void checked_parse(struct checked *into, const char *body);
+void checked_load(struct checked *into, const char *path);
+void checked_free(struct checked *into);
+/* A policy alone; `path` names it in what is found, and what it names is looked for beside it.
+ * checked.findings.force stays as it was. */
+void checked_policy_at(const char *path, const char *body);
+void checked_policy(const char *body);
 
-static inline void
-checked_load(struct checked *checked, const char *path)
-{
-    checked_free(checked);
-    checked->config = config_load(path, &checked->policy, &checked->findings);
-    findings_text(&checked->findings, checked->found);
-}
-
-static inline void
-checked_rows(struct checked *checked, const struct config_row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        checked_parse(checked, rows[i].body);
-        CHECK_TEXT(rows[i].row, checked->found, rows[i].found);
-        CHECK_INT(rows[i].row, checked->config == NULL, checked->findings.error_count > 0);
-        CHECK_INT(rows[i].row, checked->policy == NULL, checked->config == NULL);
-    }
-}
-#define CHECK_ROWS(checked, rows) checked_rows((checked), (rows), sizeof(rows) / sizeof(rows)[0])
+/* Of each row is found what it says, and what was asked for is there unless that is an error. */
+void checked_rows(const struct config_row *rows, size_t count);
+void checked_policy_rows(const struct config_row *rows, size_t count);
+#define CHECK_ROWS(rows)        checked_rows((rows), sizeof(rows) / sizeof(rows)[0])
+#define CHECK_POLICY_ROWS(rows) checked_policy_rows((rows), sizeof(rows) / sizeof(rows)[0])
 
 #endif

@@ -1,29 +1,6 @@
 /* Protects: burst limits mean what the policy says, and what cannot be meant is refused where it
  * stands. */
-#include "config/config.h"
-#include "rules/policy.h"
-#include "tests/findings_check.h"
-
-static struct policy *policy;
-static struct findings findings;
-static char found[FINDINGS_TEXT_SIZE];
-
-static int
-forget(void)
-{
-    policy_free(policy);
-    findings_free(&findings);
-    policy = NULL;
-    return 0;
-}
-
-static void
-load(const char *body)
-{
-    (void)forget();
-    policy = policy_load("policy.yaml", body, strlen(body), &findings);
-    findings_text(&findings, found);
-}
+#include "tests/config_check.h"
 
 #define BURST                                            \
     "fallback_plan: free\nplans:\n  free:\n"             \
@@ -33,11 +10,7 @@ load(const char *body)
 static void
 test_burst_findings(void)
 {
-    static const struct {
-        const char *row;
-        const char *body;
-        const char *found;
-    } rows[] = {
+    static const struct config_row rows[] = {
         {"nothing said", BURST "\n", ""},
         {"a number", BURST " {key: 60}\n", ""},
         {"all said",
@@ -70,19 +43,15 @@ test_burst_findings(void)
          "5:36: plan free: burst: key: count: calls is none of requests|attempts"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        load(rows[i].body);
-        CHECK_TEXT(rows[i].row, found, rows[i].found);
-        CHECK_INT(rows[i].row, policy == NULL, findings.error_count > 0);
-    }
+    CHECK_POLICY_ROWS(rows);
 }
 
 static void
 test_burst_rules(void)
 {
-    load(BURST " {key: {limit: 60, count: attempts, mode: shadow}, ip: 7}\n");
-    REQUIRE(policy);
-    const struct burst_rule *rules = policy->plans[0].bursts;
+    checked_policy(BURST " {key: {limit: 60, count: attempts, mode: shadow}, ip: 7}\n");
+    REQUIRE(checked.policy);
+    const struct burst_rule *rules = checked.policy->plans[0].bursts;
 
     CHECK_INT("key", rules[BURST_KEY].limit, 60);
     CHECK_INT("attempts", rules[BURST_KEY].attempts, true);
@@ -90,12 +59,13 @@ test_burst_rules(void)
     CHECK_INT("ip", rules[BURST_IP].on && !rules[BURST_IP].attempts, true);
     CHECK_INT("enforced", rules[BURST_IP].mode, MODE_ENFORCE);
     CHECK_INT("no tenant", rules[BURST_TENANT].on || rules[BURST_FEATURE].on, false);
-    CHECK_INT("some plan has", policy->has_bursts, true);
-    CHECK_INT("attempts of keys", policy->bursts[BURST_KEY][1], true);
-    CHECK_INT("no requests of keys", policy->bursts[BURST_KEY][0], false);
-    load("fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, limit: 5}}}}\n");
-    REQUIRE(policy);
-    CHECK_INT("none has", policy->has_bursts, false);
+    CHECK_INT("some plan has", checked.policy->has_bursts, true);
+    CHECK_INT("attempts of keys", checked.policy->bursts[BURST_KEY][1], true);
+    CHECK_INT("no requests of keys", checked.policy->bursts[BURST_KEY][0], false);
+    checked_policy(
+        "fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, limit: 5}}}}\n");
+    REQUIRE(checked.policy);
+    CHECK_INT("none has", checked.policy->has_bursts, false);
 }
 
 static CU_TestInfo tests[] = {
@@ -105,4 +75,4 @@ static CU_TestInfo tests[] = {
 };
 
 const CU_SuiteInfo suite_burst_load = {
-    .pName = "burst_load", .pTests = tests, .pCleanupFunc = forget};
+    .pName = "burst_load", .pTests = tests, .pCleanupFunc = checked_forget};

@@ -3,15 +3,6 @@
 
 #include <librdkafka/rdkafka.h>
 
-static struct checked checked;
-
-static int
-forget(void)
-{
-    checked_free(&checked);
-    return 0;
-}
-
 /* ---- what is taken --------------------------------------------------------------------------- */
 
 static void
@@ -204,7 +195,7 @@ test_structure(void)
          "7:31: status.listen: must be an IP address, like 127.0.0.1, 0.0.0.0 or ::"},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 static void
@@ -237,7 +228,7 @@ test_numbers(void)
          "6:14: log.level: wanring is none of error|warning|info|debug; did you mean warning?"},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 static void
@@ -271,7 +262,7 @@ test_kafka(void)
         {"no offset", BASE "clock: {offset: 0s}\n", ""},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 #define WITH(properties) \
@@ -314,7 +305,7 @@ test_properties(void)
          "4:50: kafka.properties: must be written like {security.protocol: SASL_SSL}"},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 /* The text names the library's version: what newer documentation has may not be there. */
@@ -343,4 +334,5 @@ static CU_TestInfo tests[] = {
     CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_config = {.pName = "config", .pTests = tests, .pCleanupFunc = forget};
+const CU_SuiteInfo suite_config = {
+    .pName = "config", .pTests = tests, .pCleanupFunc = checked_forget};

@@ -6,15 +6,6 @@
 
 enum { EXAMPLE_SIZE = 1 << 16 };
 
-static struct checked checked;
-
-static int
-forget(void)
-{
-    checked_free(&checked);
-    return 0;
-}
-
 static void
 read_example(char out[EXAMPLE_SIZE])
 {
@@ -195,4 +186,5 @@ static CU_TestInfo tests[] = {
     {"reference of keys", test_reference},      CU_TEST_INFO_NULL,
 };
 
-const CU_SuiteInfo suite_examples = {.pName = "examples", .pTests = tests, .pCleanupFunc = forget};
+const CU_SuiteInfo suite_examples = {
+    .pName = "examples", .pTests = tests, .pCleanupFunc = checked_forget};

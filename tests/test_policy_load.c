@@ -1,35 +1,13 @@
 /* Protects: a policy means what its file says, and what cannot be meant is refused where it stands. */
-#include "config/config.h"
-#include "rules/policy.h"
-#include "tests/findings_check.h"
+#include "tests/config_check.h"
 
 #define NANO INT64_C(1000000000)
-
-static struct policy *policy;
-static struct findings findings;
-static char found[FINDINGS_TEXT_SIZE];
-
-static int
-forget(void)
-{
-    policy_free(policy);
-    findings_free(&findings);
-    policy = NULL;
-    return 0;
-}
-
-static void
-load(const char *body)
-{
-    (void)forget();
-    policy = policy_load("policy.yaml", body, strlen(body), &findings);
-    findings_text(&findings, found);
-}
 
 static const struct quota *
 quota_of(const char *plan_name, const char *quota_name)
 {
-    const struct plan *plan = policy == NULL ? NULL : policy_plan(policy, text_of(plan_name));
+    const struct plan *plan =
+        checked.policy == NULL ? NULL : policy_plan(checked.policy, text_of(plan_name));
 
     for (size_t i = 0; plan != NULL && i < plan->quota_count; i++)
         if (text_eq(plan->quotas[i].name, text_of(quota_name)))
@@ -43,41 +21,41 @@ quota_of(const char *plan_name, const char *quota_name)
 static void
 test_whole(void)
 {
-    load("fallback_plan: free\n"
-         "defaults: {zone: Asia/Kathmandu, cycle: anchor:31, currency: EUR}\n"
-         "grace: 24h\n"
-         "upgrades: prorate\n"
-         "count_failed: true\n"
-         "unknown_project: block\n"
-         "plans:\n"
-         "  free:\n"
-         "    quotas:\n"
-         "      calls: {meter: requests, limit: 1_000}\n"
-         "      spend:\n"
-         "        meter: charge\n"
-         "        limit: 250.50 EUR\n"
-         "        soft: 70\n"
-         "        steps: [10, 99, 100]\n"
-         "        scope: project\n"
-         "        period: month\n"
-         "        on_exceed: alert\n"
-         "        mode: shadow\n"
-         "  big-1: {quotas: {calls: {meter: requests, unlimited: true}}}\n"
-         "  bare:\n"
-         "  none: {quotas: {}}\n");
-    CHECK_TEXT("whole", found, "");
-    REQUIRE(policy);
-    CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("Asia/Kathmandu")));
-    CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("EUR")));
-    CHECK_INT("cycle", policy->cycle.kind, CYCLE_ANCHOR);
-    CHECK_INT("anchor", policy->cycle.day, 31);
-    CHECK_INT("grace", policy->grace_ms, 24 * CLOCK_HOUR_MS);
-    CHECK_INT("upgrades", policy->prorate_upgrades, true);
-    CHECK_INT("failed", policy->count_failed, true);
-    CHECK_INT("unknown project", policy->block_unknown_project, true);
-    CHECK_INT("plans", policy->plan_count, 4);
-    CU_ASSERT_PTR_EQUAL(policy->fallback_plan, &policy->plans[0]);
-    CHECK_INT("bare", policy_plan(policy, TEXT("bare"))->quota_count, 0);
+    checked_policy("fallback_plan: free\n"
+                   "defaults: {zone: Asia/Kathmandu, cycle: anchor:31, currency: EUR}\n"
+                   "grace: 24h\n"
+                   "upgrades: prorate\n"
+                   "count_failed: true\n"
+                   "unknown_project: block\n"
+                   "plans:\n"
+                   "  free:\n"
+                   "    quotas:\n"
+                   "      calls: {meter: requests, limit: 1_000}\n"
+                   "      spend:\n"
+                   "        meter: charge\n"
+                   "        limit: 250.50 EUR\n"
+                   "        soft: 70\n"
+                   "        steps: [10, 99, 100]\n"
+                   "        scope: project\n"
+                   "        period: month\n"
+                   "        on_exceed: alert\n"
+                   "        mode: shadow\n"
+                   "  big-1: {quotas: {calls: {meter: requests, unlimited: true}}}\n"
+                   "  bare:\n"
+                   "  none: {quotas: {}}\n");
+    CHECK_TEXT("whole", checked.found, "");
+    REQUIRE(checked.policy);
+    CU_ASSERT_TRUE(text_eq(checked.policy->zone, TEXT("Asia/Kathmandu")));
+    CU_ASSERT_TRUE(text_eq(checked.policy->currency, TEXT("EUR")));
+    CHECK_INT("cycle", checked.policy->cycle.kind, CYCLE_ANCHOR);
+    CHECK_INT("anchor", checked.policy->cycle.day, 31);
+    CHECK_INT("grace", checked.policy->grace_ms, 24 * CLOCK_HOUR_MS);
+    CHECK_INT("upgrades", checked.policy->prorate_upgrades, true);
+    CHECK_INT("failed", checked.policy->count_failed, true);
+    CHECK_INT("unknown project", checked.policy->block_unknown_project, true);
+    CHECK_INT("plans", checked.policy->plan_count, 4);
+    CU_ASSERT_PTR_EQUAL(checked.policy->fallback_plan, &checked.policy->plans[0]);
+    CHECK_INT("bare", policy_plan(checked.policy, TEXT("bare"))->quota_count, 0);
 
     const struct quota *calls = quota_of("free", "calls");
 
@@ -109,34 +87,35 @@ test_whole(void)
 static void
 test_counted(void)
 {
-    load("fallback_plan: a\n"
-         "plans:\n"
-         "  a: {quotas: {q: {meter: tokens, limit: 1}, seats: {gauge: team_members, limit: 3}}}\n"
-         "  b: {quotas: {k: {meter: cost, limit: 1.00, scope: key, period: hour}}}\n"
-         "  c: {quotas: {q: {meter: tokens, limit: 1}}}\n");
-    CHECK_TEXT("counted", found, "");
-    REQUIRE(policy);
+    checked_policy(
+        "fallback_plan: a\n"
+        "plans:\n"
+        "  a: {quotas: {q: {meter: tokens, limit: 1}, seats: {gauge: team_members, limit: 3}}}\n"
+        "  b: {quotas: {k: {meter: cost, limit: 1.00, scope: key, period: hour}}}\n"
+        "  c: {quotas: {q: {meter: tokens, limit: 1}}}\n");
+    CHECK_TEXT("counted", checked.found, "");
+    REQUIRE(checked.policy);
     CU_ASSERT_TRUE(text_eq(quota_of("a", "seats")->gauge, TEXT("team_members")));
     CHECK_INT("scope", quota_of("b", "k")->scope, QUOTA_KEY);
     CHECK_INT("window", quota_of("b", "k")->window, WINDOW_HOUR);
-    CHECK_INT("counts", policy_plan(policy, TEXT("a"))->counts, true);
-    CHECK_INT("counts", policy_plan(policy, TEXT("b"))->counts, true);
-    CHECK_INT("does not", policy_plan(policy, TEXT("c"))->counts, false);
+    CHECK_INT("counts", policy_plan(checked.policy, TEXT("a"))->counts, true);
+    CHECK_INT("counts", policy_plan(checked.policy, TEXT("b"))->counts, true);
+    CHECK_INT("does not", policy_plan(checked.policy, TEXT("c"))->counts, false);
 }
 
 static void
 test_defaults(void)
 {
-    load("fallback_plan: a\nplans: {a: {quotas: {q: {meter: tokens, limit: 1}}}}\n");
-    CHECK_TEXT("defaults", found, "");
-    REQUIRE(policy);
-    CU_ASSERT_TRUE(text_eq(policy->zone, TEXT("UTC")));
-    CU_ASSERT_TRUE(text_eq(policy->currency, TEXT("USD")));
-    CHECK_INT("cycle", policy->cycle.kind, CYCLE_CALENDAR_MONTH);
-    CHECK_INT("grace", policy->grace_ms, 72 * CLOCK_HOUR_MS);
-    CHECK_INT("failed", policy->count_failed, false);
-    CHECK_INT("unknown project", policy->block_unknown_project, false);
-    CHECK_INT("serial", policy->serial, 0);
+    checked_policy("fallback_plan: a\nplans: {a: {quotas: {q: {meter: tokens, limit: 1}}}}\n");
+    CHECK_TEXT("defaults", checked.found, "");
+    REQUIRE(checked.policy);
+    CU_ASSERT_TRUE(text_eq(checked.policy->zone, TEXT("UTC")));
+    CU_ASSERT_TRUE(text_eq(checked.policy->currency, TEXT("USD")));
+    CHECK_INT("cycle", checked.policy->cycle.kind, CYCLE_CALENDAR_MONTH);
+    CHECK_INT("grace", checked.policy->grace_ms, 72 * CLOCK_HOUR_MS);
+    CHECK_INT("failed", checked.policy->count_failed, false);
+    CHECK_INT("unknown project", checked.policy->block_unknown_project, false);
+    CHECK_INT("serial", checked.policy->serial, 0);
 }
 
 static void
@@ -168,30 +147,13 @@ test_limits(void)
                        "fallback_plan: a\nplans: {a: {quotas: {q: {meter: %s, limit: %s}, w: "
                        "{meter: tokens, limit: 1}}}}\n",
                        rows[i].meter, rows[i].limit);
-        load(body);
-        CHECK_INT(rows[i].limit, findings.error_count, 0);
+        checked_policy(body);
+        CHECK_INT(rows[i].limit, checked.findings.error_count, 0);
         CHECK_INT(rows[i].limit, quota_of("a", "q")->limit, rows[i].value);
     }
 }
 
 /* ---- what is found ---------------------------------------------------------------------------- */
-
-struct row {
-    const char *row;
-    const char *body;
-    const char *found;
-};
-
-static void
-check_rows(const struct row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        load(rows[i].body);
-        CHECK_TEXT(rows[i].row, found, rows[i].found);
-        CHECK_INT(rows[i].row, policy == NULL, findings.error_count > 0);
-    }
-}
-#define CHECK_ROWS(rows) check_rows((rows), sizeof(rows) / sizeof(rows)[0])
 
 /* Line 1 is well; what a row adds begins in line 2. */
 #define PLANS "plans: {free: {quotas: {calls: {meter: requests, limit: 5}}}}\n"
@@ -199,7 +161,7 @@ check_rows(const struct row *rows, size_t count)
 static void
 test_file(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"whole", PLANS "fallback_plan: free\n", ""},
         {"empty", "",
          "1:1: policy: has no value; write it like groups of keys, see policy.example.yaml"},
@@ -253,7 +215,7 @@ test_file(void)
          "2:16: fallback_plan: there is no plan ${PLAN}"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_POLICY_ROWS(rows);
 }
 
 /* Column 1 of line 3 is the quota's name. */
@@ -263,7 +225,7 @@ test_file(void)
     "q: {" members "}}}}\n"                                  \
     "fallback_plan: free\n"
 
-static const struct row quota_rows[] = {
+static const struct config_row quota_rows[] = {
     {"whole", QUOTA("meter: requests, limit: 5"), ""},
     {"no meter", QUOTA("limit: 5"),
      "3:1: plan free, quota q has no meter: what is counted, like requests, tokens or cost"},
@@ -373,13 +335,13 @@ static const struct row quota_rows[] = {
 static void
 test_quotas(void)
 {
-    CHECK_ROWS(quota_rows);
+    CHECK_POLICY_ROWS(quota_rows);
 }
 
 static void
 test_contradictions(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"another meter",
          "plans:\n"
          "  free: {quotas: {calls: {meter: requests, limit: 5}}}\n"
@@ -415,7 +377,7 @@ test_contradictions(void)
          ""},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_POLICY_ROWS(rows);
 }
 
 /* ---- breakers ------------------------------------------------------------------------------------ */
@@ -425,7 +387,7 @@ test_contradictions(void)
 static void
 test_breaker_findings(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"nothing said", BREAKERS, ""},
         {"all said",
          BREAKERS "  {mode: enforce, floor: 2.00, absolute: 90, least_calls: 0, open: 1h,\n"
@@ -458,7 +420,7 @@ test_breaker_findings(void)
          "the breaker"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_POLICY_ROWS(rows);
 }
 
 static void
@@ -469,10 +431,10 @@ test_breaker_rules(void)
                                         "    paid: {budget: 5.00}\n"
                                         "    tried: {budget: 5.00, mode: shadow}\n"
                                         "    free: {mode: off}\n";
-    load(body);
-    REQUIRE(policy);
-    const struct breaker_rule *other = policy_breaker(policy, TEXT("other"));
-    const struct breaker_rule *paid = policy_breaker(policy, TEXT("paid"));
+    checked_policy(body);
+    REQUIRE(checked.policy);
+    const struct breaker_rule *other = policy_breaker(checked.policy, TEXT("other"));
+    const struct breaker_rule *paid = policy_breaker(checked.policy, TEXT("paid"));
 
     CHECK_INT("learned ones begin in shadow", other->enforce || other->off, false);
     CHECK_INT("floor", other->floor, NANO);
@@ -482,17 +444,19 @@ test_breaker_rules(void)
     CHECK_INT("a budget enforces", paid->configured && paid->enforce, true);
     CHECK_INT("budget", paid->budget, 5 * NANO);
     CHECK_INT("and takes the rest from all", paid->absolute, 90 * NANO);
-    CHECK_INT("unless it says", policy_breaker(policy, TEXT("tried"))->enforce, false);
-    CHECK_INT("off", policy_breaker(policy, TEXT("free"))->off, true);
-    CHECK_INT("the fleet learns", policy_fleet(policy, TEXT("paid"))->configured, false);
+    CHECK_INT("unless it says", policy_breaker(checked.policy, TEXT("tried"))->enforce, false);
+    CHECK_INT("off", policy_breaker(checked.policy, TEXT("free"))->off, true);
+    CHECK_INT("the fleet learns", policy_fleet(checked.policy, TEXT("paid"))->configured, false);
     CHECK_INT("and takes nothing of it",
-              policy_fleet(policy, TEXT("paid"))->absolute > (tally)90 * NANO, true);
-    load(BREAKERS "  mode: enforce\n  fleet:\n    features: {paid: {budget: 7.00}}\n");
-    REQUIRE(policy);
-    paid = policy_fleet(policy, TEXT("paid"));
+              policy_fleet(checked.policy, TEXT("paid"))->absolute > (tally)90 * NANO, true);
+    checked_policy(BREAKERS "  mode: enforce\n  fleet:\n    features: {paid: {budget: 7.00}}\n");
+    REQUIRE(checked.policy);
+    paid = policy_fleet(checked.policy, TEXT("paid"));
     CHECK_INT("a budget of the fleet", paid->enforce && paid->budget == (tally)7 * NANO, true);
-    CHECK_INT("is not the tenants'", policy_breaker(policy, TEXT("paid"))->configured, false);
-    CHECK_INT("its own begin in shadow", policy_fleet(policy, TEXT("other"))->enforce, false);
+    CHECK_INT("is not the tenants'", policy_breaker(checked.policy, TEXT("paid"))->configured,
+              false);
+    CHECK_INT("its own begin in shadow", policy_fleet(checked.policy, TEXT("other"))->enforce,
+              false);
 }
 
 /* ---- anomalies ----------------------------------------------------------------------------------- */
@@ -502,7 +466,7 @@ test_breaker_rules(void)
 static void
 test_anomaly_findings(void)
 {
-    static const struct row rows[] = {
+    static const struct config_row rows[] = {
         {"nothing said", ANOMALIES "\n", ""},
         {"all said", ANOMALIES " {ticket: 1.50, page: 100}\n", ""},
         {"misspelt", ANOMALIES " {tickets: 1.00}\n",
@@ -513,26 +477,27 @@ test_anomaly_findings(void)
          "3:12: anomalies: page is less than ticket"},
     };
 
-    CHECK_ROWS(rows);
+    CHECK_POLICY_ROWS(rows);
 }
 
 static void
 test_anomaly_rules(void)
 {
-    load(PLANS "fallback_plan: free\n");
-    REQUIRE(policy);
-    CHECK_INT("off where nothing is said", policy->anomaly.on || policy->has_breakers, false);
-    load(ANOMALIES "\n");
-    REQUIRE(policy);
-    CHECK_INT("on", policy->anomaly.on, true);
-    CHECK_INT("ticket", policy->anomaly.ticket, 5 * NANO);
-    CHECK_INT("page", policy->anomaly.page, 25 * NANO);
-    CHECK_INT("slots are kept", policy->has_breakers, true);
-    CHECK_INT("but no breaker", policy_breaker(policy, TEXT("any"))->off, true);
-    load(BREAKERS "anomalies: {ticket: 7}\n");
-    REQUIRE(policy);
-    CHECK_INT("beside breakers", policy_breaker(policy, TEXT("any"))->off, false);
-    CHECK_INT("amount", policy->anomaly.ticket, 7 * NANO);
+    checked_policy(PLANS "fallback_plan: free\n");
+    REQUIRE(checked.policy);
+    CHECK_INT("off where nothing is said",
+              checked.policy->anomaly.on || checked.policy->has_breakers, false);
+    checked_policy(ANOMALIES "\n");
+    REQUIRE(checked.policy);
+    CHECK_INT("on", checked.policy->anomaly.on, true);
+    CHECK_INT("ticket", checked.policy->anomaly.ticket, 5 * NANO);
+    CHECK_INT("page", checked.policy->anomaly.page, 25 * NANO);
+    CHECK_INT("slots are kept", checked.policy->has_breakers, true);
+    CHECK_INT("but no breaker", policy_breaker(checked.policy, TEXT("any"))->off, true);
+    checked_policy(BREAKERS "anomalies: {ticket: 7}\n");
+    REQUIRE(checked.policy);
+    CHECK_INT("beside breakers", policy_breaker(checked.policy, TEXT("any"))->off, false);
+    CHECK_INT("amount", checked.policy->anomaly.ticket, 7 * NANO);
 }
 
 static CU_TestInfo tests[] = {
@@ -551,4 +516,4 @@ static CU_TestInfo tests[] = {
 };
 
 const CU_SuiteInfo suite_policy_load = {
-    .pName = "policy_load", .pTests = tests, .pCleanupFunc = forget};
+    .pName = "policy_load", .pTests = tests, .pCleanupFunc = checked_forget};

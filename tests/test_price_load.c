@@ -1,28 +1,10 @@
 /* Protects: a price list means what its file says, and what cannot be meant is refused where it
  * stands. */
-#include "config/config.h"
 #include "config/policy_prices.h"
 #include "config/price_load.h"
-#include "rules/policy.h"
-#include "tests/findings_check.h"
+#include "tests/config_check.h"
 
 #include <stdio.h>
-
-static struct policy *policy;
-static struct findings findings;
-static char found[FINDINGS_TEXT_SIZE];
-
-static int
-forget(void)
-{
-    const bool force = findings.force;
-
-    policy_free(policy);
-    findings_free(&findings);
-    policy = NULL;
-    findings.force = force;
-    return 0;
-}
 
 #define HEAD                                                          \
     "fallback_plan: free\n"                                           \
@@ -35,11 +17,9 @@ load(const char *providers, const char *retail)
 {
     char body[8192];
 
-    (void)forget();
     (void)snprintf(body, sizeof body, HEAD "--- # prices.yaml\n%s--- # own.yaml\n%s", providers,
                    retail);
-    policy = policy_load("policy.yaml", body, strlen(body), &findings);
-    findings_text(&findings, found);
+    checked_policy(body);
 }
 
 #define NOTHING "providers: {}\n"
@@ -53,7 +33,7 @@ pico_of(const char *provider, const char *model, const char *at, enum price_part
 
     CU_ASSERT(clock_parse(text_of(at), &at_ms));
     const struct price_version *version =
-        price_find(policy->prices.providers, text_of(provider), text_of(model), at_ms);
+        price_find(checked.policy->prices.providers, text_of(provider), text_of(model), at_ms);
 
     return version == NULL ? -1 : price_for(version, usage)->pico[part];
 }
@@ -109,21 +89,26 @@ test_whole(void)
          "        - {valid_from: 2026-04-01, input: 7e-12}\n"
          "  hut: {a-1: {input: 9e-12}}\n",
          NOTHING);
-    CHECK_TEXT("whole", found, "");
-    REQUIRE(policy);
-    CU_ASSERT(text_eq(policy->prices.providers->currency, TEXT("EUR")));
+    CHECK_TEXT("whole", checked.found, "");
+    REQUIRE(checked.policy);
+    CU_ASSERT(text_eq(checked.policy->prices.providers->currency, TEXT("EUR")));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         CHECK_INT(rows[i].model,
                   pico_of(rows[i].provider, rows[i].model, rows[i].at, rows[i].part, rows[i].input),
                   rows[i].pico);
     /* Part by part the dearest that a provider ever has; of any, for whom the list does not know. */
-    CHECK_INT("lab", price_fallback(policy->prices.providers, TEXT("lab"))->pico[PRICE_INPUT],
+    CHECK_INT("lab",
+              price_fallback(checked.policy->prices.providers, TEXT("lab"))->pico[PRICE_INPUT],
               2000000);
-    CHECK_INT("hut", price_fallback(policy->prices.providers, TEXT("hut"))->pico[PRICE_INPUT], 9);
-    CHECK_INT("hut", price_fallback(policy->prices.providers, TEXT("hut"))->pico[PRICE_OUTPUT], 0);
-    CHECK_INT("any", price_fallback(policy->prices.providers, TEXT("den"))->pico[PRICE_OUTPUT],
+    CHECK_INT("hut",
+              price_fallback(checked.policy->prices.providers, TEXT("hut"))->pico[PRICE_INPUT], 9);
+    CHECK_INT("hut",
+              price_fallback(checked.policy->prices.providers, TEXT("hut"))->pico[PRICE_OUTPUT], 0);
+    CHECK_INT("any",
+              price_fallback(checked.policy->prices.providers, TEXT("den"))->pico[PRICE_OUTPUT],
               4000000);
-    CU_ASSERT_PTR_NULL(price_fallback(prices_list(&policy->prices, TEXT("retail")), TEXT("lab")));
+    CU_ASSERT_PTR_NULL(
+        price_fallback(prices_list(&checked.policy->prices, TEXT("retail")), TEXT("lab")));
 }
 
 static void
@@ -132,9 +117,9 @@ test_fallback_price(void)
     load("fallback_price: {input: 3e-05, output: 0.00012}\n"
          "providers: {lab: {a-1: {input: 1}}}\n",
          NOTHING);
-    CHECK_TEXT("given", found, "");
-    REQUIRE(policy);
-    const struct price *price = price_fallback(policy->prices.providers, TEXT("lab"));
+    CHECK_TEXT("given", checked.found, "");
+    REQUIRE(checked.policy);
+    const struct price *price = price_fallback(checked.policy->prices.providers, TEXT("lab"));
 
     CHECK_INT("input", price->pico[PRICE_INPUT], 30000000);
     CHECK_INT("cached as input", price->pico[PRICE_CACHE_READ], 30000000);
@@ -146,24 +131,21 @@ static void
 test_body(void)
 {
     load("providers: {lab: {a-1: {input: 1}}}\n", NOTHING);
-    REQUIRE(policy);
-    char body[8192];
-
-    (void)text_copy(body, sizeof body, policy->body);
-    struct policy *again = policy_load("stored", policy->body.at, policy->body.size, &findings);
+    REQUIRE(checked.policy);
+    struct policy *again = policy_load("stored", checked.policy->body.at, checked.policy->body.size,
+                                       &checked.findings);
 
     REQUIRE(again);
     CHECK_INT("entries", again->prices.providers->entry_count, 1);
-    CU_ASSERT(text_eq(again->body, policy->body));
+    CU_ASSERT(text_eq(again->body, checked.policy->body));
     policy_free(again);
     /* A policy without lists is stored as it is, also one that begins like a document. */
-    (void)forget();
     static const char plain[] = "--- # ours\nfallback_plan: free\nplans: {free: {quotas: {calls: "
                                 "{meter: requests, limit: 1}}}}\n";
 
-    policy = policy_load("policy.yaml", plain, sizeof plain - 1, &findings);
-    REQUIRE(policy);
-    CU_ASSERT(text_eq(policy->body, TEXT(plain)));
+    checked_policy(plain);
+    REQUIRE(checked.policy);
+    CU_ASSERT(text_eq(checked.policy->body, TEXT(plain)));
 }
 
 static void
@@ -173,12 +155,10 @@ test_example(void)
         "fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, limit: 1}}}}\n"
         "prices: {providers: prices.example.yaml}\n";
 
-    (void)forget();
-    policy = policy_load("config/policy.yaml", body, sizeof body - 1, &findings);
-    findings_text(&findings, found);
-    CHECK_TEXT("example", found, "");
-    REQUIRE(policy);
-    CHECK_INT("models", policy->prices.providers->entry_count, 3);
+    checked_policy_at("config/policy.yaml", body);
+    CHECK_TEXT("example", checked.found, "");
+    REQUIRE(checked.policy);
+    CHECK_INT("models", checked.policy->prices.providers->entry_count, 3);
     CHECK_INT("price", pico_of("in-house", "translate-2", "2026-04-01T00:00:00Z", PRICE_REQUEST, 0),
               1500000000);
 }
@@ -256,23 +236,23 @@ test_refused(void)
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         load(rows[i].list, NOTHING);
-        CHECK_TEXT(rows[i].list, found, rows[i].found);
-        CHECK_INT(rows[i].list, policy == NULL, rows[i].found[0] != '\0');
+        CHECK_TEXT(rows[i].list, checked.found, rows[i].found);
+        CHECK_INT(rows[i].list, checked.policy == NULL, rows[i].found[0] != '\0');
     }
 }
 
 static void
 test_force(void)
 {
-    findings.force = true;
+    checked.findings.force = true;
     load(VERSIONS("        - {output: 2.5e-06}\n"
                   "        - {valid_from: 2026-03-01, output: 2.5}\n"),
          NOTHING);
-    findings.force = false;
-    CHECK_TEXT("taken", found,
+    checked.findings.force = false;
+    CHECK_TEXT("taken", checked.found,
                "10:24: warning: lab/a-1: output is ten thousand times its predecessor, or a "
                "ten-thousandth: is it for one token? `checked: true` or --force takes it");
-    CU_ASSERT_PTR_NOT_NULL(policy);
+    CU_ASSERT_PTR_NOT_NULL(checked.policy);
 }
 
 /* Against what is in force. */
@@ -280,16 +260,16 @@ static void
 test_compare(void)
 {
     load("providers: {lab: {a-1: {input: 1e-06}, b-1: {input: 1e-06}}}\n", NOTHING);
-    struct policy *before = policy;
+    struct policy *before = checked.policy;
 
     REQUIRE(before);
-    policy = NULL;
+    checked.policy = NULL;
     load("providers: {lab: {a-1: {input: 0.01}, b-1: {input: 2e-06}, c-1: {input: 1000}}}\n",
          NOTHING);
-    REQUIRE(policy);
-    policy_prices_compare(&findings, before, policy);
-    findings_text(&findings, found);
-    CHECK_TEXT("jump", found,
+    REQUIRE(checked.policy);
+    policy_prices_compare(&checked.findings, before, checked.policy);
+    findings_text(&checked.findings, checked.found);
+    CHECK_TEXT("jump", checked.found,
                "1:1: lab/a-1: input is ten thousand times its predecessor, or a ten-thousandth: is "
                "it for one token? `checked: true` or --force takes it");
     policy_free(before);
@@ -325,23 +305,19 @@ test_policy(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char body[1024];
 
-        (void)forget();
         (void)snprintf(body, sizeof body,
                        "fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, "
                        "limit: 1}}}}\n%s",
                        rows[i].body);
-        policy = policy_load("policy.yaml", body, strlen(body), &findings);
-        findings_text(&findings, found);
-        CHECK_TEXT(rows[i].body, found, rows[i].found);
+        checked_policy(body);
+        CHECK_TEXT(rows[i].body, checked.found, rows[i].found);
     }
-    (void)forget();
     static const char gone[] =
         "fallback_plan: free\nplans: {free: {quotas: {calls: {meter: requests, limit: 1}}}}\n"
         "prices: {providers: no-such-file.yaml}\n";
 
-    policy = policy_load("tests/policy.yaml", gone, sizeof gone - 1, &findings);
-    findings_text(&findings, found);
-    CHECK_TEXT("no file", found,
+    checked_policy_at("tests/policy.yaml", gone);
+    CHECK_TEXT("no file", checked.found,
                "1:1: prices: providers: cannot read no-such-file.yaml: No such file or directory");
 }
 
@@ -374,10 +350,10 @@ test_charge(void)
     };
 
     load("providers: {lab: {a-1: {input: 1}}}\n", NOTHING);
-    REQUIRE(policy);
+    REQUIRE(checked.policy);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct charge_rule rule;
-        const char *must = charge_read(text_of(rows[i].words), &policy->prices, &rule);
+        const char *must = charge_read(text_of(rows[i].words), &checked.policy->prices, &rule);
 
         CHECK_INT(rows[i].words, must == NULL, rows[i].markup != -1);
         if (rows[i].markup == -1)
@@ -401,4 +377,4 @@ static CU_TestInfo tests[] = {
 };
 
 const CU_SuiteInfo suite_price_load = {
-    .pName = "price_load", .pCleanupFunc = forget, .pTests = tests};
+    .pName = "price_load", .pCleanupFunc = checked_forget, .pTests = tests};

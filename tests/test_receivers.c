@@ -12,15 +12,6 @@
                  "    billing: {webhooks: [{url: 'https://b', " SIGNED "}]}\n" \
                  "    engineering: {webhooks: [{url: 'https://e', " SIGNED "}]}\n"
 
-static struct checked checked;
-
-static int
-forget(void)
-{
-    checked_free(&checked);
-    return 0;
-}
-
 static void
 test_receivers(void)
 {
@@ -63,7 +54,7 @@ test_receivers(void)
          "4:21: alerts.receivers: must be written like {billing: {email: [ops@example.com]}}"},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 #define HOOK(members) RECEIVERS("    ops: {webhooks: [{" members "}]}\n")
@@ -114,7 +105,7 @@ test_webhooks(void)
          "twice"},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 static void
@@ -171,7 +162,7 @@ test_mail(void)
         {BASE "smtp: {host: mx, from: a@b.c, tls: off, port: 26}\n", 26},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
     for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++) {
         checked_parse(&checked, ports[i].body);
         REQUIRE(checked.config);
@@ -197,7 +188,7 @@ test_warnings(void)
         {"loopback", BASE "status: {listen: 127.0.0.2}\n", ""},
     };
 
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
 }
 
 /* ---- secrets ---------------------------------------------------------------------------------- */
@@ -248,7 +239,7 @@ test_environment(void)
     CU_ASSERT_EQUAL_FATAL(setenv("TM_TEST", "s3cret", 1), 0);
     CU_ASSERT_EQUAL_FATAL(setenv("TM_TEST_LINES", "a\nb", 1), 0);
     /* NOLINTEND(concurrency-mt-unsafe) */
-    CHECK_ROWS(&checked, rows);
+    CHECK_ROWS(rows);
     checked_parse(&checked, POLICY POSTGRES QUIET
                   "kafka: {brokers: [k:1], topics: [u], properties: {sasl.password: "
                   "'${TM_TEST}'}}\n");
@@ -354,4 +345,4 @@ static CU_TestInfo tests[] = {
 };
 
 const CU_SuiteInfo suite_receivers = {
-    .pName = "receivers", .pTests = tests, .pCleanupFunc = forget};
+    .pName = "receivers", .pTests = tests, .pCleanupFunc = checked_forget};

@@ -1,29 +1,6 @@
 /* Protects: what a policy file says of rollover, and that what contradicts itself is named where it
  * stands. */
-#include "config/config.h"
-#include "rules/policy.h"
-#include "tests/findings_check.h"
-
-static struct policy *policy;
-static struct findings findings;
-static char found[FINDINGS_TEXT_SIZE];
-
-static int
-forget(void)
-{
-    policy_free(policy);
-    findings_free(&findings);
-    policy = NULL;
-    return 0;
-}
-
-static void
-load(const char *body)
-{
-    (void)forget();
-    policy = policy_load("policy.yaml", body, strlen(body), &findings);
-    findings_text(&findings, found);
-}
+#include "tests/config_check.h"
 
 /* The row's text begins in column 1 of line 3. */
 #define QUOTA(members, rollover)                                           \
@@ -58,12 +35,12 @@ test_taken(void)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        load(rows[i].body);
-        CHECK_TEXT(rows[i].row, found, "");
-        REQUIRE(policy);
-        const struct rollover *rollover = &policy->plans[0].quotas[0].rollover;
+        checked_policy(rows[i].body);
+        CHECK_TEXT(rows[i].row, checked.found, "");
+        REQUIRE(checked.policy);
+        const struct rollover *rollover = &checked.policy->plans[0].quotas[0].rollover;
 
-        CHECK_INT(rows[i].row, rollover->on && policy->plans[0].rolls, true);
+        CHECK_INT(rows[i].row, rollover->on && checked.policy->plans[0].rolls, true);
         CHECK_INT(rows[i].row, rollover->ratio, rows[i].ratio);
         CHECK_INT(rows[i].row, rollover->deducts, rows[i].deducts);
         CHECK_INT(rows[i].row,
@@ -118,9 +95,9 @@ test_refused(void)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        load(rows[i].body);
-        CHECK_TEXT(rows[i].row, found, rows[i].found);
-        CHECK_INT(rows[i].row, policy == NULL, true);
+        checked_policy(rows[i].body);
+        CHECK_TEXT(rows[i].row, checked.found, rows[i].found);
+        CHECK_INT(rows[i].row, checked.policy == NULL, true);
     }
 }
 
@@ -129,4 +106,4 @@ static CU_TestInfo tests[] = {
     {"what is refused", test_refused},
     CU_TEST_INFO_NULL,
 };
-const CU_SuiteInfo suite_rollover_load = {"rollover_load", NULL, forget, NULL, NULL, tests};
+const CU_SuiteInfo suite_rollover_load = {"rollover_load", NULL, checked_forget, NULL, NULL, tests};
