@@ -134,6 +134,13 @@ db_begin(struct db *db)
 }
 
 void
+db_begin_layout(struct db *db, int32_t partitions)
+{
+    db_begin(db);
+    CU_ASSERT_TRUE_FATAL(store_layout(db->store, &db->config, partitions, &db->why));
+}
+
+void
 db_reopen(struct db *db)
 {
     struct err why;
@@ -160,6 +167,7 @@ db_end(struct db *db)
 {
     char sql[128];
 
+    settlement_free(db->open);
     store_close(db->store);
     PQfinish(db->sql);
     arena_free(db->arena);
@@ -236,6 +244,40 @@ db_claim(struct db *db, int32_t shard)
         fprintf(stderr, "claim: %s\n", why.text);
     CU_ASSERT_EQUAL(why.class, ERR_NONE);
     return claim;
+}
+
+void
+db_load(struct db *db, const struct load_query *query, store_on_tenant *on_tenant, void *context)
+{
+    CU_ASSERT_TRUE_FATAL(store_load_send(db->store, query, &db->why));
+    const int answered = store_load_poll(db->store, 10000, on_tenant, context, &db->why);
+
+    if (answered == -1)
+        printf("\n    %s\n", db->why.text);
+    CHECK_INT("answered", answered, 1);
+}
+
+enum settled
+db_settle(struct db *db, const struct settlement *settlement)
+{
+    db->why = (struct err){.class = ERR_NONE};
+    return store_settle(db->store, &db->config, settlement, &db->settled, &db->why);
+}
+
+void
+db_open_shard(struct db *db, int32_t shard)
+{
+    settlement_free(db->open);
+    db->claim = db_claim(db, shard);
+    db->open = settlement_of(&db->claim, 0);
+}
+
+void
+db_settle_open(struct db *db)
+{
+    CHECK_INT(db->why.text, db_settle(db, db->open), SETTLED);
+    settlement_clear(db->open, db->open);
+    db->claim.seq++;
 }
 
 struct settlement *

@@ -15,10 +15,16 @@ struct db {
     struct config config; /* topics usage and usage2, this database */
     struct store *store;
     struct arena *arena; /* for what is read of it; freed with it */
+    struct claim claim;
+    struct settlement *open;      /* of the claim; freed with it */
+    struct settle_result settled; /* by the last settlement */
+    struct err why;               /* of the last settlement or load */
 };
 
 /* Made and opened; ends the test when that fails. */
 void db_begin(struct db *db);
+/* The same, as engines that see so many partitions laid it out. */
+void db_begin_layout(struct db *db, int32_t partitions);
 void db_end(struct db *db);
 /* Closes the store and opens it again. */
 void db_reopen(struct db *db);
@@ -43,6 +49,9 @@ const char *db_state(struct db *db, const char *sql, char out[6]);
 
 /* Claims a shard for "me" as one who holds nothing. */
 struct claim db_claim(struct db *db, int32_t shard);
+/* Loads tenants, which must succeed. */
+void db_load(struct db *db, const struct load_query *query, store_on_tenant *on_tenant,
+             void *context);
 
 /* ---- settlements ------------------------------------------------------------------------------- */
 /* An empty one of the claimed shard: topic 0 stands at `from`. */
@@ -51,6 +60,12 @@ struct settlement *settlement_of(const struct claim *claim, int64_t from);
  * key fact and one period total of `tenant`, at `nano` each. */
 void settlement_book(struct settlement *settlement, const char *tenant, int64_t records,
                      int64_t nano);
+/* What becomes of it; db->settled and db->why say more. */
+enum settled db_settle(struct db *db, const struct settlement *settlement);
+/* Claims a shard: db->claim, and db->open, an empty settlement of it. */
+void db_open_shard(struct db *db, int32_t shard);
+/* Settles what is open, which must succeed, and opens the next. */
+void db_settle_open(struct db *db);
 #define DB_HOUR_MS       INT64_C(1772323200000) /* 2026-03-01T00:00:00Z */
 #define DB_PERIOD_MS     DB_HOUR_MS
 #define DB_PERIOD_END_MS INT64_C(1775001600000) /* 2026-04-01T00:00:00Z */

@@ -7,41 +7,12 @@
 #include <stddef.h>
 
 static struct db db;
-static struct claim claim;
-static struct settlement *settlement;
 
 /* To the bit: what is unused in them is zero. */
 static bool
 same(const void *a, const void *b, size_t size)
 {
     return memcmp(a, b, size) == 0;
-}
-
-static void
-begin_shard(void)
-{
-    db_begin(&db);
-    claim = db_claim(&db, 3);
-    settlement = settlement_of(&claim, 0);
-}
-
-static void
-end_shard(void)
-{
-    settlement_free(settlement);
-    db_end(&db);
-}
-
-static void
-settle(void)
-{
-    struct settle_result result;
-    struct err why = {.class = ERR_NONE};
-
-    CHECK_INT("settled", store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
-    if (why.class != ERR_NONE)
-        printf("\n    %s\n", why.text);
-    settlement_clear(settlement, settlement);
 }
 
 /* What was loaded. */
@@ -68,14 +39,9 @@ load(void)
     const struct text names[] = {TEXT("acme")};
     const struct load_query query = {
         .shard = 3, .after_ms = DB_HOUR_MS, .features = true, .names = names, .count = 1};
-    struct err why = {.class = ERR_NONE};
-    int done = 0;
 
     memset(&loaded, 0, sizeof loaded);
-    CU_ASSERT_FATAL(store_load_send(db.store, &query, &why));
-    for (int i = 0; done == 0 && i < 100; i++)
-        done = store_load_poll(db.store, 100, hear, NULL, &why);
-    CHECK_INT("answered", done, 1);
+    db_load(&db, &query, hear, NULL);
 }
 
 /* A day of 30 calls a slot, at these nano-units each. */
@@ -97,7 +63,7 @@ make(int64_t cost)
 static void
 add(const char *tenant, const char *feature, const struct watch *watch)
 {
-    struct watch_memory *row = list_add(&settlement->watches);
+    struct watch_memory *row = list_add(&db.open->watches);
 
     assert(row != NULL);
     *row = (struct watch_memory){
@@ -110,13 +76,14 @@ test_series(void)
     const struct watch cheap = make(MONEY_NANO_PER_UNIT / 100);
     const struct watch dear = make(MONEY_NANO_PER_UNIT);
 
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     add("acme", "search", &cheap);
     add("acme", "", &cheap);
     add("other", "", &cheap);
-    settle();
+    db_settle_open(&db);
     add("acme", "search", &dear);
-    settle();
+    db_settle_open(&db);
     load();
     CHECK_INT("watches", loaded.count, 2);
     CHECK_INT("the tenant's own first", strcmp(loaded.feature[0], ""), 0);
@@ -139,13 +106,13 @@ test_series(void)
                 " WHERE feature = 'search' AND metric = 'tokens'");
     load();
     CHECK_INT("begins anew", loaded.count, 1);
-    end_shard();
+    db_end(&db);
 }
 
 static void
 note(const char *feature, enum watch_tier tier, bool over, const char *words, const char *folded)
 {
-    struct anomaly_note *row = list_add(&settlement->notes);
+    struct anomaly_note *row = list_add(&db.open->notes);
 
     assert(row != NULL);
     *row = (struct anomaly_note){.tenant = TEXT("acme"),
@@ -177,16 +144,17 @@ _Static_assert(8 + offsetof(struct series, detector) + offsetof(struct detector,
 static void
 test_notes(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     note("search", WATCH_NOTE, false, "highest", NULL);
     note("", WATCH_NOTE, false, "tenant", NULL);
     note("search", WATCH_TICKET, false, NULL, NULL);
-    settle();
+    db_settle_open(&db);
     note("search", WATCH_PAGE, false, "higher still", NULL);
     note("", WATCH_TICKET, false, NULL, "search");
-    settle();
+    db_settle_open(&db);
     note("search", WATCH_PAGE, true, NULL, NULL);
-    settle();
+    db_settle_open(&db);
     CHECK_SQL(&db,
               "SELECT feature || ':' || tier || ' ' || records || ' ' || words || ' ' ||"
               " coalesce(folded_into, '-') || ' ' || (over_at IS NOT NULL) || ' ' ||"
@@ -201,14 +169,15 @@ test_notes(void)
               "SELECT encode(substring(before FROM 5 FOR 4), 'hex') FROM tripmeter.anomaly"
               " WHERE feature = 'search'",
               "0000e040");
-    end_shard();
+    db_end(&db);
 }
 
 /* key_fact and tenant_fact have no defaults: what is not named is 0. */
 static void
 test_views(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     db_run(&db, "DO $$ DECLARE c text; t text; BEGIN FOR t, c IN SELECT table_name, column_name"
                 " FROM information_schema.columns WHERE table_schema = 'tripmeter' AND table_name"
                 " IN ('key_fact', 'tenant_fact') AND data_type IN ('bigint', 'numeric') LOOP"
@@ -231,7 +200,7 @@ test_views(void)
               "SELECT week || ' ' || model || ' ' || round(margin, 2)"
               " FROM tripmeter.v_negative_margin",
               "2026-03-02 loss -0.50");
-    end_shard();
+    db_end(&db);
 }
 
 static CU_TestInfo tests[] = {

@@ -38,8 +38,6 @@ static void
 settle_carries(struct claim *claim, const struct carry_memory *rows, size_t count)
 {
     struct settlement *const one = settlement_of(claim, 0);
-    struct settle_result result;
-    struct err why;
 
     for (size_t i = 0; i < count; i++) {
         struct carry_memory *row = list_add(&one->carries);
@@ -50,7 +48,7 @@ settle_carries(struct claim *claim, const struct carry_memory *rows, size_t coun
         row->tenant = TEXT("acme");
         row->start_ms = row->end_ms - CLOCK_DAY_MS;
     }
-    CHECK_INT("settles", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    CHECK_INT("settles", db_settle(&db, one), SETTLED);
     settlement_free(one);
     claim->seq++;
 }
@@ -62,10 +60,8 @@ check_carries(const char *expected)
     const struct load_query query = {
         .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
     char seen[512] = "";
-    struct err why;
 
-    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
-    CHECK_INT("answer", store_load_poll(db.store, 5000, see_carries, seen, &why), 1);
+    db_load(&db, &query, see_carries, seen);
     CU_ASSERT_STRING_EQUAL(seen, expected);
 }
 
@@ -101,10 +97,8 @@ test_carries(void)
          .total_cap = ROLLOVER_NO_CAP},
     };
     struct carry_memory later = rows[1];
-    struct err why;
 
-    db_begin(&db);
-    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 1, &why));
+    db_begin_layout(&db, 1);
     struct claim claim = db_claim(&db, 0);
 
     settle_carries(&claim, rows, sizeof rows / sizeof rows[0]);
@@ -161,8 +155,7 @@ test_overdue(void)
     int64_t serial = 0;
     struct err why;
 
-    db_begin(&db);
-    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 2, &why));
+    db_begin_layout(&db, 2);
     db_run(&db, "INSERT INTO tripmeter.shard (shard, shard_time) VALUES (0, '2026-03-10 12:00Z'),"
                 " (1, '2026-03-10 12:00Z')");
     db_run(&db, "INSERT INTO tripmeter.tenant_shard (tenant, shard, provisional, due_at) VALUES"

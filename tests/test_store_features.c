@@ -7,34 +7,6 @@
 #include <assert.h>
 
 static struct db db;
-static struct claim claim;
-static struct settlement *settlement;
-
-static void
-begin_shard(void)
-{
-    db_begin(&db);
-    claim = db_claim(&db, 3);
-    settlement = settlement_of(&claim, 0);
-}
-
-static void
-end_shard(void)
-{
-    settlement_free(settlement);
-    db_end(&db);
-}
-
-static void
-settle(void)
-{
-    struct settle_result result;
-    struct err why = {.class = ERR_NONE};
-
-    CHECK_INT("settled", store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
-    if (why.class != ERR_NONE)
-        printf("\n    %s\n", why.text);
-}
 
 /* What was loaded, as far as it is compared. */
 static struct {
@@ -71,20 +43,15 @@ load_features(bool features)
                                      .features = features,
                                      .names = names,
                                      .count = 1};
-    struct err why = {.class = ERR_NONE};
-    int done = 0;
 
     memset(&loaded, 0, sizeof loaded);
-    CU_ASSERT_FATAL(store_load_send(db.store, &query, &why));
-    for (int i = 0; done == 0 && i < 100; i++)
-        done = store_load_poll(db.store, 100, hear, NULL, &why);
-    CHECK_INT("answered", done, 1);
+    db_load(&db, &query, hear, NULL);
 }
 
 static void
 add_slot(int64_t start_ms, int64_t cost)
 {
-    struct feature_slot *row = list_add(&settlement->slots);
+    struct feature_slot *row = list_add(&db.open->slots);
 
     assert(row != NULL);
     *row = (struct feature_slot){.tenant = TEXT("acme"),
@@ -103,13 +70,14 @@ add_slot(int64_t start_ms, int64_t cost)
 static void
 test_slots(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     add_slot(DB_HOUR_MS, 10);
     add_slot(DB_HOUR_MS + SLOT_MS, 20);
     add_slot(DB_HOUR_MS, 30);
     /* 65 minutes later it takes the place of the first one. */
     add_slot(DB_HOUR_MS + SLOT_COUNT * SLOT_MS, 40);
-    settle();
+    db_settle_open(&db);
     load_features(true);
     CHECK_INT("places", loaded.slots, 2);
     CHECK_INT("the older one", loaded.slot[0].cost, 20);
@@ -124,13 +92,13 @@ test_slots(void)
     CHECK_INT("tokens out", loaded.slot[1].output_tokens, 7);
     load_features(false);
     CHECK_INT("only where it is asked for", loaded.slots, 0);
-    end_shard();
+    db_end(&db);
 }
 
 static void
 add_hour(int64_t hour_ms, unsigned flags, int64_t learned)
 {
-    struct feature_hour *row = list_add(&settlement->hours);
+    struct feature_hour *row = list_add(&db.open->hours);
 
     assert(row != NULL);
     *row = (struct feature_hour){.tenant = TEXT("acme"),
@@ -144,13 +112,14 @@ add_hour(int64_t hour_ms, unsigned flags, int64_t learned)
 static void
 test_hours(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     add_hour(DB_HOUR_MS, HOUR_PARTIAL, 0);
     add_hour(DB_HOUR_MS + CLOCK_HOUR_MS, 0, 70);
     add_hour(DB_HOUR_MS, HOUR_PARTIAL | HOUR_TRIPPED, 5);
     /* Before all that counts. */
     add_hour(DB_HOUR_MS - 40 * CLOCK_DAY_MS, HOUR_TRIPPED, 0);
-    settle();
+    db_settle_open(&db);
     load_features(true);
     CHECK_INT("hours", loaded.hours, 2);
     CHECK_INT("the last flags", loaded.hour[0].flags, HOUR_PARTIAL | HOUR_TRIPPED);
@@ -170,13 +139,13 @@ test_hours(void)
     CHECK_INT("with the facts", loaded.hours, 3);
     CHECK_INT("of all projects", loaded.hour[0].cost + loaded.hour[1].cost + loaded.hour[2].cost,
               6 * MONEY_NANO_PER_UNIT + 75);
-    end_shard();
+    db_end(&db);
 }
 
 static void
 add_breaker(enum breaker_state state, int32_t opens)
 {
-    struct breaker_memory *row = list_add(&settlement->breakers);
+    struct breaker_memory *row = list_add(&db.open->breakers);
 
     assert(row != NULL);
     *row = (struct breaker_memory){.tenant = TEXT("acme"),
@@ -205,10 +174,11 @@ add_breaker(enum breaker_state state, int32_t opens)
 static void
 test_breakers(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     add_breaker(BREAKER_OPEN, 1);
     add_breaker(BREAKER_HALF_OPEN, 2);
-    settle();
+    db_settle_open(&db);
     load_features(true);
     const struct breaker *breaker = &loaded.breaker.breaker;
 
@@ -236,15 +206,16 @@ test_breakers(void)
     CHECK_INT("until then", loaded.breaker.accepted_until_ms, DB_HOUR_MS);
     CHECK_INT("whose word", strcmp(loaded.actor, "jane"), 0);
     CHECK_INT("without a reason", loaded.breaker.reason.at == NULL, true);
-    end_shard();
+    db_end(&db);
 }
 
 static void
 test_moves(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     for (int i = 0; i < 2; i++) {
-        struct breaker_move *row = list_add(&settlement->moves);
+        struct breaker_move *row = list_add(&db.open->moves);
 
         assert(row != NULL);
         *row = (struct breaker_move){.tenant = TEXT("acme"),
@@ -256,7 +227,7 @@ test_moves(void)
                                      .observed = (tally)13 * MONEY_NANO_PER_UNIT,
                                      .trigger = i == 0 ? TEXT("event-1") : (struct text){NULL, 0}};
     }
-    settle();
+    db_settle_open(&db);
     CHECK_SQL(&db,
               "SELECT from_state || '>' || to_state || ' ' || observed || ' '"
               " || coalesce(trigger, '-') || ' ' || shard FROM tripmeter.breaker_move ORDER BY id",
@@ -273,14 +244,15 @@ test_moves(void)
                         state),
                "23514"),
         0);
-    end_shard();
+    db_end(&db);
 }
 
 /* Features in trouble, and what shadow would have done, in the week they were so. */
 static void
 test_views(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     db_run(
         &db,
         "INSERT INTO tripmeter.breaker_move (tenant, feature, at, from_state, to_state, would,"
@@ -324,14 +296,15 @@ test_views(void)
               "2026-03-02 breaker/runaway tried 1 - 7.25 2026-03-02 burst/key k1 4 60 3 "
               "2026-03-02 quota/tried  1 - 20 2026-03-09 breaker/runaway tried 1 - 0");
     CHECK_SQL(&db, "SELECT used_most FROM tripmeter.v_throttle WHERE NOT shadow", "99");
-    end_shard();
+    db_end(&db);
 }
 
 /* Keys that are throttled much, and how little of what they send succeeds. */
 static void
 test_throttled_keys(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 3);
     db_run(&db, "INSERT INTO tripmeter.throttle SELECT 'acme', sc, k, a, a, a + interval '1 min',"
                 " a, 2, 61, 60, 0, 0, false, s, false, true FROM (VALUES"
                 " ('key', 'k1', '2026-03-03 10:00Z'::timestamptz, false),"
@@ -348,7 +321,7 @@ test_throttled_keys(void)
               " || succeeded || '/' || attempts || ' ' || coalesce(success_percent::text, '-')"
               " FROM tripmeter.v_key_throttled ORDER BY times DESC, success_percent",
               "k1 4 1 2/8 25.0 k3 0 1 0/0 -");
-    end_shard();
+    db_end(&db);
 }
 
 static CU_TestInfo tests[] = {

@@ -157,7 +157,6 @@ static void
 test_leader(void)
 {
     struct err why = {.class = ERR_NONE};
-    struct settle_result result;
     struct store *other;
     struct claim claim;
     struct settlement *late;
@@ -178,8 +177,7 @@ test_leader(void)
     CHECK_INT("a new epoch", next.epoch > claim.epoch, true);
     db_reopen(&db);
     CU_ASSERT_FALSE(leads(db.store));
-    CHECK_INT("who led writes nothing", store_settle(db.store, &db.config, late, &result, &why),
-              SETTLE_FENCED);
+    CHECK_INT("who led writes nothing", db_settle(&db, late), SETTLE_FENCED);
     settlement_free(late);
     store_close(other);
     db_end(&db);
@@ -298,8 +296,6 @@ test_not_silent(void)
 static void
 test_heard(void)
 {
-    struct settle_result result;
-    struct err why = {.class = ERR_NONE};
     static const int64_t minutes[] = {0, 59, 60, 200, 190, 3000};
     static const char *const expected[] = {"1", "1", "3", "13", "13", "1"};
 
@@ -310,7 +306,7 @@ test_heard(void)
     for (size_t i = 0; i < sizeof minutes / sizeof minutes[0]; i++) {
         *(struct source_heard *)list_add(&settlement->sources) = (struct source_heard){
             .source = TEXT("//gw"), .at_ms = DB_HOUR_MS + minutes[i] * CLOCK_MINUTE_MS};
-        CHECK_INT(why.text, store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
+        CHECK_INT(db.why.text, db_settle(&db, settlement), SETTLED);
         CHECK_SQL(&db, "SELECT hours FROM tripmeter.source_seen", expected[i]);
         list_clear(&settlement->sources);
         settlement->seq++;

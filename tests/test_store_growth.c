@@ -6,15 +6,6 @@
 static struct db db;
 static struct growth growth;
 
-static void
-begin(int32_t partitions)
-{
-    struct err why;
-
-    db_begin(&db);
-    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, partitions, &why));
-}
-
 /* As an engine that sees so many partitions. */
 static enum err_class
 look(int32_t usage, int32_t usage2, int64_t wait_ms)
@@ -62,11 +53,9 @@ static enum settled
 settle(struct claim *claim, const char *tenant, int64_t from, int64_t records)
 {
     struct settlement *const settlement = settlement_of(claim, from);
-    struct settle_result result;
-    struct err why;
 
     settlement_book(settlement, tenant, records, 10);
-    const enum settled outcome = store_settle(db.store, &db.config, settlement, &result, &why);
+    const enum settled outcome = db_settle(&db, settlement);
 
     settlement_free(settlement);
     claim->seq += outcome == SETTLED;
@@ -78,7 +67,7 @@ test_waits(void)
 {
     char text[256];
 
-    begin(2);
+    db_begin_layout(&db, 2);
     CHECK_INT("alike", look(2, 2, 0), ERR_NONE);
     check_waits("", 2);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.growth", "0");
@@ -122,7 +111,7 @@ test_refused(void)
         {3, 2, ERR_FATAL}, {2, 5, ERR_FATAL}, {3, 3, ERR_FATAL}, {6, 6, ERR_NONE}, {1, 1, ERR_NONE},
     };
 
-    begin(2);
+    db_begin_layout(&db, 2);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         CHECK_INT("partitions", look(rows[i].usage, rows[i].usage2, 900000), rows[i].class);
     db_end(&db);
@@ -190,7 +179,7 @@ test_switch(void)
     struct claim old;
     char text[256];
 
-    begin(2);
+    db_begin_layout(&db, 2);
     homes(40);
     old = db_claim(&db, 0);
     (void)db_claim(&db, 1);
@@ -256,7 +245,7 @@ test_homes(void)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        begin(2);
+        db_begin_layout(&db, 2);
         homes(rows[i].tenants);
         db_run(&db, rows[i].sql);
         grow();
@@ -274,7 +263,7 @@ test_homes(void)
 static void
 test_command_under_way(void)
 {
-    begin(2);
+    db_begin_layout(&db, 2);
     homes(40);
     PGconn *const other = db_connect(&db);
 
@@ -300,7 +289,7 @@ test_command_under_way(void)
 static void
 test_final(void)
 {
-    begin(1);
+    db_begin_layout(&db, 1);
     (void)db_claim(&db, 0);
     db_run(&db, "UPDATE tripmeter.shard SET closed_to = '2026-04-01Z'");
     db_run(&db, "INSERT INTO tripmeter.growth (number, old_partitions, new_partitions,"

@@ -46,16 +46,9 @@ hear_tenant(void *context, const struct tenant_load *load)
 static const char *
 load(const struct load_query *query)
 {
-    struct err why = {.class = ERR_NONE};
-    int done = 0;
 
     heard[0] = '\0';
-    CU_ASSERT_FATAL(store_load_send(db.store, query, &why));
-    for (int i = 0; done == 0 && i < 100; i++)
-        done = store_load_poll(db.store, 100, hear_tenant, NULL, &why);
-    if (done != 1)
-        printf("\n    %s\n", why.text);
-    CHECK_INT("answered", done, 1);
+    db_load(&db, query, hear_tenant, NULL);
     return heard;
 }
 
@@ -72,21 +65,12 @@ check_text(const char *actual, const char *expected, unsigned line)
 }
 
 static void
-begin_layout(int partitions)
-{
-    struct err why;
-
-    db_begin(&db);
-    CU_ASSERT(store_layout(db.store, &db.config, partitions, &why));
-}
-
-static void
 test_homes(void)
 {
     const struct text names[] = {TEXT("foobar"), TEXT("nobody")};
     struct load_query query = {.shard = 5, .names = names, .count = 2, .after_ms = 0};
 
-    begin_layout(7);
+    db_begin_layout(&db, 7);
     CHECK_TEXT(load(&query),
                "foobar@-1 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0 words=0;"
                "nobody@-1 v0 plan= limits=0 zone=- periods=0 cost=- quotas=0 words=0;");
@@ -117,7 +101,7 @@ test_contract_meets_event(void)
     const struct load_query query = {.shard = 5, .names = names, .count = 1, .claim_home = true};
     struct err why;
 
-    begin_layout(7);
+    db_begin_layout(&db, 7);
     db_run(&db, "BEGIN");
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan) VALUES ('foobar', 'pro')");
     heard[0] = '\0';
@@ -144,10 +128,8 @@ test_totals_and_words(void)
 {
     const struct text names[] = {TEXT("acme"), TEXT("zeta")};
     struct load_query query = {.shard = 0, .names = names, .count = 2, .claim_home = true};
-    struct settle_result result;
-    struct err why;
 
-    begin_layout(1);
+    db_begin_layout(&db, 1);
     (void)load(&query);
     const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
@@ -164,7 +146,7 @@ test_totals_and_words(void)
                               .pace = paced};
     *(struct quota_memory *)list_add(&one->quotas) = (struct quota_memory){
         .tenant = TEXT("zeta"), .quota = TEXT("spend"), .period_ms = DB_PERIOD_MS, .blocked = true};
-    CHECK_INT("books", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    CHECK_INT("books", db_settle(&db, one), SETTLED);
     settlement_free(one);
     db_run(&db, "SELECT tripmeter.operator_say('tenant/acme', 'block', NULL, 'op', 'why')");
     db_run(&db,
@@ -199,7 +181,7 @@ test_bad_contract(void)
     const struct load_query query = {.shard = 0, .names = names, .count = 1};
     char state[6];
 
-    begin_layout(1);
+    db_begin_layout(&db, 1);
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, plan, limits)"
                 " VALUES ('acme', 'starter', '{\"api_calls\": [1]}')");
     CHECK_TEXT(load(&query), "acme@0 v1 plan=starter limits=0 zone=- periods=0 cost=- quotas=0"
@@ -242,7 +224,7 @@ test_due(void)
     struct err why;
     int count = 0;
 
-    begin_layout(4);
+    db_begin_layout(&db, 4);
     db_run(&db,
            "INSERT INTO tripmeter.tenant_shard VALUES"
            " ('a', 2, false, '2026-03-01', false), ('b', 2, false, '2026-03-02', true),"
@@ -300,17 +282,14 @@ static void
 apply(struct claim *claim, int64_t id, const char *error)
 {
     struct settlement *const one = settlement_of(claim, 0);
-    struct settle_result result;
-    struct err why;
 
     *(struct command_done *)list_add(&one->commands) =
         (struct command_done){.id = id, .at_ms = DB_HOUR_MS, .error = text_of(error)};
-    CHECK_INT("applies", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
-    CHECK_INT("applies again", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
+    CHECK_INT("applies", db_settle(&db, one), SETTLED);
+    CHECK_INT("applies again", db_settle(&db, one), SETTLED);
     claim->seq++;
     one->seq++;
-    CHECK_INT("applies twice", store_settle(db.store, &db.config, one, &result, &why),
-              SETTLE_IMPOSSIBLE);
+    CHECK_INT("applies twice", db_settle(&db, one), SETTLE_IMPOSSIBLE);
     settlement_free(one);
 }
 
@@ -370,7 +349,7 @@ test_layout(void)
 {
     struct err why;
 
-    begin_layout(4);
+    db_begin_layout(&db, 4);
     CU_ASSERT(store_layout(db.store, &db.config, 4, &why));
     CU_ASSERT(store_layout(db.store, &db.config, 5, &why)); /* see store_growth */
     CU_ASSERT(!store_layout(db.store, &db.config, 3, &why));
@@ -392,7 +371,7 @@ test_policy(void)
     int64_t serial = 0;
     struct err why;
 
-    begin_layout(3);
+    db_begin_layout(&db, 3);
     db.config.policy_path = "policy.yaml";
     db.config.policy_body = "plans: {}";
     db.config.policy_size = strlen(db.config.policy_body);
@@ -451,19 +430,31 @@ test_plans(void)
     const struct text names[] = {TEXT("acme")};
     const struct load_query query = {.shard = 0, .names = names, .count = 1, .contract_only = true};
     struct plans_seen seen = {.count = 0};
-    struct err why;
 
-    begin_layout(1);
+    db_begin_layout(&db, 1);
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, actor, plan) VALUES"
                 " ('acme', 'a', NULL), ('acme', 'a', 'starter')");
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, actor, plan, zone) VALUES"
                 " ('acme', 'a', 'starter', 'UTC'), ('acme', 'a', 'free', 'UTC')");
-    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
-    CHECK_INT("answer", store_load_poll(db.store, 5000, see_plans, &seen, &why), 1);
+    db_load(&db, &query, see_plans, &seen);
     CHECK_INT("plans", seen.count, 3);
     CU_ASSERT_STRING_EQUAL(seen.names, " starter free");
     CU_ASSERT_TRUE(seen.rising);
     db_end(&db);
+}
+
+/* What is open, once it is settled, is loaded like this. */
+static void
+check_settled(store_on_tenant *see, const char *expected)
+{
+    const struct text names[] = {TEXT("acme")};
+    const struct load_query query = {
+        .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
+    char seen[256] = "";
+
+    db_settle_open(&db);
+    db_load(&db, &query, see, seen);
+    CU_ASSERT_STRING_EQUAL(seen, expected);
 }
 
 static void
@@ -499,19 +490,12 @@ test_counters(void)
          .used = 7 * (tally)MONEY_NANO_PER_UNIT},
         {.quota = TEXT_ROW("seats"), .subject = TEXT_ROW(""), .end_ms = INT64_MAX},
     };
-    const struct text names[] = {TEXT("acme")};
-    const struct load_query query = {
-        .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
-    struct settle_result result;
-    char seen[256] = "";
-    struct err why;
 
-    begin_layout(1);
-    const struct claim claim = db_claim(&db, 0);
-    struct settlement *const one = settlement_of(&claim, 0);
+    db_begin_layout(&db, 1);
+    db_open_shard(&db, 0);
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct counter_memory *row = list_add(&one->counters);
+        struct counter_memory *row = list_add(&db.open->counters);
 
         if (row == NULL)
             abort();
@@ -519,11 +503,7 @@ test_counters(void)
         row->tenant = TEXT("acme");
         row->start_ms = DB_HOUR_MS - CLOCK_DAY_MS;
     }
-    CHECK_INT("settles", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
-    settlement_free(one);
-    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
-    CHECK_INT("answer", store_load_poll(db.store, 5000, see_counters, seen, &why), 1);
-    CU_ASSERT_STRING_EQUAL(seen, "day/k1 0 blocked;day/k3 7;seats/ 0 always;");
+    check_settled(see_counters, "day/k1 0 blocked;day/k3 7;seats/ 0 always;");
     db_end(&db);
 }
 
@@ -562,19 +542,12 @@ test_throttles(void)
          .alerted = true},
         {.scope = BURST_TENANT, .subject = TEXT_ROW(""), .used = 3, .shadow = true},
     };
-    const struct text names[] = {TEXT("acme")};
-    const struct load_query query = {
-        .shard = 0, .names = names, .count = 1, .after_ms = DB_HOUR_MS};
-    struct settle_result result;
-    char seen[256] = "";
-    struct err why;
 
-    begin_layout(1);
-    const struct claim claim = db_claim(&db, 0);
-    struct settlement *const one = settlement_of(&claim, 0);
+    db_begin_layout(&db, 1);
+    db_open_shard(&db, 0);
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct throttle_memory *row = list_add(&one->throttles);
+        struct throttle_memory *row = list_add(&db.open->throttles);
 
         if (row == NULL)
             abort();
@@ -584,11 +557,7 @@ test_throttles(void)
         row->until_ms = DB_HOUR_MS + 5000;
         row->times = 1;
     }
-    CHECK_INT("settles", store_settle(db.store, &db.config, one, &result, &why), SETTLED);
-    settlement_free(one);
-    CU_ASSERT_TRUE_FATAL(store_load_send(db.store, &query, &why));
-    CHECK_INT("answer", store_load_poll(db.store, 5000, see_throttles, seen, &why), 1);
-    CU_ASSERT_STRING_EQUAL(seen, "key/k2 90 of 60 until 5000, 7 came for 12 attempts alerted;"
+    check_settled(see_throttles, "key/k2 90 of 60 until 5000, 7 came for 12 attempts alerted;"
                                  "tenant/ 3 of 0 until 5000, 0 came for 0 shadow;");
     db_end(&db);
 }

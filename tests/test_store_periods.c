@@ -8,16 +8,6 @@
 static struct db db;
 static char state[6];
 
-static void
-settle(struct settlement *settlement)
-{
-    struct settle_result result;
-    struct err why = {.class = ERR_NONE};
-
-    CHECK_INT(why.text, store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
-    settlement_free(settlement);
-}
-
 /* A settlement of a shard that closes up to a time; one event of March in it, or none. */
 static void
 close_shard(struct claim *claim, int64_t closed_ms, int64_t events)
@@ -27,17 +17,15 @@ close_shard(struct claim *claim, int64_t closed_ms, int64_t events)
     if (events > 0)
         settlement_book(one, "acme", events, 3);
     one->closed_ms = closed_ms;
-    settle(one);
+    CHECK_INT(db.why.text, db_settle(&db, one), SETTLED);
+    settlement_free(one);
     claim->seq++;
 }
 
 static void
 begin(struct claim claims[2])
 {
-    struct err why;
-
-    db_begin(&db);
-    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 2, &why));
+    db_begin_layout(&db, 2);
     claims[0] = db_claim(&db, 0);
     claims[1] = db_claim(&db, 1);
 }
@@ -138,13 +126,10 @@ test_refused(void)
             CHECK_SQL(&db, changes[i], "TM005");
     /* Nor does a settlement change them, were it wrong. */
     struct settlement *const wrong = settlement_of(&claims[0], claims[0].seq);
-    struct settle_result result;
-    struct err why;
 
     settlement_book(wrong, "acme", 1, 3);
-    CHECK_INT("into a final period", store_settle(db.store, &db.config, wrong, &result, &why),
-              SETTLE_IMPOSSIBLE);
-    CU_ASSERT_PTR_NOT_NULL(strstr(why.text, "is final"));
+    CHECK_INT("into a final period", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(db.why.text, "is final"));
     CHECK_SQL(&db, "SELECT sum(events) FROM tripmeter.tenant_fact", "2");
     settlement_free(wrong);
     /* Partitions are another matter: rows move, none changes. */
@@ -171,7 +156,8 @@ test_adjustment(void)
                                 .service = {DB_PERIOD_MS - 28 * CLOCK_DAY_MS, DB_PERIOD_MS},
                                 .delta = {.count = {[COUNT_events] = 1}, .cost = 7, .charge = 8}};
     one->closed_ms = DB_PERIOD_END_MS;
-    settle(one);
+    CHECK_INT(db.why.text, db_settle(&db, one), SETTLED);
+    settlement_free(one);
     close_shard(&claims[1], DB_PERIOD_END_MS, 0);
     CHECK_SQL(&db, "SELECT tripmeter.close_periods()", "1");
     CHECK_SQL(&db, "SELECT charge, adjusted_cost, adjusted_charge FROM tripmeter.period_final",

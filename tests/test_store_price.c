@@ -4,15 +4,6 @@
 
 static struct db db;
 
-static enum settled
-settle(const struct settlement *settlement)
-{
-    struct settle_result result;
-    struct err why;
-
-    return store_settle(db.store, &db.config, settlement, &result, &why);
-}
-
 static void
 add_unpriced(struct settlement *settlement, int32_t topic, int64_t offset, const char *id)
 {
@@ -80,7 +71,7 @@ test_waits(void)
     add_unpriced(one, 1, 100, "e-3");
     add_unpriced(one, 0, 101, "e-2");
     add_unpriced(one, 0, 100, "e-1");
-    CHECK_INT("settled", settle(one), SETTLED);
+    CHECK_INT("settled", db_settle(&db, one), SETTLED);
     CHECK_INT("all", waiting(&(struct unpriced_query){.shard = 3, .topic = -1}, &first), 3);
     CU_ASSERT(text_eq(first.id, TEXT("e-1")) && text_eq(first.tenant, TEXT("acme")));
     CU_ASSERT(text_eq(first.currency, TEXT("CHF")) && first.provider.at == NULL);
@@ -118,14 +109,14 @@ test_once(void)
     settlement_book(one, "acme", 1, 0);
     add_unpriced(one, 0, 100, "e-1");
     add_unpriced(one, 0, 101, "e-2");
-    CHECK_INT("kept", settle(one), SETTLED);
+    CHECK_INT("kept", db_settle(&db, one), SETTLED);
     two->seq = one->seq + 1;
     settlement_book(two, "acme", 1, 0);
     add_priced(two, 0, 100, "e-1");
     add_priced(two, 0, -1, "e-2");
     add_priced(two, 0, -1, "never there");
-    CHECK_INT("priced", settle(two), SETTLED);
-    CHECK_INT("the same settlement again", settle(two), SETTLED);
+    CHECK_INT("priced", db_settle(&db, two), SETTLED);
+    CHECK_INT("the same settlement again", db_settle(&db, two), SETTLED);
     CHECK_SQL(&db, "SELECT id, priced_at FROM tripmeter.unpriced ORDER BY id",
               "e-1 2026-03-01 00:00:00.009+00 e-2 2026-03-01 00:00:00.009+00");
     CHECK_INT("none", waiting(&(struct unpriced_query){.shard = 3, .topic = -1}, &first), 0);
@@ -139,7 +130,7 @@ test_once(void)
     three->seq = two->seq + 1;
     settlement_book(three, "acme", 1, 5);
     add_priced(three, 0, 100, "e-1");
-    CHECK_INT("twice", settle(three), SETTLE_IMPOSSIBLE);
+    CHECK_INT("twice", db_settle(&db, three), SETTLE_IMPOSSIBLE);
     db_reopen(&db);
     CHECK_SQL(&db, "SELECT sum(cost) FROM tripmeter.period_total", "0.000000000");
     settlement_free(one);
@@ -200,7 +191,7 @@ test_record(void)
     settlement_book(one, "acme", 1, 0);
     add_event(one, false, 0);
     add_event(one, true, 50);
-    CHECK_INT("settled", settle(one), SETTLED);
+    CHECK_INT("settled", db_settle(&db, one), SETTLED);
     CHECK_SQL(&db,
               "SELECT kind, reversal, cost, unpriced, estimate, price_version, charge_version,"
               " charge_rule FROM tripmeter.settled_event ORDER BY reversal",

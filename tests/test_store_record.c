@@ -6,15 +6,6 @@
 
 static struct db db;
 
-static enum settled
-settle(const struct settlement *settlement)
-{
-    struct settle_result result;
-    struct err why;
-
-    return store_settle(db.store, &db.config, settlement, &result, &why);
-}
-
 /* What was booked is in it event by event. */
 static void
 add_event(struct settlement *settlement, const char *id, int64_t nano)
@@ -51,8 +42,8 @@ test_once(void)
 
     settlement_book(one, "acme", 1, 5);
     add_event(one, "e-1", 5);
-    CHECK_INT("first", settle(one), SETTLED);
-    CHECK_INT("again", settle(one), SETTLED);
+    CHECK_INT("first", db_settle(&db, one), SETTLED);
+    CHECK_INT("again", db_settle(&db, one), SETTLED);
     CHECK_SQL(
         &db,
         "SELECT topic, partition, record_offset, event_index, at, recorded_at, tenant, source,"
@@ -79,18 +70,18 @@ test_not_at_all(void)
     add_event(one, "e-1", 1);
     const struct claim claim = db_claim(&db, 0);
 
-    CHECK_INT("zombie", settle(one), SETTLE_FENCED);
+    CHECK_INT("zombie", db_settle(&db, one), SETTLE_FENCED);
     settlement_free(one);
     one = settlement_of(&claim, 0);
     settlement_book(one, "acme", 1, 1);
     add_event(one, "not \xff utf-8", 1);
-    CHECK_INT("refused", settle(one), SETTLE_REFUSED);
+    CHECK_INT("refused", db_settle(&db, one), SETTLE_REFUSED);
     CHECK_INT("usable afterwards", store_broken(db.store), false);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.settled_event", "0");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
     list_clear(&one->events);
     add_event(one, "e-2", 1);
-    CHECK_INT("goes on", settle(one), SETTLED);
+    CHECK_INT("goes on", db_settle(&db, one), SETTLED);
     CHECK_SQL(&db, "SELECT id FROM tripmeter.settled_event", "e-2");
     settlement_free(one);
     db_end(&db);
@@ -107,9 +98,9 @@ test_lost_on_the_way(void)
     for (int i = 0; i < 20000; i++)
         add_event(one, "e", 1);
     db_kill_store(&db);
-    CHECK_INT("killed", settle(one), SETTLE_UNKNOWN);
+    CHECK_INT("killed", db_settle(&db, one), SETTLE_UNKNOWN);
     db_reopen(&db);
-    CHECK_INT("sent again", settle(one), SETTLED);
+    CHECK_INT("sent again", db_settle(&db, one), SETTLED);
     CHECK_SQL(&db, "SELECT count(*), sum(cost) FROM tripmeter.settled_event", "20000 0.000020000");
     settlement_free(one);
     db_end(&db);

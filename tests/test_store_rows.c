@@ -7,41 +7,17 @@
 #include <pthread.h>
 
 static struct db db;
-static struct claim claim;
-static struct settlement *open;
-
-static void
-begin_shard(void)
-{
-    db_begin(&db);
-    claim = db_claim(&db, 0);
-    open = settlement_of(&claim, 0);
-}
 
 /* Settles what is open, twice, and opens the next. */
 static struct settle_result
 settle(void)
 {
-    struct settle_result result;
-    struct settle_result again;
-    struct err why = {.class = ERR_NONE};
+    CHECK_INT(db.why.text, db_settle(&db, db.open), SETTLED);
+    const struct settle_result result = db.settled;
 
-    CHECK_INT("settles", store_settle(db.store, &db.config, open, &result, &why), SETTLED);
-    if (why.class != ERR_NONE)
-        printf("\n    %s\n", why.text);
-    CHECK_INT("settles again", store_settle(db.store, &db.config, open, &again, &why), SETTLED);
-    CHECK_INT("settles again", again.resent, true);
-    settlement_free(open);
-    claim.seq++;
-    open = settlement_of(&claim, 0);
+    db_settle_open(&db);
+    CHECK_INT("settles again", db.settled.resent, true);
     return result;
-}
-
-static void
-end_shard(void)
-{
-    settlement_free(open);
-    db_end(&db);
 }
 
 /* ---- alerts -------------------------------------------------------------------------------------- */
@@ -71,13 +47,14 @@ quota_alert(enum move move, int32_t step)
 static void
 add_alert(enum move move, int32_t step)
 {
-    *(struct transition *)list_add(&open->transitions) = quota_alert(move, step);
+    *(struct transition *)list_add(&db.open->transitions) = quota_alert(move, step);
 }
 
 static void
 test_transitions(void)
 {
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 0);
     add_alert(MOVE_RESOLVE, 0); /* nothing is open: nothing */
     add_alert(MOVE_FIRE, 75);
     add_alert(MOVE_FIRE, 75); /* firing again without a higher step: nothing */
@@ -108,7 +85,7 @@ test_transitions(void)
               " FROM tripmeter.transition WHERE seq = 2",
               "{\"period\": \"2026-03-01T00:00:00Z\", \"tenant\": \"acme\"} {50,90} 90.000000001"
               " 100.000000000 USD acme 0");
-    end_shard();
+    db_end(&db);
 }
 
 static void
@@ -176,13 +153,14 @@ test_decisions(void)
 {
     struct scope_state *state;
 
-    begin_shard();
-    open->policy = 4;
-    state = list_add(&open->decisions);
+    db_begin(&db);
+    db_open_shard(&db, 0);
+    db.open->policy = 4;
+    state = list_add(&db.open->decisions);
     assert(state != NULL);
     *state = (struct scope_state){.scope = TEXT("tenant/acme"),
                                   .tenant = TEXT("acme"),
-                                  .epoch = claim.epoch,
+                                  .epoch = db.claim.epoch,
                                   .at_ms = DB_HOUR_MS,
                                   .trigger = TEXT("e-1")};
     state->restrictions[state->count++] =
@@ -197,7 +175,7 @@ test_decisions(void)
                              .limit = INT64_C(100000000000),
                              .currency = TEXT("USD"),
                              .resets_ms = DB_PERIOD_END_MS};
-    state = list_add(&open->decisions);
+    state = list_add(&db.open->decisions);
     assert(state != NULL);
     *state = (struct scope_state){
         .scope = TEXT("tenant/acme"), .tenant = TEXT("acme"), .at_ms = DB_HOUR_MS + 1};
@@ -208,7 +186,7 @@ test_decisions(void)
               "SELECT restrictions->0->>'used', restrictions->0->>'resets_at',"
               " restrictions->0->>'ends' FROM tripmeter.decision WHERE outcome = 'block'",
               "100.000000001 2026-04-01T00:00:00Z -");
-    end_shard();
+    db_end(&db);
 }
 
 /* ---- dead letters -------------------------------------------------------------------------------- */
@@ -216,7 +194,7 @@ test_decisions(void)
 static void
 add_dead(int64_t offset, int32_t index, const char *value)
 {
-    struct dead_letter *const dead = list_add(&open->dead);
+    struct dead_letter *const dead = list_add(&db.open->dead);
 
     assert(dead != NULL);
     *dead = (struct dead_letter){.offset = offset,
@@ -232,12 +210,12 @@ add_dead(int64_t offset, int32_t index, const char *value)
 static void
 move_by(int64_t records, int64_t from)
 {
-    open->progress[0] = (struct progress){.from = from,
-                                          .next = from + records,
-                                          .processed = records,
-                                          .dead = records,
-                                          .last_offset = from + records - 1,
-                                          .moved = true};
+    db.open->progress[0] = (struct progress){.from = from,
+                                             .next = from + records,
+                                             .processed = records,
+                                             .dead = records,
+                                             .last_offset = from + records - 1,
+                                             .moved = true};
 }
 
 static struct dead_letter letters[4];
@@ -281,7 +259,7 @@ retry(const char *error)
     db_run(&db, RETRY);
     CHECK_INT("under way", strcmp(db_state(&db, RETRY, state), "55000"), 0);
     CU_ASSERT(store_commands(db.store, &query, hear_retry, &id, &why));
-    *(struct command_done *)list_add(&open->commands) =
+    *(struct command_done *)list_add(&db.open->commands) =
         (struct command_done){.id = id, .at_ms = DB_HOUR_MS, .error = text_of(error)};
     return id;
 }
@@ -292,7 +270,8 @@ test_dead(void)
     struct err why;
     char state[6];
 
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 0);
     move_by(2002, 0);
     add_dead(5, 0, NULL); /* further back than dedupe.records: the tail does not reach it */
     add_dead(2000, 0, "\x01\xff");
@@ -312,12 +291,10 @@ test_dead(void)
     CU_ASSERT(store_dead_unpublished(db.store, 0, hear_dead, NULL, &why));
     CHECK_INT("unpublished", letter_count, 1);
 
-    claim = db_claim(&db, 0);
-    CHECK_INT("skipped by the tail", claim.dead_count[0], 2);
-    CHECK_INT("skipped by the tail", claim.dead[0][0], 2000 * 4096);
-    CHECK_INT("skipped by the tail", claim.dead[0][1], 2001 * 4096 + 3);
-    settlement_free(open);
-    open = settlement_of(&claim, 0);
+    db_open_shard(&db, 0);
+    CHECK_INT("skipped by the tail", db.claim.dead_count[0], 2);
+    CHECK_INT("skipped by the tail", db.claim.dead[0][0], 2000 * 4096);
+    CHECK_INT("skipped by the tail", db.claim.dead[0][1], 2001 * 4096 + 3);
 
     /* Refused again: still one letter; then accepted. */
     (void)retry("time_ahead");
@@ -331,7 +308,7 @@ test_dead(void)
               "2001");
     CHECK_INT("done", strcmp(db_state(&db, RETRY, state), "55000"), 0);
     CHECK_INT("tail", db_claim(&db, 0).dead_count[0], 1);
-    end_shard();
+    db_end(&db);
 }
 
 /* ---- events kept whole --------------------------------------------------------------------------- */
@@ -339,7 +316,7 @@ test_dead(void)
 static struct kept_event *
 add_kept(enum event_kind kind, int64_t offset, const char *word, int64_t value)
 {
-    struct kept_event *const event = list_add(&open->kept);
+    struct kept_event *const event = list_add(&db.open->kept);
 
     assert(event != NULL);
     *event = (struct kept_event){
@@ -363,7 +340,8 @@ test_kept(void)
 {
     struct unpriced_event *unpriced;
 
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 0);
     (void)add_kept(EVENT_RESERVE, 1, "r1", 0);
     (void)add_kept(EVENT_RELEASE, 2, "r1", 0);
     (void)add_kept(EVENT_CORRECT, 3, "x", 0);
@@ -373,7 +351,7 @@ test_kept(void)
     (void)add_kept(EVENT_TOPUP, 7, "ref-1", 6); /* once per reference, also in one settlement */
     (void)add_kept(EVENT_GAUGE, 8, "seats", 20);
     (void)add_kept(EVENT_GAUGE, 9, "seats", 10); /* older by event time */
-    unpriced = list_add(&open->unpriced);
+    unpriced = list_add(&db.open->unpriced);
     assert(unpriced != NULL);
     *unpriced = (struct unpriced_event){.offset = 10,
                                         .at_ms = DB_HOUR_MS,
@@ -400,7 +378,7 @@ test_kept(void)
     CHECK_SQL(&db, "SELECT name, value, record_offset FROM tripmeter.gauge", "seats 20 8");
     CHECK_SQL(&db, "SELECT requests, input_tokens, bytes, provider, model FROM tripmeter.unpriced",
               "1 2 9 - m");
-    end_shard();
+    db_end(&db);
 }
 
 /* ---- claims -------------------------------------------------------------------------------------- */
@@ -410,20 +388,21 @@ test_kept_claim(void)
 {
     struct err why;
 
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 0);
     (void)settle();
-    struct claim mine = {.shard = 0, .epoch = claim.epoch, .seq = claim.seq};
+    struct claim mine = {.shard = 0, .epoch = db.claim.epoch, .seq = db.claim.seq};
 
     CU_ASSERT(store_claim(db.store, "me", &mine, db.arena, &why));
     CHECK_INT("as left", mine.kept, true);
-    CHECK_INT("as left", mine.epoch, claim.epoch);
+    CHECK_INT("as left", mine.epoch, db.claim.epoch);
     mine.seq--;
     CU_ASSERT(store_claim(db.store, "me", &mine, db.arena, &why));
     CHECK_INT("a settlement behind", mine.kept, false);
-    CHECK_INT("a settlement behind", mine.epoch, claim.epoch + 1);
+    CHECK_INT("a settlement behind", mine.epoch, db.claim.epoch + 1);
     CU_ASSERT(store_claim(db.store, "other", &mine, db.arena, &why));
     CHECK_INT("another owner", mine.kept, false);
-    end_shard();
+    db_end(&db);
 }
 
 static void *
@@ -443,7 +422,8 @@ test_claim_waits(void)
     struct claim late = {.shard = 0, .epoch = -1, .seq = -1};
     pthread_t thread;
 
-    begin_shard();
+    db_begin(&db);
+    db_open_shard(&db, 0);
     db_run(&db, "BEGIN");
     db_run(&db, "SELECT tripmeter.settle_begin(0, 1, 0, '2026-03-05Z', 0, 'epoch')");
     CHECK_INT("thread", pthread_create(&thread, NULL, claim_late, &late), 0);
@@ -464,7 +444,7 @@ test_claim_waits(void)
     CHECK_INT("thread", pthread_join(thread, NULL), 0);
     CHECK_INT("sees it", late.seq, 1);
     CHECK_INT("sees it", late.time_ms, DB_HOUR_MS + INT64_C(4) * 86400000);
-    end_shard();
+    db_end(&db);
 }
 
 static CU_TestInfo tests[] = {

@@ -6,14 +6,6 @@
 
 static struct db db;
 
-static enum settled
-settle(const struct settlement *settlement, struct settle_result *result)
-{
-    struct err why;
-
-    return store_settle(db.store, &db.config, settlement, result, &why);
-}
-
 static void
 check_one_booking(int64_t times)
 {
@@ -28,8 +20,6 @@ check_one_booking(int64_t times)
 static void
 test_once(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
@@ -38,8 +28,8 @@ test_once(void)
     CHECK_INT("first claim", claim.seq, 0);
     CHECK_INT("first claim", claim.progress[0].next, -1);
     settlement_book(one, "acme", 5, 1);
-    CHECK_INT("first", settle(one, &result), SETTLED);
-    CHECK_INT("first", result.resent, false);
+    CHECK_INT("first", db_settle(&db, one), SETTLED);
+    CHECK_INT("first", db.settled.resent, false);
     check_one_booking(1);
     CHECK_SQL(&db, "SELECT base, next_offset, processed, counted, keyed FROM tripmeter.progress",
               "100 105 5 5 5");
@@ -47,8 +37,8 @@ test_once(void)
               "1 2026-03-01 00:00:00+00");
 
     /* The answer was lost: the same again. */
-    CHECK_INT("again", settle(one, &result), SETTLED);
-    CHECK_INT("again", result.resent, true);
+    CHECK_INT("again", db_settle(&db, one), SETTLED);
+    CHECK_INT("again", db.settled.resent, true);
     check_one_booking(1);
 
     const struct claim next = db_claim(&db, 3);
@@ -67,15 +57,13 @@ test_once(void)
 static void
 test_fenced(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     const struct claim old = db_claim(&db, 0);
     struct settlement *const late = settlement_of(&old, 0);
 
     settlement_book(late, "acme", 5, 1);
     (void)db_claim(&db, 0);
-    CHECK_INT("zombie", settle(late, &result), SETTLE_FENCED);
+    CHECK_INT("zombie", db_settle(&db, late), SETTLE_FENCED);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
     CHECK_SQL(&db, "SELECT settle_seq FROM tripmeter.shard", "0");
@@ -93,7 +81,6 @@ test_order_of_rows(void)
                                           {"beta", "zoe", "mid", "acme"},
                                           {"mid", "acme", "beta", "zoe"}};
     static const char order[] = "zoe beta acme mid";
-    struct settle_result result;
 
     for (size_t i = 0; i < sizeof came / sizeof came[0]; i++) {
         db_begin(&db);
@@ -102,7 +89,7 @@ test_order_of_rows(void)
 
         for (size_t t = 0; t < 4; t++)
             settlement_book(one, came[i][t], 1, 1);
-        CHECK_INT(came[i][0], settle(one, &result), SETTLED);
+        CHECK_INT(came[i][0], db_settle(&db, one), SETTLED);
         CHECK_SQL(&db, "SELECT tenant FROM tripmeter.tenant_fact ORDER BY ctid", order);
         CHECK_SQL(&db, "SELECT tenant FROM tripmeter.key_fact ORDER BY ctid", order);
         CHECK_SQL(&db, "SELECT tenant FROM tripmeter.period_total ORDER BY ctid", order);
@@ -115,8 +102,6 @@ test_order_of_rows(void)
 static void
 test_columns_in_use(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     struct claim claim = db_claim(&db, 0);
 
@@ -133,7 +118,7 @@ test_columns_in_use(void)
         fact->delta.cost = cost[i];
         key->delta.refunded = i == 2 ? -3 : 0;
         period->delta.count[COUNT_clamped] = i == 2 ? 9 : 0;
-        CHECK_INT("settled", settle(one, &result), SETTLED);
+        CHECK_INT("settled", db_settle(&db, one), SETTLED);
         claim.seq++;
         settlement_free(one);
     }
@@ -150,38 +135,36 @@ test_columns_in_use(void)
 static void
 test_positions_and_sums(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
-    CHECK_INT("first", settle(one, &result), SETTLED);
+    CHECK_INT("first", db_settle(&db, one), SETTLED);
     settlement_free(one);
     claim.seq = 1;
 
     struct settlement *wrong = settlement_of(&claim, 7);
 
     settlement_book(wrong, "acme", 1, 1);
-    CHECK_INT("elsewhere", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("elsewhere", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     settlement_free(wrong);
 
     wrong = settlement_of(&claim, 5);
     settlement_book(wrong, "acme", 1, 1);
     wrong->progress[0].gaps = 1;
-    CHECK_INT("records and gaps", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("records and gaps", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     wrong->progress[0].gaps = 0;
     wrong->progress[0].counted = 2;
-    CHECK_INT("an event lost", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("an event lost", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     wrong->progress[0].counted = 1;
     wrong->progress[0].keyed = 0;
-    CHECK_INT("a key fact too many", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("a key fact too many", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     list_clear(&wrong->facts);
     wrong->progress[0].keyed = 1;
-    CHECK_INT("no facts at all", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("no facts at all", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     wrong->seq = 5;
-    CHECK_INT("ahead of the shard", settle(wrong, &result), SETTLE_IMPOSSIBLE);
+    CHECK_INT("ahead of the shard", db_settle(&db, wrong), SETTLE_IMPOSSIBLE);
     settlement_free(wrong);
     check_one_booking(1);
     CHECK_SQL(&db, "SELECT next_offset FROM tripmeter.progress", "5");
@@ -191,7 +174,6 @@ test_positions_and_sums(void)
 static void
 test_refused(void)
 {
-    struct settle_result result;
     struct err why;
 
     db_begin(&db);
@@ -200,16 +182,16 @@ test_refused(void)
 
     settlement_book(bad, "acme", 5, 1);
     ((struct fact *)bad->facts.at)->hour_ms = INT64_MIN; /* no timestamp */
-    CHECK_INT("time", settle(bad, &result), SETTLE_REFUSED);
+    CHECK_INT("time", db_settle(&db, bad), SETTLE_REFUSED);
     ((struct fact *)bad->facts.at)->hour_ms = DB_HOUR_MS;
     ((struct fact *)bad->facts.at)->feature = (struct text){"\xff", 1};
-    CHECK_INT("bytes", settle(bad, &result), SETTLE_REFUSED);
+    CHECK_INT("bytes", db_settle(&db, bad), SETTLE_REFUSED);
     ((struct fact *)bad->facts.at)->feature = (struct text){"a\0b", 3};
-    CHECK_INT("NUL", settle(bad, &result), SETTLE_REFUSED);
+    CHECK_INT("NUL", db_settle(&db, bad), SETTLE_REFUSED);
     ((struct fact *)bad->facts.at)->feature = TEXT("search");
     ((struct fact *)bad->facts.at)->delta.cost =
         (tally)INT64_MAX * INT64_MAX / 10 * 15; /* NUMERIC(38,9) has 29 digits before the point */
-    CHECK_INT("NUMERIC(38,9)", settle(bad, &result), SETTLE_REFUSED);
+    CHECK_INT("NUMERIC(38,9)", db_settle(&db, bad), SETTLE_REFUSED);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
 
     /* Single steps are remembered, also where nothing was ever settled. */
@@ -224,7 +206,7 @@ test_refused(void)
     struct settlement *const good = settlement_of(&again, 0);
 
     settlement_book(good, "acme", 5, 1);
-    CHECK_INT("behind it", settle(good, &result), SETTLED);
+    CHECK_INT("behind it", db_settle(&db, good), SETTLED);
     again = db_claim(&db, 0);
     CHECK_INT("attempting", again.attempting[0], -1);
     settlement_free(good);
@@ -237,27 +219,25 @@ test_refused(void)
 static void
 test_connection_lost(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
 
     settlement_book(one, "acme", 5, 1);
     db_kill_store(&db);
-    CHECK_INT("before it is sent", settle(one, &result), SETTLE_UNKNOWN);
+    CHECK_INT("before it is sent", db_settle(&db, one), SETTLE_UNKNOWN);
     CU_ASSERT(store_broken(db.store));
-    CHECK_INT("on the broken connection", settle(one, &result), SETTLE_UNKNOWN);
+    CHECK_INT("on the broken connection", db_settle(&db, one), SETTLE_UNKNOWN);
     db_reopen(&db);
-    CHECK_INT("resent", settle(one, &result), SETTLED);
-    CHECK_INT("resent", result.resent, false);
+    CHECK_INT("resent", db_settle(&db, one), SETTLED);
+    CHECK_INT("resent", db.settled.resent, false);
     check_one_booking(1);
 
     /* Committed, and the answer lost with the connection. */
     db_kill_store(&db);
     db_reopen(&db);
-    CHECK_INT("resent after the commit", settle(one, &result), SETTLED);
-    CHECK_INT("resent after the commit", result.resent, true);
+    CHECK_INT("resent after the commit", db_settle(&db, one), SETTLED);
+    CHECK_INT("resent after the commit", db.settled.resent, true);
     check_one_booking(1);
     settlement_free(one);
     db_end(&db);
@@ -283,7 +263,6 @@ settle_aside(void *context)
 static void
 test_killed_in_flight(void)
 {
-    struct settle_result result;
     pthread_t thread;
 
     db_begin(&db);
@@ -315,8 +294,8 @@ test_killed_in_flight(void)
     db_run(&db, "COMMIT");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact", "0");
     db_reopen(&db);
-    CHECK_INT("resent", settle(one, &result), SETTLED);
-    CHECK_INT("resent", result.resent, false);
+    CHECK_INT("resent", db_settle(&db, one), SETTLED);
+    CHECK_INT("resent", db.settled.resent, false);
     check_one_booking(1);
     settlement_free(one);
     db_end(&db);
@@ -325,8 +304,6 @@ test_killed_in_flight(void)
 static void
 test_lock_timeout(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     const struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
@@ -334,10 +311,10 @@ test_lock_timeout(void)
     settlement_book(one, "acme", 5, 1);
     db_run(&db, "BEGIN");
     db_run(&db, "SELECT FROM tripmeter.shard FOR UPDATE");
-    CHECK_INT("row locked for long", settle(one, &result), SETTLE_UNKNOWN);
+    CHECK_INT("row locked for long", db_settle(&db, one), SETTLE_UNKNOWN);
     CHECK_INT("row locked for long", store_broken(db.store), false);
     db_run(&db, "COMMIT");
-    CHECK_INT("free again", settle(one, &result), SETTLED);
+    CHECK_INT("free again", db_settle(&db, one), SETTLED);
     check_one_booking(1);
     settlement_free(one);
     db_end(&db);
@@ -348,7 +325,6 @@ test_lock_timeout(void)
 static void
 test_silent_in_pipeline(void)
 {
-    struct settle_result result;
     struct err why;
 
     db_begin(&db);
@@ -365,8 +341,8 @@ test_silent_in_pipeline(void)
                                 NULL, NULL, 0) == 1);
     CU_ASSERT(PQsendFlushRequest(silent) == 1 && PQflush(silent) == 0);
     PQclear(PQgetResult(silent));
-    CHECK_INT("row locked for long", settle(one, &result), SETTLE_UNKNOWN);
-    CHECK_INT("the silent one is gone", settle(one, &result), SETTLED);
+    CHECK_INT("row locked for long", db_settle(&db, one), SETTLE_UNKNOWN);
+    CHECK_INT("the silent one is gone", db_settle(&db, one), SETTLED);
     CU_ASSERT(store_claim(db.store, "other", &next, db.arena, &why));
     check_one_booking(1);
     PQfinish(silent);
@@ -379,8 +355,6 @@ test_silent_in_pipeline(void)
 static void
 test_to_the_nano(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     struct claim claim = db_claim(&db, 0);
 
@@ -394,11 +368,12 @@ test_to_the_nano(void)
         period->expected.count[COUNT_events] = period->expected.count[COUNT_requests] = i + 1;
         period->expected.cost = period->expected.charge =
             (tally)(i + 1) * INT64_C(9000000000999999999) - i; /* the second is wrong by one */
-        CHECK_INT("sums", settle(one, &result), SETTLED);
-        CHECK_INT("differences", result.period_differs, i);
+        CHECK_INT("sums", db_settle(&db, one), SETTLED);
+        CHECK_INT("differences", db.settled.period_differs, i);
         if (i == 1)
-            CU_ASSERT(result.differing[0].delta.cost == (tally)2 * INT64_C(9000000000999999999) &&
-                      result.differing[0].expected.cost == result.differing[0].delta.cost - 1);
+            CU_ASSERT(
+                db.settled.differing[0].delta.cost == (tally)2 * INT64_C(9000000000999999999) &&
+                db.settled.differing[0].expected.cost == db.settled.differing[0].delta.cost - 1);
         settlement_free(one);
         claim.seq++;
     }
@@ -425,7 +400,7 @@ test_to_the_nano(void)
         ((struct fact *)one->facts.at)->model = TEXT("exact");
         ((struct fact *)one->facts.at)->hour_ms += (int64_t)i * 3600000;
         ((struct fact *)one->facts.at)->delta.cost = rows[i].nano;
-        CHECK_INT(rows[i].text, settle(one, &result), SETTLED);
+        CHECK_INT(rows[i].text, db_settle(&db, one), SETTLED);
         CHECK_SQL(&db,
                   "SELECT cost FROM tripmeter.tenant_fact WHERE model = 'exact'"
                   " ORDER BY hour DESC LIMIT 1",
@@ -440,8 +415,6 @@ test_to_the_nano(void)
 static void
 test_no_offset(void)
 {
-    struct settle_result result;
-
     db_begin(&db);
     struct claim claim = db_claim(&db, 0);
     struct settlement *const one = settlement_of(&claim, 0);
@@ -450,14 +423,14 @@ test_no_offset(void)
         (struct tenant_due){.tenant = TEXT("acme"), .due_ms = INT64_MAX, .restricted = true};
     *(struct tenant_due *)list_add(&one->due) =
         (struct tenant_due){.tenant = TEXT("acme"), .due_ms = DB_PERIOD_END_MS};
-    CHECK_INT("due", settle(one, &result), SETTLED);
+    CHECK_INT("due", db_settle(&db, one), SETTLED);
     CHECK_SQL(&db,
               "SELECT shard, due_at, restricted FROM tripmeter.tenant_shard WHERE tenant = 'acme'",
               "0 2026-04-01 00:00:00+00 f");
-    CHECK_INT("again", settle(one, &result), SETTLED);
-    CHECK_INT("again", result.resent, true);
+    CHECK_INT("again", db_settle(&db, one), SETTLED);
+    CHECK_INT("again", db.settled.resent, true);
     (void)db_claim(&db, 0);
-    CHECK_INT("zombie", settle(one, &result), SETTLE_FENCED);
+    CHECK_INT("zombie", db_settle(&db, one), SETTLE_FENCED);
     settlement_free(one);
     db_end(&db);
 }

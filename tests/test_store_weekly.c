@@ -7,28 +7,6 @@
 
 static struct db db;
 
-static struct settlement *
-begin(void)
-{
-    struct err why;
-
-    db_begin(&db);
-    CU_ASSERT_TRUE_FATAL(store_layout(db.store, &db.config, 1, &why));
-    const struct claim claim = db_claim(&db, 0);
-
-    return settlement_of(&claim, 0);
-}
-
-static void
-settle(struct settlement *settlement)
-{
-    struct settle_result result;
-    struct err why = {.class = ERR_NONE};
-
-    CHECK_INT(why.text, store_settle(db.store, &db.config, settlement, &result, &why), SETTLED);
-    settlement_free(settlement);
-}
-
 /* A fact of another hour, without a key. */
 static void
 add_fact(struct settlement *settlement, const struct fact *fact)
@@ -47,7 +25,9 @@ static const struct amounts late = {
 static void
 test_spend(void)
 {
-    struct settlement *const one = begin();
+    db_begin_layout(&db, 1);
+    db_open_shard(&db, 0);
+    struct settlement *const one = db.open;
 
     settlement_book(one, "acme", 3, 1000000001);
     struct progress *const progress = &one->progress[0];
@@ -71,7 +51,7 @@ test_spend(void)
                                       .period_ms = DB_PERIOD_MS,
                                       .service = {DB_PERIOD_MS - 28 * CLOCK_DAY_MS, DB_PERIOD_MS},
                                       .delta = late};
-    settle(one);
+    db_settle_open(&db);
     static const char *const by[] = {"", "_project", "_feature", "_model", "_key"};
 
     for (size_t i = 0; i < sizeof by / sizeof by[0]; i++) {
@@ -124,7 +104,10 @@ static void
 test_caps(void)
 {
     static const char *const tenants[] = {"early", "never", "useful", "warned", "daily"};
-    struct settlement *const one = begin();
+
+    db_begin_layout(&db, 1);
+    db_open_shard(&db, 0);
+    struct settlement *const one = db.open;
     const int64_t late_ms = DB_PERIOD_MS + 20 * CLOCK_DAY_MS;
 
     for (size_t i = 0; i < sizeof tenants / sizeof tenants[0]; i++)
@@ -135,7 +118,7 @@ test_caps(void)
     tell_cap(one, "warned", "quota/calls", late_ms, 90);
     tell_cap(one, "daily", "quota/calls", late_ms, 100);
     ((struct transition *)list_at(&one->transitions, 4))->resets_ms = DB_PERIOD_MS + CLOCK_DAY_MS;
-    settle(one);
+    db_settle_open(&db);
     db_run(&db, "INSERT INTO tripmeter.customer_value (topic, partition, record_offset,"
                 " event_index, at, tenant, source, id) VALUES"
                 " ('usage', 0, 1, 0, '2026-03-02Z', 'early', 's', '1'),"
