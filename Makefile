@@ -66,7 +66,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check simulate campaign chaos tsan mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench install clean help
+.PHONY: all libs deps demo demo-stop test check simulate campaign chaos tsan mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench profile install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -154,6 +154,11 @@ bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick
 	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_bench.py $(BENCH)
+
+profile: deps-test ## where the time of an event goes, stage by stage (needs perf)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_profile.py $(PROFILE)
 
 cover: deps-check ## which lines the unit tests reach (build/cover.txt)
 	@$(MAKE) --no-print-directory MODE=cover check

@@ -2,8 +2,8 @@
 
 import json
 import os
-import platform
 
+from tests.bench.machine import machine_line
 from tests.lib.server import ROOT
 
 LAST = os.path.join(ROOT, "docs", "bench-last.json")
@@ -45,15 +45,6 @@ TARGETS = [
 ]
 
 
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
-        model = next((line.split(":", 1)[1].strip() for line in lines
-                      if line.startswith("model name")), platform.machine())
-    with open("/proc/loadavg", encoding="ascii") as load:
-        return {"cores": len(os.sched_getaffinity(0)), "cpu": model, "kernel": platform.release(),
-                "load_before": float(load.read().split()[0])}
-
-
 def value(result, path):
     for name in path:
         if not isinstance(result, dict) or name not in result:
@@ -73,10 +64,8 @@ def difference(now, last, more_is_better):
 
 
 def table(result, last):
-    host = result["machine"]
     ratio = result["ratio"]
-    lines = [f"{host['cores']} cores, {host['cpu']}, Linux {host['kernel']}, "
-             f"load {host['load_before']:.1f} before",
+    lines = [machine_line(result["machine"]),
              f"{result['events']:,} events of {result['made']['bytes_each']} bytes, lz4, 8 partitions; "
              f"medians of {result['rounds']}, "
              f"ratio {ratio['least']:.3f} to {ratio['most']:.3f}; {result['took_s']:.0f} s in all", "",

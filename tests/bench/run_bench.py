@@ -16,37 +16,26 @@ plot.svg, result.json.  Exit status 0 only if every target is met.
 """
 
 import argparse
-import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-import psycopg2  # noqa: E402 -- as the others, after the path
-
-from tests.bench import report  # noqa: E402
+from tests.bench import report  # noqa: E402 -- as the others, after the path
+from tests.bench.catch_up import CatchUp  # noqa: E402
+from tests.bench.machine import machine  # noqa: E402
 from tests.bench.process import Usage  # noqa: E402
-from tests.bench.totals import check_totals, read_limits, write_tenants  # noqa: E402
+from tests.bench.tool import PARTITIONS, run_tool, say  # noqa: E402
+from tests.bench.totals import write_tenants  # noqa: E402
 from tests.lib.env import Env  # noqa: E402
 from tests.lib.job import Job  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
 from tests.lib.wait import wait_until  # noqa: E402
 
-TOOL = os.environ.get("BENCH_TOOL", os.path.join(ROOT, "build", "cc-release", "bench_tool"))
 RESULTS = os.path.join(ROOT, "build", "bench")
-PARTITIONS = 8
-
-UM1_POLICY = """
-fallback_plan: um1
-plans:
-  um1:
-    quotas:
-      spend: {meter: cost, limit: 1000000.00, steps: [50, 75, 90, 100], on_exceed: block}
-"""
 
 LATENCY_POLICY = """
 fallback_plan: small
@@ -60,36 +49,24 @@ plans:
 """
 
 
-def say(text):
-    print(f"bench: {text}", flush=True)
-
-
 class Bench:
     def __init__(self, env, words):
         self.env = env
         self.words = words
         self.events = words.events or (200_000 if words.quick else 2_000_000)
         self.seconds = 5 if words.quick else 15
-        self.result = {"events": self.events, "rounds": words.rounds, "machine": report.machine()}
+        self.result = {"events": self.events, "rounds": words.rounds, "machine": machine()}
 
     def tool(self, command, **options):
-        """Runs a command of bench_tool; what it prints.  A True option is a flag."""
-        words = [TOOL, command, "--brokers", self.env.kafka.bootstrap]
-        for name, value in options.items():
-            words += [f"--{name}"] + ([] if value is True else [str(value)])
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
-        if done.returncode != 0:
-            raise RuntimeError(f"bench_tool {command}: {done.stderr}")
-        return json.loads(done.stdout)
+        return run_tool(self.env, command, **options)
 
     def run(self):
-        self.load()
+        job = CatchUp(self.env, self.events, self.words.record)
+        self.result["made"] = job.made
         rounds = []
         for number in range(1, self.words.rounds + 1):
             say(f"round {number} of {self.words.rounds}: raw consumer, with parsing, engine")
-            rounds.append({"raw": self.tool("consume", topic="um1"),
-                           "parse": self.tool("consume", topic="um1", parse=True),
-                           "engine": self.catch_up()})
+            rounds.append({"raw": job.raw(), "parse": job.parse(), "engine": job.engine()})
         self.result["runs"] = rounds
         self.summarise(rounds)
         self.result["detector"] = self.tool("detector")
@@ -98,52 +75,6 @@ class Bench:
         return self.result
 
     # ---- throughput -------------------------------------------------------------------------
-
-    def load(self):
-        say(f"writing {self.events} events into {PARTITIONS} partitions")
-        self.totals = self.env.path("totals")
-        self.limits = self.env.path("limits")
-        self.env.kafka.create_usage_topic("um1", PARTITIONS)
-        self.result["made"] = self.tool("generate", topic="um1", events=self.events,
-                                        totals=self.totals, limits=self.limits)
-
-    def catch_up(self):
-        """A new engine with an empty database, from its start until it has settled everything."""
-        job = Job(self.env, PARTITIONS, UM1_POLICY, topics=["um1"], time="trust_producers",
-                  settle_interval="500ms", dedupe_window="6h", log_level="info",
-                  record_enabled=self.words.record)
-        limits = read_limits(self.limits)
-        write_tenants(job.database, "um1", {tenant: limit for tenant, (limit, _) in limits.items()})
-        began = time.monotonic()
-        engine = job.engine().start()
-        usage = Usage(engine.process.pid)
-        connection = psycopg2.connect(job.database)
-        connection.autocommit = True
-        settled = connection.cursor()
-        first = None
-
-        def done():
-            nonlocal first
-            settled.execute("SELECT coalesce(sum(next_offset), 0) FROM tripmeter.progress")
-            count = settled.fetchone()[0]
-            if count > 0 and first is None:
-                first = time.monotonic() - began
-            if not engine.running():
-                raise AssertionError(f"the engine ended:\n{engine.tail()}")
-            return count == self.events
-
-        wait_until(done, 300, lambda: f"everything is settled:\n{engine.tail()}")
-        wall_s = time.monotonic() - began
-        out = {"wall_s": wall_s, "first_settled_s": first, "cpu_s": usage.cpu_s(),
-               "peak_rss_kib": usage.peak_rss_kib()}
-        status = engine.stop()
-        assert status == 0, f"the engine's exit status is {status}:\n{engine.tail()}"
-        connection.close()
-        check_totals(job, self.totals, limits, self.result["made"])
-        out["fact_rows"] = job.one("SELECT count(*) FROM tripmeter.tenant_fact")
-        out["key_rows"] = job.one("SELECT count(*) FROM tripmeter.key_fact")
-        say(f"the engine: {out['cpu_s']:.2f} s of CPU, {wall_s:.1f} s; its totals are right")
-        return out
 
     def summarise(self, rounds):
         """Medians; the ratios are those of each round, so that a slow moment hits both sides."""

@@ -1,0 +1,84 @@
+"""UM-1 from its first event to its last: with librdkafka alone, with the decoder, with the engine."""
+
+import time
+
+import psycopg2
+
+from tests.bench.process import Usage
+from tests.bench.tool import PARTITIONS, run_tool, say
+from tests.bench.totals import check_totals, read_limits, write_tenants
+from tests.lib.job import Job
+from tests.lib.wait import wait_until
+
+POLICY = """
+fallback_plan: um1
+plans:
+  um1:
+    quotas:
+      spend: {meter: cost, limit: 1000000.00, steps: [50, 75, 90, 100], on_exceed: block}
+"""
+
+
+class CatchUp:
+    def __init__(self, env, events, record=False):
+        self.env = env
+        self.events = events
+        self.record = record  # keep the record of settled events
+        self.totals = env.path("totals")
+        self.limits = env.path("limits")
+        say(f"writing {events:,} events into {PARTITIONS} partitions")
+        env.kafka.create_usage_topic("um1", PARTITIONS)
+        self.made = run_tool(env, "generate", topic="um1", events=events, totals=self.totals,
+                             limits=self.limits)
+
+    def raw(self):
+        return run_tool(self.env, "consume", topic="um1")
+
+    def parse(self):
+        return run_tool(self.env, "consume", topic="um1", parse=True)
+
+    def engine(self, on_start=None):
+        """A new engine with an empty database, from its start until it has settled everything.
+        on_start(pid): calls it when the engine runs; what it returns is called when all is settled."""
+        job = Job(self.env, PARTITIONS, POLICY, topics=["um1"], time="trust_producers",
+                  settle_interval="500ms", dedupe_window="6h", log_level="info",
+                  record_enabled=self.record)
+        limits = read_limits(self.limits)
+        write_tenants(job.database, "um1", {tenant: limit for tenant, (limit, _) in limits.items()})
+        began = time.monotonic()
+        engine = job.engine().start()
+        on_end = on_start(engine.process.pid) if on_start else None
+        usage = Usage(engine.process.pid)
+        first = self.await_settled(job, engine, began)
+        wall_s = time.monotonic() - began
+        out = {"wall_s": wall_s, "first_settled_s": first, "cpu_s": usage.cpu_s(),
+               "peak_rss_kib": usage.peak_rss_kib()}
+        if on_end:
+            on_end()
+        status = engine.stop()
+        assert status == 0, f"the engine's exit status is {status}:\n{engine.tail()}"
+        check_totals(job, self.totals, limits, self.made)
+        out["fact_rows"] = job.one("SELECT count(*) FROM tripmeter.tenant_fact")
+        out["key_rows"] = job.one("SELECT count(*) FROM tripmeter.key_fact")
+        say(f"the engine: {out['cpu_s']:.2f} s of CPU, {wall_s:.1f} s; its totals are right")
+        return out
+
+    def await_settled(self, job, engine, began):
+        """Until the last event is in Postgres; when the first was, in seconds after `began`."""
+        connection = psycopg2.connect(job.database)
+        connection.autocommit = True
+        settled = connection.cursor()
+        first = None
+
+        def done():
+            nonlocal first
+            settled.execute("SELECT coalesce(sum(next_offset), 0) FROM tripmeter.progress")
+            count = settled.fetchone()[0]
+            if count > 0 and first is None:
+                first = time.monotonic() - began
+            assert engine.running(), f"the engine ended:\n{engine.tail()}"
+            return count == self.events
+
+        wait_until(done, 300, lambda: f"everything is settled:\n{engine.tail()}")
+        connection.close()
+        return first
