@@ -158,26 +158,58 @@ print_state(const struct tenant *tenant, const struct feature *feature, int64_t 
     puts("");
 }
 
+/* An amount of the rule in the tenant's currency and, where that is another one, as it is written. */
 static void
-print_numbers(const struct feature *feature, const struct breaker_view *view)
+print_amount(const struct tenant *tenant, tally here, tally written)
+{
+    const struct text own = tenant->currency;
+    const struct text policy = tenant->policy->currency;
+    char amount[TALLY_TEXT_SIZE];
+
+    printf("%s %.*s", money(here, amount), (int)own.size, own.at);
+    if (!text_eq(own, policy) && here != written)
+        printf(" (%s %.*s)", money(written, amount), (int)policy.size, policy.at);
+    else if (!text_eq(own, policy))
+        printf(" (as written: there is no rate from %.*s)", (int)policy.size, policy.at);
+}
+
+static void
+print_baseline(const struct tenant *tenant, const struct feature *feature)
 {
     const struct baseline *baseline = &feature->baseline;
+    char amount[TALLY_TEXT_SIZE];
+
+    if (baseline->configured) {
+        printf("baseline  ");
+        print_amount(tenant, feature->usual.budget, feature->rule->budget);
+        puts(", as configured");
+    } else if (baseline->known) {
+        printf("baseline  %s", money(baseline->value, amount));
+        printf(": the greater of the typical hour, %s,", money(baseline->typical, amount));
+        printf(" and the high one, %s; the floor is ", money(baseline->high, amount));
+        print_amount(tenant, feature->usual.floor, feature->rule->floor);
+        puts("");
+    } else {
+        puts("baseline  none yet: not protected");
+    }
+    if (feature->absolute != TALLY_MAX) {
+        printf("absolute  ");
+        print_amount(tenant, feature->absolute, feature->rule->absolute);
+        puts(" in an hour trips, whatever is usual");
+    }
+}
+
+static void
+print_numbers(const struct tenant *tenant, const struct feature *feature,
+              const struct breaker_view *view)
+{
     char amount[TALLY_TEXT_SIZE];
 
     printf("spent     %s in this clock hour", money(view->hour, amount));
     printf(", %s in the last 60 minutes", money(view->window, amount));
     printf(", %s calls (fewer than %s never trip)\n", tally_format_count(view->calls, amount),
            tally_format_count(view->least_calls, (char[TALLY_TEXT_SIZE]){0}));
-    if (!baseline->known)
-        puts("baseline  none yet: not protected");
-    else if (baseline->configured)
-        printf("baseline  %s, as configured\n", money(baseline->value, amount));
-    else {
-        printf("baseline  %s", money(baseline->value, amount));
-        printf(": the greater of the typical hour, %s,", money(baseline->typical, amount));
-        printf(" and the high one, %s;", money(baseline->high, amount));
-        printf(" the floor is %s\n", money(feature->rule->floor, amount));
-    }
+    print_baseline(tenant, feature);
     if (view->hour_limit != TALLY_MAX) {
         printf("trips     above %s in this clock hour", money(view->hour_limit, amount));
         printf(" or %s in 60 minutes", money(view->window_limit, amount));
@@ -202,10 +234,10 @@ explain(struct session *session, const struct arguments *arguments, struct err *
                        arguments->words[0], arguments->words[1]);
     if (good && feature != NULL) {
         slots_advance(&feature->slots, load.now_ms);
-        feature_turn(feature, load.tenant->zone, load.now_ms, true);
+        feature_turn(feature, load.tenant, load.now_ms, true);
         feature_view(feature, load.now_ms, &view);
         print_state(load.tenant, feature, load.now_ms);
-        print_numbers(feature, &view);
+        print_numbers(load.tenant, feature, &view);
         for (enum baseline_set set = 0; set < BASELINE_SET_COUNT && !feature->baseline.configured;
              set++)
             print_set(load.tenant, feature, set);

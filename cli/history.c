@@ -10,13 +10,23 @@
 
 #define FETCH "FETCH 20000 FROM settled_hours"
 
-enum column { COLUMN_TENANT, COLUMN_FEATURE, COLUMN_ZONE, COLUMN_HOUR, COLUMN_COST, COLUMN_CALLS };
+enum column {
+    COLUMN_TENANT,
+    COLUMN_FEATURE,
+    COLUMN_ZONE,
+    COLUMN_CURRENCY,
+    COLUMN_HOUR,
+    COLUMN_COST,
+    COLUMN_CALLS
+};
 
 /* In order of feature and hour; the running hour is not whole. */
 static const char sql_hours[] =
     "DECLARE settled_hours CURSOR FOR"
     " SELECT f.tenant, f.feature, (SELECT v.zone FROM tripmeter.tenant_version v"
     "  WHERE v.tenant = f.tenant ORDER BY v.version DESC LIMIT 1) AS zone,"
+    " (SELECT v.currency FROM tripmeter.tenant_version v"
+    "  WHERE v.tenant = f.tenant ORDER BY v.version DESC LIMIT 1) AS currency,"
     " (extract(epoch FROM f.hour) * 1000)::bigint, sum(f.cost - f.refunded), sum(f.attempts)"
     " FROM tripmeter.tenant_fact f WHERE f.feature <> ''"
     " AND f.hour >= to_timestamp($1::bigint / 1000) AND f.hour < to_timestamp($2::bigint / 1000)"
@@ -26,6 +36,7 @@ static const char sql_hours[] =
 struct replay {
     char tenant[EVENT_ID_LIMIT + 1];
     char feature[EVENT_ID_LIMIT + 1];
+    char currency[8]; /* its own, ISO 4217 */
     const struct zone *zone;
     const struct breaker_rule *rule;
     struct history history;
@@ -50,12 +61,23 @@ struct check {
     tally past;
 };
 
+/* An amount of the policy in the tenant's currency, at the rate of the hour. */
 static tally
-limit_of(const struct breaker_rule *rule, const struct baseline *baseline)
+amount_of(const struct replay *replay, const struct policy *policy, tally nano)
+{
+    return prices_convert(&policy->prices, nano, policy->currency, text_of(replay->currency),
+                          replay->hour_ms);
+}
+
+static tally
+limit_of(const struct replay *replay, const struct policy *policy, const struct baseline *baseline)
 {
     const tally three = baseline->known ? baseline->value * BASELINE_RATIO : TALLY_MAX;
+    const tally absolute = replay->rule->absolute == TALLY_MAX
+                               ? TALLY_MAX
+                               : amount_of(replay, policy, replay->rule->absolute);
 
-    return three < rule->absolute ? three : rule->absolute;
+    return three < absolute ? three : absolute;
 }
 
 static void
@@ -67,11 +89,12 @@ judge_hour(struct replay *replay, const struct check *check)
 
     if (own == NULL || replay->hour_ms == INT64_MIN)
         return;
-    const struct baseline_rule rule = {
-        .floor = own->floor, .configured = own->configured, .budget = own->budget};
+    const struct baseline_rule rule = {.floor = amount_of(replay, check->policy, own->floor),
+                                       .configured = own->configured,
+                                       .budget = amount_of(replay, check->policy, own->budget)};
 
     baseline_of(&replay->history, replay->zone, replay->hour_ms, &rule, &baseline);
-    const tally limit = limit_of(replay->rule, &baseline);
+    const tally limit = limit_of(replay, check->policy, &baseline);
     const bool over =
         !replay->rule->off && replay->calls >= replay->rule->least_calls && replay->cost > limit;
     struct hour_sample *sample = history_at(&replay->history, replay->hour_ms, &failed);
@@ -112,7 +135,8 @@ end_feature(struct replay *replay, struct check *check)
         return;
     check->features++;
     check->learning += replay->unjudged * 2 > replay->hours;
-    check->past += replay->past;
+    check->past += prices_convert(&check->policy->prices, replay->past, text_of(replay->currency),
+                                  check->policy->currency, replay->hour_ms);
     if (replay->trips == 0)
         return;
     check->tripping++;
@@ -125,6 +149,7 @@ end_feature(struct replay *replay, struct check *check)
     add_number(check->columns, replay->trips);
     add_number(check->columns, replay->over);
     columns_add(check->columns, tally_format_short(replay->past, 2, amount));
+    columns_add(check->columns, replay->currency);
 }
 
 static bool
@@ -132,12 +157,15 @@ begin_feature(struct replay *replay, const struct check *check, const PGresult *
               struct err *why)
 {
     const char *zone = db_text(rows, row, COLUMN_ZONE);
+    const char *currency = db_text(rows, row, COLUMN_CURRENCY);
 
     *replay = (struct replay){.hour_ms = INT64_MIN, .over_ms = INT64_MIN};
     (void)text_copy(replay->tenant, sizeof replay->tenant,
                     text_of(db_text(rows, row, COLUMN_TENANT)));
     (void)text_copy(replay->feature, sizeof replay->feature,
                     text_of(db_text(rows, row, COLUMN_FEATURE)));
+    (void)text_copy(replay->currency, sizeof replay->currency,
+                    currency == NULL ? check->policy->currency : text_of(currency));
     replay->rule = policy_breaker(check->policy, text_of(replay->feature));
     replay->zone = zones_get(zone == NULL ? check->policy->zone : text_of(zone), why);
     return replay->zone != NULL;
@@ -200,11 +228,11 @@ print_check(const struct check *check, int64_t span_ms)
     if (columns_rows(check->columns) > 0)
         columns_print(check->columns, stdout);
     printf("%" PRId64 " features, %" PRId64 " of them would have tripped and been kept from "
-           "spending %s\nabove their limits; %" PRId64
+           "spending %s %.*s\nabove their limits; %" PRId64
            " had no baseline in more than half of their "
            "hours\n",
            check->features, check->tripping, tally_format_short(check->past, 2, amount),
-           check->learning);
+           (int)check->policy->currency.size, check->policy->currency.at, check->learning);
     puts("By whole hours; the engine also looks at the last 60 minutes, and trips within an hour.");
 }
 
@@ -230,7 +258,7 @@ history_check(struct session *session, int64_t span_ms, struct err *why)
 {
     static const char *const titles[] = {"TENANT",       "FEATURE",  "BASELINE", "MODE",
                                          ">HOURS",       ">WITHOUT", ">TRIPS",   ">HOURS OVER",
-                                         ">ABOVE LIMIT", NULL};
+                                         ">ABOVE LIMIT", "IN",       NULL};
     struct check check = {.policy = session->policy};
     char from[32];
     char until[32];

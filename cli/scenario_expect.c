@@ -358,7 +358,7 @@ compare_breaker(const struct comparison *comparison)
     const int64_t now_ms = stage_time(comparison->player->stage);
 
     slots_advance(&feature->slots, now_ms);
-    feature_turn(feature, tenant->zone, now_ms, true);
+    feature_turn(feature, tenant, now_ms, true);
     feature_view(feature, now_ms, &view);
     check_text(comparison, "state", text_of(breaker_state_names[feature->breaker.state]));
     check_time(comparison, "until", feature->breaker.until_ms);

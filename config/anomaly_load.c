@@ -2,7 +2,7 @@
 
 #include "config/quota_load.h"
 
-/* Nano-units of a tenant's currency. */
+/* Nano-units of the policy's currency. */
 #define TICKET ((tally)5 * MONEY_NANO_PER_UNIT)
 #define PAGE   ((tally)25 * MONEY_NANO_PER_UNIT)
 

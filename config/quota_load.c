@@ -29,7 +29,7 @@ without_currency(struct text text, struct text currency, const char **must)
     if (blank == NULL)
         return text;
     if (!text_eq((struct text){blank + 1, text.size - size - 1}, currency))
-        *must = "must not be in another currency: there are no exchange rates";
+        *must = "must not be in another currency";
     return (struct text){text.at, size};
 }
 

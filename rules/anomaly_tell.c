@@ -345,14 +345,21 @@ end(struct shard *shard, const struct scope *scope, enum watch_metric metric, en
     series->told = false;
 }
 
-static struct watch_gates
-gates_of(const struct shard *shard)
+/* In the tenant's currency, at the rate of when its last window ended. */
+static float
+gate_of(const struct scope *scope, tally amount)
 {
-    const struct anomaly_rule *rule = &shard->policy->anomaly;
+    amount = tenant_amount(scope->tenant, amount, scope->watch->book.fed_ms);
+    return (float)((double)amount / (double)MONEY_NANO_PER_UNIT);
+}
 
-    return (struct watch_gates){.ticket =
-                                    (float)((double)rule->ticket / (double)MONEY_NANO_PER_UNIT),
-                                .page = (float)((double)rule->page / (double)MONEY_NANO_PER_UNIT)};
+static struct watch_gates
+gates_of(const struct scope *scope)
+{
+    const struct anomaly_rule *rule = &scope->tenant->policy->anomaly;
+
+    return (struct watch_gates){.ticket = gate_of(scope, rule->ticket),
+                                .page = gate_of(scope, rule->page)};
 }
 
 static void
@@ -372,13 +379,14 @@ static bool
 judge_series(struct shard *shard, const struct scope *scope, enum watch_metric metric,
              const struct watch_finding *found)
 {
-    const struct watch_gates gates = gates_of(shard);
     const struct series *series = &scope->watch->series[metric];
-    const enum watch_tier impact = watch_impact(scope->watch, &gates);
     const uint8_t before = series->tier;
 
     if (before == WATCH_QUIET)
         return false;
+    const struct watch_gates gates = gates_of(scope);
+    const enum watch_tier impact = watch_impact(scope->watch, &gates);
+
     if (found->record)
         note_record(shard, scope, metric, found);
     if (series->pending > 0 && impact > (enum watch_tier)series->tier)

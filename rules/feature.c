@@ -105,6 +105,7 @@ feature_new(struct text name)
     (void)must(keep(&feature->name, name) ? feature : NULL);
     feature->accepted_until_ms = INT64_MIN;
     feature->late_hour_ms = INT64_MIN;
+    feature->absolute = TALLY_MAX;
     slots_init(&feature->slots);
     breaker_init(&feature->breaker);
     return feature;
@@ -220,14 +221,25 @@ features_learn(struct features *features, const struct tenant_load *load, const 
 
 /* ---- hours and wires -------------------------------------------------------------------------------- */
 
-static tally
-baseline_before(const struct feature *feature, const struct zone *zone,
-                const struct baseline_rule *rule)
+/* The rule is in the policy's currency; within an hour its amounts do not move. */
+static struct baseline_rule
+usual_in(const struct feature *feature, const struct tenant *tenant, int64_t hour_ms)
 {
+    const struct breaker_rule *rule = feature->rule;
+
+    return (struct baseline_rule){.floor = tenant_amount(tenant, rule->floor, hour_ms),
+                                  .configured = rule->configured,
+                                  .budget = tenant_amount(tenant, rule->budget, hour_ms)};
+}
+
+static tally
+baseline_before(const struct feature *feature, const struct tenant *tenant)
+{
+    const int64_t hour_ms = baseline_hour(tenant->zone, feature->hour.start_ms - 1).start_ms;
+    const struct baseline_rule usual = usual_in(feature, tenant, hour_ms);
     struct baseline before;
 
-    baseline_of(&feature->history, zone, baseline_hour(zone, feature->hour.start_ms - 1).start_ms,
-                rule, &before);
+    baseline_of(&feature->history, tenant->zone, hour_ms, &usual, &before);
     return before.known ? before.value : 0;
 }
 
@@ -246,17 +258,19 @@ accept(struct feature *feature, int64_t now_ms)
 }
 
 void
-feature_turn(struct feature *feature, const struct zone *zone, int64_t now_ms, bool anew)
+feature_turn(struct feature *feature, const struct tenant *tenant, int64_t now_ms, bool anew)
 {
-    const struct baseline_rule rule = {.floor = feature->rule->floor,
-                                       .configured = feature->rule->configured,
-                                       .budget = feature->rule->budget};
+    const tally absolute = feature->rule->absolute;
 
     if (!anew && now_ms >= feature->hour.start_ms && now_ms < feature->hour.end_ms)
         return;
-    feature->hour = baseline_hour(zone, now_ms);
-    baseline_of(&feature->history, zone, feature->hour.start_ms, &rule, &feature->baseline);
-    feature->before = baseline_before(feature, zone, &rule);
+    feature->hour = baseline_hour(tenant->zone, now_ms);
+    feature->usual = usual_in(feature, tenant, feature->hour.start_ms);
+    feature->absolute =
+        absolute == TALLY_MAX ? TALLY_MAX : tenant_amount(tenant, absolute, feature->hour.start_ms);
+    baseline_of(&feature->history, tenant->zone, feature->hour.start_ms, &feature->usual,
+                &feature->baseline);
+    feature->before = baseline_before(feature, tenant);
     accept(feature, now_ms);
 }
 
@@ -278,7 +292,7 @@ feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view 
     const struct slots_spend window = slots_judged(&feature->slots, SLOTS_ALL);
     const tally both = feature->before > baseline->value ? feature->before : baseline->value;
     const bool silent = rule->off || feature->alone;
-    const tally absolute = silent ? TALLY_MAX : rule->absolute;
+    const tally absolute = silent ? TALLY_MAX : feature->absolute;
 
     *out = (struct breaker_view){.now_ms = now_ms,
                                  .open_ms = rule->open_ms,

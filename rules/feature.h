@@ -33,6 +33,7 @@ struct fleet_part {
     char names[FLEET_TOP][EVENT_ID_LIMIT + 1]; /* of its tenants */
 };
 
+struct tenant;
 struct watch;
 
 struct feature {
@@ -41,8 +42,10 @@ struct feature {
     struct slots slots;
     struct history history;
     struct hour hour; /* the running one, by the clock of the tenant; [0, 0): not known yet */
-    struct baseline baseline; /* of it */
-    tally before;             /* B of the hour before; 0: none */
+    struct baseline_rule usual; /* the rule's amounts of it, in the tenant's currency ... */
+    tally absolute;             /* ... at the rate of its beginning; TALLY_MAX: none */
+    struct baseline baseline;   /* of it */
+    tally before;               /* B of the hour before; 0: none */
     struct breaker breaker;
     tally accepted;            /* the baseline is at least this ... */
     int64_t accepted_until_ms; /* ... until then */
@@ -100,8 +103,8 @@ struct feature *feature_made(struct features *features, struct text name,
 /* Words of an operator with it; absent ones clear it. */
 void feature_signed(struct feature *feature, struct text actor, struct text reason);
 
-/* Hour and baseline are those of now; `anew`: also when the hour is still the same. */
-void feature_turn(struct feature *feature, const struct zone *zone, int64_t now_ms, bool anew);
+/* Hour, amounts and baseline are those of now; `anew`: also when the hour is still the same. */
+void feature_turn(struct feature *feature, const struct tenant *tenant, int64_t now_ms, bool anew);
 /* What the breaker is judged by. */
 void feature_view(const struct feature *feature, int64_t now_ms, struct breaker_view *out);
 /* Sets the wire for the running slot. */

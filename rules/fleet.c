@@ -62,7 +62,7 @@ feature_fed(struct shard *shard, struct tenant *fleet, struct text name)
     }
     slots_advance(&feature->slots, shard->time_ms);
     if (feature->hour.end_ms == 0) {
-        feature_turn(feature, fleet->zone, shard->time_ms, false);
+        feature_turn(feature, fleet, shard->time_ms, false);
         trip_write_breaker(shard, fleet, feature);
     }
     return feature;
@@ -121,7 +121,7 @@ shard_fleet_asks(struct shard *shard, struct text *feature)
     for (size_t i = 0; fleet != NULL && i < fleet->features->count; i++) {
         struct feature *one = fleet->features->at[i];
 
-        feature_turn(one, fleet->zone, shard->time_ms, false);
+        feature_turn(one, fleet, shard->time_ms, false);
         if (asks(one, shard->time_ms)) {
             *feature = one->name;
             return true;
@@ -165,7 +165,7 @@ shard_fleet_judge(struct shard *shard)
 
         if (!part->fed)
             continue;
-        feature_turn(feature, fleet->zone, shard->time_ms, false);
+        feature_turn(feature, fleet, shard->time_ms, false);
         feature_view(feature, shard->time_ms, &view);
         view.event = part->spent > 0;
         view.spent = part->spent;

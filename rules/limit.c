@@ -38,18 +38,21 @@ plan_cap(const struct quota *quota, struct quota_state *state, bool *capped)
     *capped = true;
 }
 
+tally
+tenant_amount(const struct tenant *tenant, tally nano, int64_t at_ms)
+{
+    return prices_convert(&tenant->policy->prices, nano, tenant->policy->currency, tenant->currency,
+                          at_ms);
+}
+
 /* Plans are in the policy's currency: a tenant of another one has them at the rate of the beginning of
  * its period, so that they do not move within it. */
 static void
 into_currency_of(const struct tenant *tenant, struct period period, struct quota_state *state)
 {
-    const struct policy *policy = tenant->policy;
-
-    state->base = prices_convert(&policy->prices, state->base, policy->currency, tenant->currency,
-                                 period.start_ms);
+    state->base = tenant_amount(tenant, state->base, period.start_ms);
     if (state->total_cap != ROLLOVER_NO_CAP)
-        state->total_cap = prices_convert(&policy->prices, state->total_cap, policy->currency,
-                                          tenant->currency, period.start_ms);
+        state->total_cap = tenant_amount(tenant, state->total_cap, period.start_ms);
 }
 
 /* What a plan gave in a period it gives until that ends, whatever plan came after it: a larger plan

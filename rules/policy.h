@@ -66,14 +66,14 @@ struct breaker_rule {
     bool off;
     bool enforce;        /* else: shadow */
     bool configured;     /* `budget` is the baseline, else it is learned */
-    tally budget;        /* nano-units an hour */
-    tally absolute;      /* nano-units an hour that trip whatever is usual; TALLY_MAX: none */
+    tally budget;        /* nano-units of the policy's currency an hour, like the next two */
+    tally absolute;      /* trips whatever is usual; TALLY_MAX: none */
     tally floor;         /* the least that a learned baseline can be */
     int64_t open_ms;     /* how long a first cut lasts; the other times are in proportion */
     int64_t least_calls; /* fewer in the last 60 minutes never trip */
 };
 
-/* What makes more than a note of a broken record, in nano-units of the tenant's currency. */
+/* What makes more than a note of a broken record, in nano-units of the policy's currency. */
 struct anomaly_rule {
     bool on;
     tally ticket;

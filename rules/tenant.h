@@ -133,6 +133,10 @@ void tenant_limit_in(const struct tenant *tenant, struct period period, struct q
 const struct quota *tenant_rule_before(const struct tenant *tenant, struct text quota,
                                        int64_t at_ms);
 
+/* An amount of the policy in the tenant's currency, at the rate of an instant; without one as it is
+ * written. */
+tally tenant_amount(const struct tenant *tenant, tally nano, int64_t at_ms);
+
 /* Index of a declared project, -1 when there is none of that name. */
 int32_t tenant_project(const struct tenant *tenant, struct text name);
 /* The index into periods that an event at this time goes to; makes a later period when the event is

@@ -359,7 +359,7 @@ judge_time(struct shard *shard, struct tenant *tenant, struct feature *feature)
     struct breaker_view view;
 
     slots_advance(&feature->slots, shard->time_ms);
-    feature_turn(feature, tenant->zone, shard->time_ms, false);
+    feature_turn(feature, tenant, shard->time_ms, false);
     feature_view(feature, shard->time_ms, &view);
     trip_judge(shard, tenant, feature, &view, (struct text){NULL, 0});
 }
@@ -427,7 +427,7 @@ trip_all(struct shard *shard, struct tenant *tenant)
     for (size_t i = 0; i < features->count; i++) {
         struct feature *feature = features->at[i];
 
-        feature_turn(feature, tenant->zone, shard->time_ms, true);
+        feature_turn(feature, tenant, shard->time_ms, true);
         judge_time(shard, tenant, feature);
         if (breaker_restricts(&feature->breaker, &throttles))
             want_scope(shard, tenant, feature, (struct text){NULL, 0});
@@ -523,7 +523,7 @@ take_slowly(struct shard *shard, struct tenant *tenant, struct feature *feature,
         trip_write_slot(shard, tenant, feature, slot);
         anomaly_used(shard, tenant, feature, slot);
     }
-    feature_turn(feature, tenant->zone, now_ms, false);
+    feature_turn(feature, tenant, now_ms, false);
     if (new_one)
         trip_write_breaker(shard, tenant, feature);
     if (late) {
@@ -654,7 +654,7 @@ accept(struct shard *shard, const struct tenant *tenant, struct feature *feature
         sample->flags |= HOUR_ACCEPTED;
         trip_write_hour(shard, tenant, feature, sample, 0);
     }
-    feature_turn(feature, tenant->zone, shard->time_ms, true);
+    feature_turn(feature, tenant, shard->time_ms, true);
 }
 
 const char *
@@ -679,7 +679,7 @@ shard_breaker(struct shard *shard, const struct command *command)
 
     anomaly_look(shard, tenant);
     slots_advance(&feature->slots, shard->time_ms);
-    feature_turn(feature, tenant->zone, shard->time_ms, true);
+    feature_turn(feature, tenant, shard->time_ms, true);
     if (command->breaker.word == BREAKER_WORD_ACCEPT)
         accept(shard, tenant, feature);
     feature_view(feature, shard->time_ms, &view);

@@ -363,6 +363,49 @@ test_charge(void)
     }
 }
 
+/* What follows is the policy's amounts in a tenant's currency: limits, breakers, anomalies. */
+static void
+test_convert(void)
+{
+    static const struct {
+        const char *name;
+        const char *from;
+        const char *to;
+        const char *at;
+        int64_t nano;
+        int64_t converted;
+    } rows[] = {
+        {"the same", "USD", "USD", "2026-03-01T00:00:00Z", 1000000000, 1000000000},
+        {"the same, without a rate", "CHF", "CHF", "2026-03-01T00:00:00Z", 7, 7},
+        {"to another", "USD", "JPY", "2026-02-28T23:59:59.999Z", 1000000000, 100000000000},
+        {"at a later rate", "USD", "JPY", "2026-03-01T00:00:00Z", 1000000000, 50000000000},
+        {"and back", "JPY", "USD", "2026-03-01T00:00:00Z", 50000000000, 1000000000},
+        {"between two others", "EUR", "JPY", "2026-03-01T00:00:00Z", 1000000000, 62500000000},
+        {"with decimals", "USD", "EUR", "2026-03-01T00:00:00Z", 3125000000, 2500000000},
+        {"half to even, 0.5", "JPY", "USD", "2026-03-01T00:00:00Z", 25, 0},
+        {"half to even, 1.5", "JPY", "USD", "2026-03-01T00:00:00Z", 75, 2},
+        {"no rate yet: as it is", "USD", "KRW", "2026-02-28T23:59:59.999Z", 5, 5},
+        {"no rate: as it is", "USD", "CHF", "2026-03-01T00:00:00Z", 5, 5},
+    };
+    static const char body[] = "fallback_plan: free\nplans: {free: {quotas: {}}}\n"
+                               "rates:\n"
+                               "  EUR: 1.25\n"
+                               "  JPY: [{rate: 0.01}, {valid_from: 2026-03-01, rate: 0.02}]\n"
+                               "  KRW: [{valid_from: 2026-03-01, rate: 0.001}]\n";
+
+    checked_policy(body);
+    REQUIRE(checked.policy);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        int64_t at_ms = 0;
+
+        CU_ASSERT(clock_parse(text_of(rows[i].at), &at_ms));
+        const tally converted = prices_convert(&checked.policy->prices, rows[i].nano,
+                                               text_of(rows[i].from), text_of(rows[i].to), at_ms);
+
+        CHECK_INT(rows[i].name, (int64_t)converted, rows[i].converted);
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"versions, tiers, aliases and what follows from what is given", test_whole},
     {"a fallback price of its own", test_fallback_price},
@@ -373,6 +416,7 @@ static CU_TestInfo tests[] = {
     {"prices beside those in force", test_compare},
     {"list names and rates", test_policy},
     {"how a charge follows from the cost", test_charge},
+    {"amounts in another currency", test_convert},
     CU_TEST_INFO_NULL,
 };
 

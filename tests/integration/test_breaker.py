@@ -193,7 +193,8 @@ class BreakerTest(Story):
         text = self.job.say("check", "--history", "28d")
         line = next(line for line in text.splitlines() if line.startswith("acme"))
         # 59 hours, 24 of them without a baseline; twice 20.00 with a limit of 6.00.
-        self.assertEqual(["acme", "search", "learned", "shadow", "59", "24", "1", "2", "28.00"],
+        self.assertEqual(["acme", "search", "learned", "shadow", "59", "24", "1", "2", "28.00",
+                          "USD"],
                          line.split())
         self.assertIn("2 features, 1 of them would have tripped", text)
         self.assertIn("1 had no baseline", text)
