@@ -1,5 +1,7 @@
 #include "cli/applied.h"
 
+#include "config/now.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -46,12 +48,12 @@ bool
 applied_wait(struct db *db, struct applied *applied, int64_t limit_ms, struct err *why)
 {
     static const struct timespec pause = {.tv_sec = 0, .tv_nsec = 50 * 1000000L};
-    const int64_t end_ms = pg_now_ms() + limit_ms;
+    const int64_t end_ms = now_steady_ms() + limit_ms;
 
     while (applied->ids != NULL) {
         if (!look(db, applied, why))
             return false;
-        if (applied->done == applied->count || applied->homeless > 0 || pg_now_ms() >= end_ms)
+        if (applied->done == applied->count || applied->homeless > 0 || now_steady_ms() >= end_ms)
             break;
         (void)nanosleep(&pause, NULL);
     }

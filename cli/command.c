@@ -1,10 +1,10 @@
 #include "cli/command.h"
 
+#include "config/now.h"
 #include "core/clock.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 void
@@ -98,10 +98,7 @@ command_actor(const struct arguments *arguments)
 int64_t
 command_now_ms(const struct config *config)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000 + config->clock_offset_ms;
+    return now_wall_ms() + config->clock_offset_ms;
 }
 
 enum answer

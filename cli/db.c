@@ -1,5 +1,6 @@
 #include "cli/db.h"
 
+#include "config/now.h"
 #include "sinks/migrate.h"
 
 #include <stdlib.h>
@@ -49,7 +50,7 @@ PGresult *
 db_query(struct db *db, const char *sql, const char *const *values, int count, struct err *why)
 {
     if (PQsendQueryParams(db->pg.conn, sql, count, NULL, values, NULL, NULL, 0) != 1 ||
-        !pg_flush(&db->pg, pg_now_ms() + db->pg.answer_ms)) {
+        !pg_flush(&db->pg, now_steady_ms() + db->pg.answer_ms)) {
         (void)pg_error(&db->pg, NULL, why);
         return NULL;
     }

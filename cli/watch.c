@@ -2,6 +2,7 @@
 
 #include "cli/reader.h"
 #include "cli/session.h"
+#include "config/now.h"
 #include "core/clock.h"
 #include "core/identity.h"
 #include "core/table.h"
@@ -84,9 +85,9 @@ show_alerts(struct watch *watch, struct err *why)
 static void
 show_decisions(struct watch *watch)
 {
-    const int64_t until_ms = pg_now_ms() + TURN_MS;
+    const int64_t until_ms = now_steady_ms() + TURN_MS;
 
-    for (int64_t left = TURN_MS; left > 0; left = until_ms - pg_now_ms()) {
+    for (int64_t left = TURN_MS; left > 0; left = until_ms - now_steady_ms()) {
         rd_kafka_message_t *message = reader_next(watch->reader, (int)left);
 
         if (message == NULL)
@@ -111,7 +112,7 @@ follow(struct watch *watch, struct err *why)
     if (watch->reader == NULL)
         return false;
     printf("decisions on %s and alerts, as they come; Ctrl-C ends it\n", start.topic);
-    while (pg_now_ms() < watch->end_ms) {
+    while (now_steady_ms() < watch->end_ms) {
         if (!show_alerts(watch, why))
             return false;
         show_decisions(watch);
@@ -151,7 +152,7 @@ run_watch(const struct arguments *arguments)
     if (!session_open(&watch.session, arguments, &answer))
         return answer;
     if (duration != NULL)
-        watch.end_ms = pg_now_ms() + for_ms;
+        watch.end_ms = now_steady_ms() + for_ms;
     watch.colour = isatty(STDOUT_FILENO) == 1 && command_environment("NO_COLOR") == NULL;
     if (begin(&watch, &why))
         (void)follow(&watch, &why);

@@ -1,11 +1,11 @@
 #include "config/log.h"
 
+#include "config/now.h"
 #include "core/clock.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 static atomic_int log_level = LOG_INFO;
@@ -153,10 +153,8 @@ put_line(struct line *line, enum log_level level, const char *event, const char 
 {
     const bool json = atomic_load(&log_json);
     char at[CLOCK_TEXT_SIZE];
-    struct timespec now;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)clock_format((int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000, at);
+    (void)clock_format(now_wall_ms(), at);
     put_text(line, json ? "{\"time\":\"" : "time=");
     put_text(line, at);
     put_text(line, json ? "\",\"level\":\"" : " level=");

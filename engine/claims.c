@@ -1,6 +1,7 @@
 #include "engine/worker_state.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "sinks/dead_topic.h"
 
 #include <inttypes.h>
@@ -175,7 +176,7 @@ claims_later(struct worker *worker, const struct reply *reply)
     if (held == NULL)
         return;
     held->asked = false;
-    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    held->claim_at_ms = now_steady_ms() + CLAIM_RETRY_MS;
     say_why(held, reply->why.text);
 }
 
@@ -194,7 +195,7 @@ claims_again(struct worker *worker, struct held *held)
     held->void_memory = true;
     loading_forget(worker, held->number);
     held->state = HELD_CLAIMING;
-    held->claim_at_ms = worker_mono_ms() + again_after_ms(held);
+    held->claim_at_ms = now_steady_ms() + again_after_ms(held);
     serve(worker);
 }
 
@@ -300,7 +301,7 @@ start_reading(struct worker *worker, struct held *held)
         offsets[t] = held->topics[t].halted ? -1 : held->topics[t].tail_from;
     consumer_start(worker->consumer, held->number, offsets);
     if (!worker->assign)
-        worker->assign_by_ms = worker_mono_ms() + GATHER_MS;
+        worker->assign_by_ms = now_steady_ms() + GATHER_MS;
     worker->assign = true;
 }
 
@@ -311,7 +312,7 @@ claims_gathered(const struct worker *worker)
 
     for (size_t i = 0; i < worker->held_count; i++)
         coming |= worker->held[i].asked || worker->held[i].state == HELD_LOADING;
-    return !coming || worker_mono_ms() >= worker->assign_by_ms;
+    return !coming || now_steady_ms() >= worker->assign_by_ms;
 }
 
 static void
@@ -343,7 +344,7 @@ ask_broker(struct worker *worker, struct held *held)
                                               .position = -1};
         if (begin_topic(worker, held, (int32_t)t, &held->claim.progress[t], &why))
             continue;
-        held->claim_at_ms = worker_mono_ms() + ASK_RETRY_MS;
+        held->claim_at_ms = now_steady_ms() + ASK_RETRY_MS;
         say_why(held, why.text);
         return false;
     }
@@ -396,7 +397,7 @@ void
 claims_run(struct worker *worker, struct held *held)
 {
     held->state = HELD_RUNNING;
-    held->freeze_at_ms = worker_mono_ms() + worker->setup.config->settle.interval_ms;
+    held->freeze_at_ms = now_steady_ms() + worker->setup.config->settle.interval_ms;
     start_reading(worker, held);
     worker_want(worker, held);
     serve(worker);
@@ -447,7 +448,7 @@ is_beyond(struct worker *worker, struct held *held)
     (void)pthread_mutex_lock(&worker->view_lock);
     (void)text_copy(text, sizeof text, text_of(worker->beyond));
     (void)pthread_mutex_unlock(&worker->view_lock);
-    held->claim_at_ms = worker_mono_ms() + CLAIM_RETRY_MS;
+    held->claim_at_ms = now_steady_ms() + CLAIM_RETRY_MS;
     say_why(held, text);
     return true;
 }
@@ -468,7 +469,7 @@ ask_postgres(struct worker *worker, struct held *held)
 void
 claims_ask(struct worker *worker)
 {
-    const int64_t now_ms = worker_mono_ms();
+    const int64_t now_ms = now_steady_ms();
     bool answers = true;
 
     for (size_t i = 0; i < worker->held_count; i++) {

@@ -2,6 +2,7 @@
 
 #include "config/failpoint.h"
 #include "config/log.h"
+#include "config/now.h"
 #include "core/fleet.h"
 #include "core/identity.h"
 #include "engine/engine_state.h"
@@ -45,15 +46,6 @@ is_fatal(struct err *why)
     *why = fatal;
     (void)pthread_mutex_unlock(&fatal_lock);
     return why->class != ERR_NONE;
-}
-
-int64_t
-engine_wall_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- signals: blocked everywhere, taken here ----------------------------------------------------- */
@@ -154,7 +146,7 @@ prepare_store(const struct engine *engine, struct policy *policy, bool activate,
 static void
 maintain(const struct config *config)
 {
-    const int64_t now_ms = engine_wall_ms() + config->clock_offset_ms;
+    const int64_t now_ms = now_wall_ms() + config->clock_offset_ms;
     struct err why;
     struct store *store = store_open(config, "tripmeter/maintenance", &why);
 
@@ -174,7 +166,7 @@ close_periods(const struct config *config, const struct policy *policy)
 
     if (store == NULL ||
         !store_close_periods(store, policy->currency, policy->zone, &count, &why) ||
-        !store_close_days(store, engine_wall_ms() + config->clock_offset_ms, &why))
+        !store_close_days(store, now_wall_ms() + config->clock_offset_ms, &why))
         log_warning("periods", "text=\"%s\"", why.text);
     else if (count > 0)
         log_info("periods", "final=%lld", (long long)count);
@@ -310,7 +302,7 @@ grow(struct engine *engine)
 
         reach = one > reach ? one : reach;
     }
-    if (growing_turn(growing, reach, engine_wall_ms(), &why)) {
+    if (growing_turn(growing, reach, now_wall_ms(), &why)) {
         set_waits(engine, growing->waits);
         for (size_t i = 0; i < engine->worker_count; i++)
             worker_layout(engine->workers[i], growing->partitions, growing->waits);
@@ -322,8 +314,8 @@ grow(struct engine *engine)
 static int
 serve(struct engine *engine, const sigset_t *taken)
 {
-    int64_t maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
-    int64_t close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
+    int64_t maintain_at_ms = now_wall_ms() + CLOCK_DAY_MS;
+    int64_t close_at_ms = now_wall_ms() + CLOSE_EVERY_MS;
 
     engine->growing.config = engine->config;
     engine->growing.client_id = engine->instance.name;
@@ -344,13 +336,13 @@ serve(struct engine *engine, const sigset_t *taken)
         offer_strangers(engine);
         grow(engine);
         engine_set_gauges(engine);
-        if (engine_wall_ms() >= maintain_at_ms) {
+        if (now_wall_ms() >= maintain_at_ms) {
             maintain(engine->config);
-            maintain_at_ms = engine_wall_ms() + CLOCK_DAY_MS;
+            maintain_at_ms = now_wall_ms() + CLOCK_DAY_MS;
         }
-        if (engine_wall_ms() >= close_at_ms) {
+        if (now_wall_ms() >= close_at_ms) {
             close_periods(engine->config, engine->policy);
-            close_at_ms = engine_wall_ms() + CLOSE_EVERY_MS;
+            close_at_ms = now_wall_ms() + CLOSE_EVERY_MS;
         }
     }
 }
@@ -383,7 +375,7 @@ start_countdown(int status)
 static void
 stop(struct engine *engine, int status)
 {
-    const int64_t until_ms = engine_wall_ms() + DRAIN_MS;
+    const int64_t until_ms = now_wall_ms() + DRAIN_MS;
     bool clean = true;
 
     start_countdown(status);
@@ -397,7 +389,7 @@ stop(struct engine *engine, int status)
             worker_drain(engine->workers[i]);
     for (size_t i = 0; i < engine->worker_count; i++)
         if (engine->workers[i] != NULL) {
-            const int64_t left = until_ms - engine_wall_ms() - 1500;
+            const int64_t left = until_ms - now_wall_ms() - 1500;
 
             clean = worker_stop(engine->workers[i], left > 0 ? left : 0) && clean;
         }
@@ -430,7 +422,7 @@ engine_seed(void)
     uint64_t seed = 0;
 
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        seed = (uint64_t)engine_wall_ms();
+        seed = (uint64_t)now_wall_ms();
     identity_seed(seed);
 }
 

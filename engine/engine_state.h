@@ -40,7 +40,6 @@ struct engine {
     const struct metric_set *set_list[ENGINE_WORKER_LIMIT + 4];
 };
 
-int64_t engine_wall_ms(void);
 /* Serves the pages from now on; false after a line in the log. */
 bool engine_start_status(struct engine *engine);
 void engine_set_gauges(struct engine *engine);

@@ -1,5 +1,6 @@
 /* What the status server asks of the engine. */
 #include "config/log.h"
+#include "config/now.h"
 #include "engine/engine_state.h"
 
 #include <stdio.h>
@@ -73,7 +74,7 @@ static void
 on_view(void *opaque, const struct partition_view *view)
 {
     const struct partition_context *context = opaque;
-    const int64_t now_ms = engine_wall_ms() + context->engine->config->clock_offset_ms;
+    const int64_t now_ms = now_wall_ms() + context->engine->config->clock_offset_ms;
     const int64_t lag =
         view->high >= 0 && view->next >= 0 && view->high > view->next ? view->high - view->next : 0;
 

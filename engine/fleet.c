@@ -1,6 +1,7 @@
 #include "engine/fleet.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "config/zones.h"
 #include "core/fleet.h"
 #include "core/list.h"
@@ -52,15 +53,6 @@ struct fleet {
     int64_t sources_at_ms;       /* monotonic: they are looked at again */
     char said[ERR_TEXT_SIZE];    /* of the last complaint */
 };
-
-static int64_t
-mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- told of the fleet's tenant -------------------------------------------------------------------- */
 
@@ -315,7 +307,7 @@ read_slots(struct fleet *fleet, struct err *why)
     const int64_t back = fleet->slots_ms == start_ms ? FRESH_SLOTS - 1 : SLOT_COUNT - 1;
     struct fleet_query query = {.from_ms = start_ms - back * SLOT_MS,
                                 .currency = fleet->policy->currency};
-    const int64_t began_ms = mono_ms();
+    const int64_t began_ms = now_steady_ms();
     struct text feature;
 
     if (!store_fleet_slots(fleet->store, &query, on_sum, fleet->shard, why))
@@ -329,7 +321,7 @@ read_slots(struct fleet *fleet, struct err *why)
             return false;
         shard_fleet_spread(fleet->shard, feature, &spread);
     }
-    metric_add(fleet->setup.metrics, METRIC_FLEET_READ_MS, mono_ms() - began_ms);
+    metric_add(fleet->setup.metrics, METRIC_FLEET_READ_MS, now_steady_ms() - began_ms);
     shard_fleet_judge(fleet->shard);
     return true;
 }
@@ -360,9 +352,9 @@ on_source(void *opaque, struct text source, int64_t last_ms, bool silent)
 static bool
 look_at_sources(struct fleet *fleet, struct err *why)
 {
-    if (mono_ms() < fleet->sources_at_ms)
+    if (now_steady_ms() < fleet->sources_at_ms)
         return true;
-    fleet->sources_at_ms = mono_ms() + SOURCES_MS;
+    fleet->sources_at_ms = now_steady_ms() + SOURCES_MS;
     return store_fleet_sources(fleet->store, shard_epoch(fleet->shard), on_source, fleet->shard,
                                why);
 }
@@ -412,12 +404,8 @@ turn(struct fleet *fleet)
 static bool
 pause_between(struct fleet *fleet)
 {
-    struct timespec until;
+    const struct timespec until = now_steady_after(TURN_MS);
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += TURN_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     (void)pthread_mutex_lock(&fleet->lock);
     while (!fleet->stopping)
         if (pthread_cond_timedwait(&fleet->woken, &fleet->lock, &until) == ETIMEDOUT)
@@ -466,7 +454,7 @@ fleet_start(const struct fleet_setup *setup)
         return NULL;
     fleet->setup = *setup;
     (void)snprintf(fleet->owner, sizeof fleet->owner, "%s/fleet#%d.%" PRId64, setup->name,
-                   (int)getpid(), mono_ms());
+                   (int)getpid(), now_steady_ms());
     (void)pthread_mutex_init(&fleet->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -1,6 +1,7 @@
 #include "engine/worker_state.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "config/zones.h"
 #include "core/identity.h"
 #include "core/partitioner.h"
@@ -316,12 +317,12 @@ note_ahead(struct worker *worker, const struct arrival *arrival)
 void
 loading_ahead(struct worker *worker, const struct arrival *arrivals, size_t count, int timeout_ms)
 {
-    const int64_t until_ms = worker_mono_ms() + timeout_ms;
+    const int64_t until_ms = now_steady_ms() + timeout_ms;
 
     for (size_t i = 0; i < count; i++)
         note_ahead(worker, &arrivals[i]);
     while (worker->ahead.count > 0) {
-        const int64_t left_ms = until_ms - worker_mono_ms();
+        const int64_t left_ms = until_ms - now_steady_ms();
 
         if (!loading_turn(worker, left_ms > 0 ? (int)left_ms : 0) && worker->loading_shard < 0)
             break;

@@ -1,6 +1,7 @@
 #include "engine/settler.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "engine/policies.h"
 #include "sinks/dead_topic.h"
 #include "sinks/notifier.h"
@@ -64,30 +65,6 @@ struct settler {
     size_t looked_at; /* shards whose overdue tenants were asked for */
 };
 
-static int64_t
-now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct timespec
-deadline(int64_t timeout_ms)
-{
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
 /* ---- replies ----------------------------------------------------------------------------------------- */
 
 static void
@@ -105,7 +82,7 @@ answer(struct settler *settler, const struct reply *reply)
 bool
 settler_reply(struct settler *settler, int timeout_ms, struct reply *reply)
 {
-    const struct timespec until = deadline(timeout_ms);
+    const struct timespec until = now_steady_after(timeout_ms);
     bool found;
 
     (void)pthread_mutex_lock(&settler->lock);
@@ -319,7 +296,7 @@ settled(struct settler *settler, struct settlement *settlement, const struct set
 static bool
 pause_before_retry(struct settler *settler)
 {
-    const struct timespec until = deadline(RETRY_MS);
+    const struct timespec until = now_steady_after(RETRY_MS);
 
     (void)pthread_mutex_lock(&settler->lock);
     while (!settler->stopping)
@@ -338,13 +315,13 @@ settle(struct settler *settler, struct settlement *settlement)
 
     for (;;) {
         struct settle_result result = {0};
-        const int64_t from_ms = now_ms();
+        const int64_t from_ms = now_steady_ms();
         enum settled outcome = SETTLE_UNKNOWN;
 
         if (connect_store(settler, &reply.why))
             outcome = store_settle(settler->store, settler->setup.config, settlement, &result,
                                    &reply.why);
-        metric_add(settler->setup.metrics, METRIC_SETTLE_MS, now_ms() - from_ms);
+        metric_add(settler->setup.metrics, METRIC_SETTLE_MS, now_steady_ms() - from_ms);
         set_up(settler, outcome != SETTLE_UNKNOWN);
         switch (outcome) {
         case SETTLED:
@@ -561,10 +538,10 @@ fetch_commands(struct settler *settler)
                 .shards = shards, .shard_count = count, .taken = ids, .taken_count = kept},
             on_command, &context, &why))
         log_warning("commands", "text=\"%s\"", why.text);
-    if (count > 0 && now_ms() >= settler->look_at_ms && settler->store != NULL &&
+    if (count > 0 && now_steady_ms() >= settler->look_at_ms && settler->store != NULL &&
         !store_broken(settler->store)) {
         find_overdue(settler, shards[settler->looked_at++ % count]);
-        settler->look_at_ms = now_ms() + LOOK_EVERY_MS;
+        settler->look_at_ms = now_steady_ms() + LOOK_EVERY_MS;
     }
     hand_out(settler, &context.orders);
     list_free(&context.orders);
@@ -576,8 +553,8 @@ fetch_commands(struct settler *settler)
 static bool
 next_job(struct settler *settler, struct job *job)
 {
-    const int64_t wait_ms = settler->commands_at_ms - now_ms();
-    const struct timespec until = deadline(wait_ms > 0 ? wait_ms : 0);
+    const int64_t wait_ms = settler->commands_at_ms - now_steady_ms();
+    const struct timespec until = now_steady_after(wait_ms > 0 ? wait_ms : 0);
 
     (void)pthread_mutex_lock(&settler->lock);
     while (settler->job_count == 0 && !settler->stopping &&
@@ -620,9 +597,9 @@ run(void *opaque)
                 break;
             }
         }
-        if (now_ms() >= settler->commands_at_ms) {
+        if (now_steady_ms() >= settler->commands_at_ms) {
             fetch_commands(settler);
-            settler->commands_at_ms = now_ms() + COMMAND_EVERY_MS;
+            settler->commands_at_ms = now_steady_ms() + COMMAND_EVERY_MS;
         }
     }
     (void)pthread_mutex_lock(&settler->lock);
@@ -722,7 +699,7 @@ failed:
 bool
 settler_stop(struct settler *settler, int64_t deadline_ms)
 {
-    const struct timespec until = deadline(deadline_ms);
+    const struct timespec until = now_steady_after(deadline_ms);
 
     if (settler == NULL)
         return true;

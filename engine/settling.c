@@ -1,6 +1,7 @@
 #include "engine/worker_state.h"
 
 #include "config/log.h"
+#include "config/now.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -34,15 +35,15 @@ freeze(struct worker *worker, struct held *held)
     held->frozen = shard_freeze(held->shard);
     if (held->frozen == NULL)
         return;
-    held->freeze_at_ms = worker_mono_ms() + worker->setup.config->settle.interval_ms;
-    held->time_at_ms = worker_mono_ms() + TIME_EVERY_MS;
+    held->freeze_at_ms = now_steady_ms() + worker->setup.config->settle.interval_ms;
+    held->time_at_ms = now_steady_ms() + TIME_EVERY_MS;
     settler_settle(worker->settler, held->frozen);
 }
 
 void
 settling_freeze(struct worker *worker, bool all)
 {
-    const int64_t now_ms = worker_mono_ms();
+    const int64_t now_ms = now_steady_ms();
 
     for (size_t i = 0; i < worker->held_count; i++) {
         struct held *held = &worker->held[i];
@@ -60,7 +61,7 @@ settling_freeze(struct worker *worker, bool all)
 bool
 settling_overdue(const struct worker *worker)
 {
-    const int64_t before_ms = worker_mono_ms() - worker->setup.config->settle.interval_ms;
+    const int64_t before_ms = now_steady_ms() - worker->setup.config->settle.interval_ms;
 
     for (size_t i = 0; i < worker->held_count; i++)
         if (worker->held[i].state == HELD_RUNNING && worker->held[i].parked > 0 &&

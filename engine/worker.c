@@ -2,6 +2,7 @@
 
 #include "config/failpoint.h"
 #include "config/log.h"
+#include "config/now.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,27 +19,9 @@
 #define STALL_MS       5000 /* half a session of the group */
 
 int64_t
-worker_mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t
-wall_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t
 worker_wall_ms(const struct worker *worker)
 {
-    return wall_ms() + worker->setup.config->clock_offset_ms;
+    return now_wall_ms() + worker->setup.config->clock_offset_ms;
 }
 
 struct held *
@@ -99,10 +82,10 @@ worker_want(struct worker *worker, struct held *held)
 static void
 revoke(struct worker *worker)
 {
-    const int64_t until_ms = worker_mono_ms() + REVOKE_WAIT_MS;
+    const int64_t until_ms = now_steady_ms() + REVOKE_WAIT_MS;
     bool open = !failpoint(FAIL_revoke, -1);
 
-    while (open && worker_mono_ms() < until_ms && settler_up(worker->settler)) {
+    while (open && now_steady_ms() < until_ms && settler_up(worker->settler)) {
         open = false;
         settling_freeze(worker, true);
         settling_replies(worker, 20);
@@ -311,7 +294,7 @@ take_batch(struct worker *worker, int timeout_ms)
 static void
 turn(struct worker *worker)
 {
-    const int64_t now_ms = worker_mono_ms();
+    const int64_t now_ms = now_steady_ms();
     struct err why;
 
     worker->stalled = worker->stalled || now_ms - worker->turned_ms > STALL_MS;
@@ -324,14 +307,14 @@ turn(struct worker *worker)
         worker->assign = false;
     take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
     orders_alone(worker);
-    if (worker_mono_ms() >= worker->tick_at_ms) {
-        worker->tick_at_ms = worker_mono_ms() + TICK_MS;
+    if (now_steady_ms() >= worker->tick_at_ms) {
+        worker->tick_at_ms = now_steady_ms() + TICK_MS;
         pace_tick(worker);
         take_offers(worker);
     }
     settling_freeze(worker, false);
-    if (worker_mono_ms() >= worker->view_at_ms) {
-        worker->view_at_ms = worker_mono_ms() + VIEW_MS;
+    if (now_steady_ms() >= worker->view_at_ms) {
+        worker->view_at_ms = now_steady_ms() + VIEW_MS;
         refresh_views(worker);
     }
 }
@@ -340,10 +323,10 @@ turn(struct worker *worker)
 static void
 drain(struct worker *worker)
 {
-    const int64_t until_ms = worker_mono_ms() + 5000;
+    const int64_t until_ms = now_steady_ms() + 5000;
     bool open = !failpoint(FAIL_drain, -1);
 
-    while (open && worker_mono_ms() < until_ms) {
+    while (open && now_steady_ms() < until_ms) {
         open = false;
         settling_freeze(worker, true);
         (void)loading_turn(worker, 20);
@@ -431,10 +414,10 @@ worker_start(const struct worker_setup *setup, struct err *why)
     }
     worker->setup = *setup;
     worker->loading_shard = -1;
-    worker->turned_ms = worker_mono_ms();
+    worker->turned_ms = now_steady_ms();
     atomic_store(&worker->enforcing, true);
     (void)snprintf(worker->owner, sizeof worker->owner, "%s#%d.%" PRId64, setup->name,
-                   (int)getpid(), wall_ms());
+                   (int)getpid(), now_wall_ms());
     (void)pthread_mutex_init(&worker->view_lock, NULL);
     list_init(&worker->parked, sizeof(struct parked), park / sizeof(struct parked) + 1);
     list_init(&worker->errands, sizeof(struct errand), 100000);
@@ -490,10 +473,10 @@ worker_drain(struct worker *worker)
 bool
 worker_stop(struct worker *worker, int64_t deadline_ms)
 {
-    const int64_t until_ms = worker_mono_ms() + deadline_ms;
+    const int64_t until_ms = now_steady_ms() + deadline_ms;
 
     worker_drain(worker);
-    while (!atomic_load(&worker->done) && worker_mono_ms() < until_ms) {
+    while (!atomic_load(&worker->done) && now_steady_ms() < until_ms) {
         const struct timespec pause = {.tv_nsec = 5000000};
 
         (void)nanosleep(&pause, NULL);
@@ -501,8 +484,8 @@ worker_stop(struct worker *worker, int64_t deadline_ms)
     if (!atomic_load(&worker->done))
         return false;
     (void)pthread_join(worker->thread, NULL);
-    const bool left = consumer_close(worker->consumer, until_ms - worker_mono_ms());
-    const bool stopped = settler_stop(worker->settler, until_ms - worker_mono_ms());
+    const bool left = consumer_close(worker->consumer, until_ms - now_steady_ms());
+    const bool stopped = settler_stop(worker->settler, until_ms - now_steady_ms());
 
     if (!left || !stopped)
         return false;

@@ -160,7 +160,6 @@ struct worker {
     atomic_bool enforcing; /* as the shards were last told */
 };
 
-int64_t worker_mono_ms(void);
 int64_t worker_wall_ms(const struct worker *worker); /* shifted by clock.offset */
 struct held held_new(int32_t number);
 struct held *worker_held(struct worker *worker, int32_t number);

@@ -2,6 +2,7 @@
 
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "config/now.h"
 #include "ingest/consumer_state.h"
 
 #include <stdlib.h>
@@ -12,24 +13,6 @@
 #define LATE_MS     60000 /* the library keeps requests for as long (socket.timeout.ms) */
 #define LEAVE_MS    5000
 #define METADATA_MS "5000"
-
-int64_t
-consumer_wall_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t
-steady_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- the group ---------------------------------------------------------------------------------- */
 
@@ -42,14 +25,14 @@ steady_ms(void)
 bool
 consumer_may_replace(const struct consumer *consumer)
 {
-    return !consumer->fetching || steady_ms() >= consumer->stopped_by_ms;
+    return !consumer->fetching || now_steady_ms() >= consumer->stopped_by_ms;
 }
 
 rd_kafka_resp_err_t
 consumer_replace(struct consumer *consumer, const rd_kafka_topic_partition_list_t *list)
 {
     if (consumer->fetching)
-        consumer->stopped_by_ms = steady_ms() + STOP_MS;
+        consumer->stopped_by_ms = now_steady_ms() + STOP_MS;
     consumer->fetching = list != NULL && list->cnt > 0;
     return rd_kafka_assign(consumer->client, list);
 }
@@ -104,7 +87,7 @@ consumer_drop_parts(struct consumer *consumer)
 void
 consumer_lost(struct consumer *consumer)
 {
-    consumer->late_until_ms = steady_ms() + LATE_MS;
+    consumer->late_until_ms = now_steady_ms() + LATE_MS;
 }
 
 /* Range assignment over equal counts gives each shard with all of its topics.  Where it does not, the
@@ -197,7 +180,7 @@ on_fatal(struct consumer *consumer)
     const rd_kafka_resp_err_t code = rd_kafka_fatal_error(consumer->client, text, sizeof text);
 
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID &&
-        (rd_kafka_assignment_lost(consumer->client) || steady_ms() < consumer->late_until_ms)) {
+        (rd_kafka_assignment_lost(consumer->client) || now_steady_ms() < consumer->late_until_ms)) {
         consumer->membership = MEMBERSHIP_FENCED;
         return;
     }
@@ -400,7 +383,7 @@ end(struct consumer *consumer, int64_t deadline_ms)
 {
     struct leaving *leaving = calloc(1, sizeof *leaving);
     pthread_t thread;
-    const int64_t until_ms = steady_ms() + deadline_ms;
+    const int64_t until_ms = now_steady_ms() + deadline_ms;
 
     atomic_store(&consumer->stopping, true);
     if (leaving == NULL)
@@ -413,7 +396,7 @@ end(struct consumer *consumer, int64_t deadline_ms)
         if (pthread_create(&thread, NULL, leave, leaving) != 0)
             return false;
         (void)pthread_detach(thread);
-        while (!atomic_load(&leaving->done) && steady_ms() < until_ms) {
+        while (!atomic_load(&leaving->done) && now_steady_ms() < until_ms) {
             const struct timespec pause = {.tv_nsec = 10000000};
 
             (void)nanosleep(&pause, NULL);

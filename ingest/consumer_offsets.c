@@ -1,5 +1,6 @@
 /* What the broker says of the partitions, asked at once or by a thread of its own. */
 #include "config/failpoint.h"
+#include "config/now.h"
 #include "ingest/consumer_state.h"
 
 #include <time.h>
@@ -36,7 +37,7 @@ consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, struct w
     if (!consumer_up(consumer))
         return err_set(why, ERR_RETRY, "%s/%d: no broker answers",
                        consumer->config->kafka.topics[topic], shard);
-    out->asked_ms = consumer_wall_ms();
+    out->asked_ms = now_wall_ms();
     return list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_BEGINNING, &out->low, why) &&
            list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &out->high, why);
 }
@@ -101,7 +102,7 @@ consumer_watch(void *opaque)
             pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
         }
         (void)pthread_mutex_unlock(&consumer->watch_lock);
-        const int64_t asked_ms = consumer_wall_ms();
+        const int64_t asked_ms = now_wall_ms();
 
         if (topic >= 0 && list_offset(consumer, topic, shard, RD_KAFKA_OFFSET_END, &high, &why)) {
             (void)pthread_mutex_lock(&consumer->watch_lock);

@@ -57,7 +57,6 @@ struct consumer {
     atomic_bool stopping;
 };
 
-int64_t consumer_wall_ms(void);
 /* NULL when the shard is not assigned. */
 struct part *consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard);
 void consumer_drop_parts(struct consumer *consumer);

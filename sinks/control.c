@@ -2,6 +2,7 @@
 
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "config/now.h"
 #include "core/identity.h"
 #include "sinks/control_internal.h"
 #include "sinks/control_message.h"
@@ -11,29 +12,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
-
-static int64_t
-clock_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000;
-}
 
 static int64_t
 real_wall_ms(void *config)
 {
-    return clock_ms(CLOCK_REALTIME) + ((const struct config *)config)->clock_offset_ms;
+    return now_wall_ms() + ((const struct config *)config)->clock_offset_ms;
 }
 
 static int64_t
 real_steady_ms(void *config)
 {
     (void)config;
-    return clock_ms(CLOCK_MONOTONIC);
+    return now_steady_ms();
 }
 
 struct control_shard *

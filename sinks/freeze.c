@@ -1,6 +1,8 @@
 /* outbox_route: transitions become frozen messages, a batch in one transaction. */
 #include "sinks/freeze.h"
 
+#include "config/now.h"
+
 #define TARGET_LIMIT 128 /* from here on a batch takes no further transition */
 #define TARGET_ROOM  (TARGET_LIMIT + ENDPOINT_LIMIT) /* one transition goes to one receiver */
 #define GATHER_MS    200 /* a slow database must not keep the first alert from being sent */
@@ -215,14 +217,14 @@ gather_one(struct batch *batch, const PGresult *rows, int row, struct err *why)
 static bool
 gather(struct batch *batch, const PGresult *rows, struct err *why)
 {
-    const int64_t until_ms = pg_now_ms() + GATHER_MS;
+    const int64_t until_ms = now_steady_ms() + GATHER_MS;
     const int count = PQntuples(rows);
 
     batch->at = arena_take(batch->outbox->arena, (size_t)count * sizeof *batch->at);
     if (batch->at == NULL)
         return no_memory(why);
     for (int row = 0; row < count; row++) {
-        if (row > 0 && (batch->targets.count >= TARGET_LIMIT || pg_now_ms() >= until_ms))
+        if (row > 0 && (batch->targets.count >= TARGET_LIMIT || now_steady_ms() >= until_ms))
             break;
         if (!gather_one(batch, rows, row, why))
             return false;

@@ -2,6 +2,7 @@
 
 #include "config/failpoint.h"
 #include "config/log.h"
+#include "config/now.h"
 #include "sinks/email.h"
 #include "sinks/outbox.h"
 #include "sinks/webhook.h"
@@ -10,7 +11,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <threads.h>
-#include <time.h>
 
 enum {
     SLOT_COUNT = 16,        /* messages under way at once */
@@ -56,15 +56,6 @@ struct notifier {
     int64_t route_at_ms;
 };
 
-static int64_t
-clock_ms(clockid_t clock)
-{
-    struct timespec now;
-
-    (void)clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- one message ----------------------------------------------------------------------------- */
 
 static const struct endpoint *
@@ -91,7 +82,7 @@ prepare(struct notifier *notifier, struct slot *slot, struct err *why)
     if (endpoint->kind == ENDPOINT_EMAIL)
         return email_prepare(&slot->transfer, notifier->config, endpoint, &slot->delivery, why);
     return webhook_prepare(&slot->transfer, notifier->config, endpoint, &slot->delivery,
-                           clock_ms(CLOCK_REALTIME), why);
+                           now_wall_ms(), why);
 }
 
 static void
@@ -165,7 +156,7 @@ disconnect(struct notifier *notifier, const struct err *why)
     log_warning("notifier_disconnected", "error=%s", log_quote(text_of(why->text), error));
     outbox_close(notifier->outbox);
     notifier->outbox = NULL;
-    notifier->connect_at_ms = clock_ms(CLOCK_MONOTONIC) + notifier->connect_wait_ms;
+    notifier->connect_at_ms = now_steady_ms() + notifier->connect_wait_ms;
     notifier->connect_wait_ms *= 2;
     if (notifier->connect_wait_ms > CONNECT_LAST_MS)
         notifier->connect_wait_ms = CONNECT_LAST_MS;
@@ -180,7 +171,7 @@ connected(struct notifier *notifier)
 
     if (notifier->outbox != NULL)
         return true;
-    if (clock_ms(CLOCK_MONOTONIC) < notifier->connect_at_ms)
+    if (now_steady_ms() < notifier->connect_at_ms)
         return false;
     notifier->outbox = outbox_open(notifier->config, &why);
     if (notifier->outbox != NULL && outbox_endpoints(notifier->outbox, notifier->config, &why))
@@ -214,7 +205,7 @@ finish_slots(struct notifier *notifier, struct err *why)
 static int
 route(struct notifier *notifier, struct err *why)
 {
-    const int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+    const int64_t now_ms = now_steady_ms();
     char error[LOG_QUOTE_SIZE];
 
     if (now_ms < notifier->route_at_ms)
@@ -256,7 +247,7 @@ claim(struct notifier *notifier, struct err *why)
 static bool
 sweep(struct notifier *notifier, struct err *why)
 {
-    const int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+    const int64_t now_ms = now_steady_ms();
 
     if (now_ms < notifier->sweep_at_ms)
         return true;
@@ -331,7 +322,7 @@ listen_to_others(struct notifier *notifier, bool *stopping)
     const struct config *wanted = notifier->wanted;
 
     *stopping = notifier->stopping;
-    const bool late = *stopping && clock_ms(CLOCK_MONOTONIC) >= notifier->stop_at_ms;
+    const bool late = *stopping && now_steady_ms() >= notifier->stop_at_ms;
 
     (void)mtx_unlock(&notifier->lock);
     if (wanted != notifier->config) {
@@ -462,7 +453,7 @@ notifier_stop(struct notifier *notifier, int64_t deadline_ms)
         return;
     (void)mtx_lock(&notifier->lock);
     notifier->stopping = true;
-    notifier->stop_at_ms = clock_ms(CLOCK_MONOTONIC) + deadline_ms;
+    notifier->stop_at_ms = now_steady_ms() + deadline_ms;
     (void)mtx_unlock(&notifier->lock);
     (void)curl_multi_wakeup(notifier->multi);
     (void)thrd_join(notifier->thread, NULL);

@@ -1,10 +1,11 @@
 #include "sinks/pg.h"
 
+#include "config/now.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <time.h>
 
 #define TEXT_OF(number)   #number
 #define NUMBER_OF(number) TEXT_OF(number)
@@ -24,21 +25,12 @@ static const char session_settings[] =
 
 #define PG_OLDEST 140000
 
-int64_t
-pg_now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits for the socket. 1 ready, 0 deadline passed, -1 no socket. */
 static int
 wait_socket(const PGconn *conn, short events, int64_t deadline_ms)
 {
     for (;;) {
-        const int64_t left = deadline_ms - pg_now_ms();
+        const int64_t left = deadline_ms - now_steady_ms();
         struct pollfd one = {.fd = PQsocket(conn), .events = events};
 
         if (one.fd < 0)
@@ -187,7 +179,7 @@ pg_open(struct pg *pg, const char *url, const char *name, struct err *why)
         return err_set(why, ERR_RETRY, "no memory for a connection");
     (void)PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
     name_place(pg);
-    if (!connect_within(pg, pg_now_ms() + PG_CONNECT_MS, why) || !new_enough(pg, why) ||
+    if (!connect_within(pg, now_steady_ms() + PG_CONNECT_MS, why) || !new_enough(pg, why) ||
         PQsetnonblocking(pg->conn, 1) != 0 || !pg_run(pg, session_settings, why)) {
         pg_close(pg);
         return false;
@@ -233,7 +225,7 @@ pg_flush(struct pg *pg, int64_t deadline_ms)
 int
 pg_wait(struct pg *pg, int64_t timeout_ms)
 {
-    const int64_t deadline_ms = pg_now_ms() + timeout_ms;
+    const int64_t deadline_ms = now_steady_ms() + timeout_ms;
 
     while (PQisBusy(pg->conn)) {
         const int ready = wait_socket(pg->conn, POLLIN, deadline_ms);
@@ -251,7 +243,7 @@ pg_wait(struct pg *pg, int64_t timeout_ms)
 PGresult *
 pg_next(struct pg *pg)
 {
-    if (pg->broken || !pg_flush(pg, pg_now_ms() + pg->answer_ms))
+    if (pg->broken || !pg_flush(pg, now_steady_ms() + pg->answer_ms))
         return NULL;
     if (pg_wait(pg, pg->answer_ms) != 1) {
         pg->broken = true;

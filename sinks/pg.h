@@ -33,8 +33,6 @@ struct pg {
 bool pg_open(struct pg *pg, const char *url, const char *name, struct err *why);
 void pg_close(struct pg *pg);
 
-/* ms of a clock that only moves forward, for deadlines. */
-int64_t pg_now_ms(void);
 /* Sends what libpq still holds; false when the connection broke or the deadline passed. */
 bool pg_flush(struct pg *pg, int64_t deadline_ms);
 /* Waits until the next result can be taken. 1 ready, 0 not within timeout_ms, -1 broken. */

@@ -1,6 +1,7 @@
 #include "sinks/status.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "core/clock.h"
 #include "sinks/page.h"
 #include "sinks/prometheus.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -46,11 +46,7 @@ struct answer {
 static int64_t
 engine_now(const struct status *status)
 {
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000 +
-           status->config->clock_offset_ms;
+    return now_wall_ms() + status->config->clock_offset_ms;
 }
 
 static json_t *

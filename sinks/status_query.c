@@ -1,12 +1,12 @@
 #include "sinks/status_query.h"
 
+#include "config/now.h"
 #include "core/clock.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { FRESH_MS = 1000, DEADLINE_MS = 2000 };
 
@@ -83,15 +83,6 @@ static const char question[] =
     "      WHERE s.failures > 0 OR s.disabled_at IS NOT NULL OR o.retrying > 0 OR o.dead > 0"
     "      ORDER BY endpoint LIMIT 100) d))";
 
-static int64_t
-monotonic_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * CLOCK_SECOND_MS + now.tv_nsec / 1000000;
-}
-
 struct status_query *
 status_query_new(const struct config *config)
 {
@@ -125,7 +116,7 @@ wait_readable(PGconn *connection, int64_t until_ms)
 {
     while (PQisBusy(connection) == 1) {
         struct pollfd fd = {.fd = PQsocket(connection), .events = POLLIN};
-        const int64_t left = until_ms - monotonic_ms();
+        const int64_t left = until_ms - now_steady_ms();
 
         if (left <= 0 || poll(&fd, 1, (int)left) < 0 || PQconsumeInput(connection) == 0)
             return false;
@@ -142,7 +133,7 @@ ask(PGconn *connection, const char *statement, const char *parameter, struct err
 
     if (PQsendQueryParams(connection, statement, parameter != NULL, NULL, &parameter, NULL, NULL,
                           0) == 1 &&
-        wait_readable(connection, monotonic_ms() + DEADLINE_MS))
+        wait_readable(connection, now_steady_ms() + DEADLINE_MS))
         result = PQgetResult(connection);
     if (result == NULL || PQresultStatus(result) != PGRES_TUPLES_OK) {
         const char *text = PQerrorMessage(connection);
@@ -152,7 +143,7 @@ ask(PGconn *connection, const char *statement, const char *parameter, struct err
         return NULL;
     }
     /* The protocol wants the end to be read as well; it has come with the row. */
-    while (wait_readable(connection, monotonic_ms() + DEADLINE_MS) &&
+    while (wait_readable(connection, now_steady_ms() + DEADLINE_MS) &&
            (last = PQgetResult(connection)) != NULL)
         PQclear(last);
     return result;
@@ -205,7 +196,7 @@ refresh(struct status_query *query)
         query->answer = json_pack("{s:b, s:s}", "reachable", 0, "error",
                                   text_is_clean(text_of(why.text)) ? why.text : "no connection");
     }
-    query->asked_ms = monotonic_ms();
+    query->asked_ms = now_steady_ms();
 }
 
 json_t *
@@ -214,7 +205,7 @@ status_query_get(struct status_query *query)
     json_t *answer;
 
     (void)pthread_mutex_lock(&query->lock);
-    if (query->answer == NULL || monotonic_ms() - query->asked_ms >= FRESH_MS)
+    if (query->answer == NULL || now_steady_ms() - query->asked_ms >= FRESH_MS)
         refresh(query);
     answer = json_incref(query->answer);
     (void)pthread_mutex_unlock(&query->lock);

@@ -5,6 +5,7 @@
 #include "sinks/store_private.h"
 
 #include "config/log.h"
+#include "config/now.h"
 #include "config/tenant_spec.h"
 #include "config/zones.h"
 #include "core/baseline.h"
@@ -197,7 +198,7 @@ send_all(struct store *store, const struct load_query *query, struct err *why)
            send_after(store, query, sql_load_throttles, why) &&
            send_after(store, query, sql_words, why) && send_features(store, query, why) &&
            (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
-           (pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms) ||
+           (pg_flush(&store->pg, now_steady_ms() + store->pg.answer_ms) ||
             pg_error(&store->pg, NULL, why));
 }
 
@@ -448,10 +449,10 @@ pass_on(struct store *store, store_on_tenant *on_tenant, void *context, struct e
 static int
 take(struct store *store, int timeout_ms, struct err *why)
 {
-    const int64_t deadline_ms = pg_now_ms() + timeout_ms;
+    const int64_t deadline_ms = now_steady_ms() + timeout_ms;
 
     for (;;) {
-        const int64_t left = deadline_ms - pg_now_ms();
+        const int64_t left = deadline_ms - now_steady_ms();
         const int ready = pg_wait(&store->pg, left > 0 ? left : 0);
 
         if (ready <= 0) {

@@ -7,6 +7,7 @@
  */
 #include "sinks/store_private.h"
 
+#include "config/now.h"
 #include "core/clock.h"
 #include "core/identity.h"
 
@@ -114,7 +115,7 @@ send_chunk(struct store *store, struct err *why)
     if (store->copy.failed)
         return err_set(why, ERR_RETRY, "no memory for the record of settled events");
     if (PQputCopyData(store->pg.conn, store->copy.at, (int)store->copy.size) != 1 ||
-        !pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms))
+        !pg_flush(&store->pg, now_steady_ms() + store->pg.answer_ms))
         return pg_error(&store->pg, NULL, why);
     store->copy.size = 0;
     return true;

@@ -1,6 +1,7 @@
 /* What the record of settled events is asked: one query for many identities. */
 #include "sinks/store_private.h"
 
+#include "config/now.h"
 #include "core/identity.h"
 
 static const char sql_seek[] =
@@ -101,11 +102,11 @@ int
 store_seek_poll(struct store *store, int timeout_ms, store_on_original *on_original, void *context,
                 struct err *why)
 {
-    const int64_t deadline_ms = pg_now_ms() + timeout_ms;
+    const int64_t deadline_ms = now_steady_ms() + timeout_ms;
 
-    if (!pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms))
+    if (!pg_flush(&store->pg, now_steady_ms() + store->pg.answer_ms))
         return pg_error(&store->pg, NULL, why) ? 1 : -1;
-    const int ready = pg_wait(&store->pg, timeout_ms > 0 ? deadline_ms - pg_now_ms() : 0);
+    const int ready = pg_wait(&store->pg, timeout_ms > 0 ? deadline_ms - now_steady_ms() : 0);
 
     if (ready == 0)
         return 0;

@@ -6,6 +6,7 @@
 #include "sinks/store_private.h"
 
 #include "config/failpoint.h"
+#include "config/now.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -257,7 +258,7 @@ pass(struct store *store, enum failpoint place, int64_t number, struct err *why)
 {
     if (!failpoint_any)
         return true;
-    (void)pg_flush(&store->pg, pg_now_ms() + store->pg.answer_ms);
+    (void)pg_flush(&store->pg, now_steady_ms() + store->pg.answer_ms);
     if (failpoint(place, number))
         store->pg.broken = true;
     return !store->pg.broken || pg_error(&store->pg, NULL, why);

@@ -1,0 +1,17 @@
+/*
+ * What time it is, for everything that waits or looks at a calendar; core and rules are told.
+ */
+#ifndef CONFIG_NOW_H
+#define CONFIG_NOW_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Since 1970. */
+int64_t now_wall_ms(void);
+/* For intervals: it never goes back and begins anywhere. */
+int64_t now_steady_ms(void);
+/* The steady clock in so many ms, as pthread_cond_timedwait wants it. */
+struct timespec now_steady_after(int64_t ms);
+
+#endif
