@@ -82,6 +82,7 @@ write_tombstone(struct control *control, struct scope_entry *entry, int64_t seq,
     }
     mark_written(entry, seq, now_ms);
     entry->tombstone = true;
+    entry->outcome = OUTCOME_ALLOW; /* as gateways read it */
     scopes_due(&control->scopes, entry, SCOPE_NEVER);
 }
 
@@ -136,11 +137,14 @@ clear_away(struct control *control, struct scope_entry *entry, struct control_sh
         scopes_due(&control->scopes, entry, SCOPE_NEVER);
 }
 
+/* Whether gateways were told this last. */
 static bool
 is_written(const struct scope_entry *entry, const struct scope_state *state)
 {
     const struct key128 print = scope_print(state);
 
+    if (entry->tombstone)
+        return state->count == 0;
     return print.low == entry->print.low && print.high == entry->print.high;
 }
 

@@ -1,6 +1,6 @@
 /* Protects: what a silent server costs is bounded, and a statement's own end comes first. */
-#include "sinks/pg.h"
 #include "config/now.h"
+#include "sinks/pg.h"
 #include "tests/check.h"
 #include "tests/store_db.h"
 
