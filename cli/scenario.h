@@ -26,6 +26,8 @@ enum verb {
     VERB_LIMIT,
     VERB_USE,
     VERB_SETTLE,
+    VERB_RESERVE,
+    VERB_RELEASE,
     VERB_GAUGE,
     VERB_REFUND,
     VERB_CORRECT,

@@ -442,6 +442,8 @@ expect_statement(struct player *player, const struct statement *statement)
     case VERB_LIMIT:
     case VERB_USE:
     case VERB_SETTLE:
+    case VERB_RESERVE:
+    case VERB_RELEASE:
     case VERB_GAUGE:
     case VERB_REFUND:
     case VERB_CORRECT:

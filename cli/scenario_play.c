@@ -127,6 +127,24 @@ usage_of(const struct statement *statement)
     return usage;
 }
 
+/* Of the same name as the event, where the line does not say. */
+static json_t *
+reservation_of(const struct statement *statement, const char *id)
+{
+    const struct text given = statement_text(statement, "reservation");
+    const struct text cost = statement_text(statement, "cost");
+    const struct value *expires = statement_value(statement, "expires");
+    json_t *reservation = json_object();
+    char time[CLOCK_TEXT_SIZE];
+
+    set_text(reservation, "id", given.at == NULL ? text_of(id) : given);
+    if (statement->row->verb == VERB_RESERVE)
+        set_text(reservation, "cost", cost.at == NULL ? TEXT("0") : cost);
+    if (expires != NULL)
+        set_text(reservation, "expires", text_of(clock_format(expires->number, time)));
+    return reservation;
+}
+
 /* `data`; calls cost nothing unless the line says what, or that it is not known. */
 static json_t *
 data_of(const struct statement *statement, const char *id)
@@ -140,6 +158,9 @@ data_of(const struct statement *statement, const char *id)
     const struct value *attempt = statement_value(statement, "attempt");
     const struct text cost = statement_text(statement, "cost");
     const struct text original = statement_text(statement, "of");
+    const struct value *final = statement_value(statement, "final");
+    const bool reserves =
+        statement->row->verb == VERB_RESERVE || statement->row->verb == VERB_RELEASE;
     json_t *data = json_pack("{s:s}", "request_id", id);
 
     if (statement->row->verb == VERB_GAUGE) {
@@ -152,6 +173,12 @@ data_of(const struct statement *statement, const char *id)
     }
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         set_text(data, names[i].member, statement_text(statement, names[i].field));
+    if (statement->row->verb == VERB_SETTLE || reserves)
+        (void)json_object_set_new(data, "reservation", reservation_of(statement, id));
+    if (reserves)
+        return data;
+    if (final != NULL)
+        (void)json_object_set_new(data, "final", json_boolean(final->number != 0));
     if (attempt != NULL)
         (void)json_object_set_new(data, "attempt", json_integer((json_int_t)attempt->number));
     /* A correction leaves as it was what it does not say. */
@@ -160,8 +187,6 @@ data_of(const struct statement *statement, const char *id)
                  cost.at == NULL && statement->row->verb != VERB_CORRECT ? TEXT("0") : cost);
     if (statement->row->verb != VERB_REFUND)
         (void)json_object_set_new(data, "usage", usage_of(statement));
-    if (statement->row->verb == VERB_SETTLE)
-        (void)json_object_set_new(data, "reservation", json_pack("{s:s}", "id", id));
     if (statement->row->verb == VERB_REFUND || statement->row->verb == VERB_CORRECT) {
         json_t *refers = json_object();
 
@@ -309,6 +334,8 @@ play_statement(struct player *player, const struct statement *statement)
         break;
     case VERB_USE:
     case VERB_SETTLE:
+    case VERB_RESERVE:
+    case VERB_RELEASE:
     case VERB_GAUGE:
     case VERB_REFUND:
     case VERB_CORRECT:

@@ -220,8 +220,9 @@ check_place(struct reader *reader, const struct statement *statement)
     if (!statement->timed && verb == VERB_TIME_PASSES)
         return finding_error(reader->findings, statement->at,
                              "until when? Say: 2026-04-01 00:00 time passes");
-    if (!reader->happened && (verb == VERB_USE || verb == VERB_SETTLE || verb == VERB_REFUND ||
-                              verb == VERB_CORRECT || verb == VERB_GAUGE))
+    if (!reader->happened &&
+        (verb == VERB_USE || verb == VERB_SETTLE || verb == VERB_RESERVE || verb == VERB_RELEASE ||
+         verb == VERB_REFUND || verb == VERB_CORRECT || verb == VERB_GAUGE))
         return finding_error(reader->findings, statement->at,
                              "when? Say: 2026-03-02 10:00 use ...");
     return true;

@@ -18,6 +18,8 @@ static const struct field_row event_fields[] = {
     {"id", VALUE_TEXT, NULL},
     {"source", VALUE_TEXT, NULL},
     {"of", VALUE_TEXT, NULL},
+    {"reservation", VALUE_TEXT, NULL},
+    {"final", VALUE_YES, NULL},
     {"attempt", VALUE_COUNT, NULL},
     {"project", VALUE_TEXT, NULL},
     {"feature", VALUE_TEXT, NULL},
@@ -37,6 +39,12 @@ static const struct field_row event_fields[] = {
     {"images", VALUE_COUNT, NULL},
     {"audio_ms", VALUE_COUNT, NULL},
     {"bytes", VALUE_COUNT, NULL},
+    {NULL, VALUE_TEXT, NULL}};
+static const struct field_row reservation_fields[] = {
+    {"reservation", VALUE_TEXT, NULL}, {"cost", VALUE_TEXT, NULL},
+    {"currency", VALUE_TEXT, NULL},    {"expires", VALUE_TIME, NULL},
+    {"feature", VALUE_TEXT, NULL},     {"id", VALUE_TEXT, NULL},
+    {"times", VALUE_COUNT, NULL},      {"every", VALUE_DURATION, NULL},
     {NULL, VALUE_TEXT, NULL}};
 static const struct field_row gauge_fields[] = {{"happened", VALUE_TIME, NULL},
                                                 {NULL, VALUE_TEXT, NULL}};
@@ -143,6 +151,8 @@ const struct verb_row scenario_verbs[] = {
      limit_fields},
     {"use", VERB_USE, {SUBJECT("a tenant")}, event_fields},
     {"settle", VERB_SETTLE, {SUBJECT("a tenant")}, event_fields},
+    {"reserve", VERB_RESERVE, {SUBJECT("a tenant")}, reservation_fields},
+    {"release", VERB_RELEASE, {SUBJECT("a tenant")}, reservation_fields},
     {"gauge",
      VERB_GAUGE,
      {SUBJECT("a tenant"), SUBJECT("a gauge"), {"its value", VALUE_COUNT, NULL}},

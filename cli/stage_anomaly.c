@@ -57,6 +57,28 @@ write_note(struct stage *stage, const struct anomaly_note *note)
         memcpy(row->before, before.before, sizeof row->before);
 }
 
+/* In the order they were made, as a load answers. */
+static void
+write_reservation(struct stage *stage, const struct reservation_memory *memory)
+{
+    struct list *rows = &stage->db.reservations;
+    struct reservation_memory *row = NULL;
+
+    for (size_t i = rows->count; i-- > 0 && row == NULL;) {
+        struct reservation_memory *one = list_at(rows, i);
+
+        if (text_eq(one->tenant, memory->tenant) && text_eq(one->id, memory->id))
+            row = one;
+    }
+    if (row == NULL)
+        row = stage_must(list_add(rows));
+    *row = *memory;
+    row->tenant = stage_keep(stage, memory->tenant);
+    row->id = stage_keep(stage, memory->id);
+    row->feature = stage_keep(stage, memory->feature);
+    row->currency = stage_keep(stage, memory->currency);
+}
+
 void
 stage_write_anomalies(struct stage *stage, const struct settlement *settlement)
 {
@@ -64,6 +86,8 @@ stage_write_anomalies(struct stage *stage, const struct settlement *settlement)
         write_watch(stage, list_at(&settlement->watches, i));
     for (size_t i = 0; i < settlement->notes.count; i++)
         write_note(stage, list_at(&settlement->notes, i));
+    for (size_t i = 0; i < settlement->reservations.count; i++)
+        write_reservation(stage, list_at(&settlement->reservations, i));
 }
 
 void
@@ -78,6 +102,14 @@ stage_load_anomalies(struct stage *stage, struct text tenant, struct tenant_load
 
         if (text_eq(row->tenant, tenant))
             load->watches[load->watch_count++] = *row;
+    }
+    load->reservations = stage_must(
+        arena_take(stage->answers, (db->reservations.count + 1) * sizeof *load->reservations));
+    for (size_t i = 0; i < db->reservations.count; i++) {
+        const struct reservation_memory *row = list_at(&db->reservations, i);
+
+        if (row->state <= RESERVATION_EARLY && text_eq(row->tenant, tenant))
+            load->reservations[load->reservation_count++] = *row;
     }
 }
 

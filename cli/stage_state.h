@@ -65,9 +65,10 @@ struct settled {
     struct list breakers; /* struct breaker_memory */
     struct list watches;  /* struct watch_memory */
     struct list notes;    /* struct anomaly_note */
-    struct list tenants;  /* struct tenant_row * */
-    struct list record;   /* struct original */
-    struct list unpriced; /* struct unpriced_event that wait */
+    struct list reservations;         /* struct reservation_memory */
+    struct list tenants;              /* struct tenant_row * */
+    struct list record;               /* struct original */
+    struct list unpriced;             /* struct unpriced_event that wait */
     struct table totals_by, facts_by; /* their rows by key */
     struct table record_by;           /* its rows by identity */
     int64_t commands;                 /* the newest one applied */

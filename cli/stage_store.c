@@ -20,6 +20,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
     list_init(&db->watches, sizeof(struct watch_memory), STAGE_ROW_LIMIT);
     list_init(&db->notes, sizeof(struct anomaly_note), STAGE_ROW_LIMIT);
+    list_init(&db->reservations, sizeof(struct reservation_memory), STAGE_ROW_LIMIT);
     list_init(&db->tenants, sizeof(struct tenant_row *), STAGE_ROW_LIMIT);
     (void)stage_must(table_init(&db->totals_by, 64, STAGE_ROW_LIMIT) &&
                              table_init(&db->facts_by, 64, STAGE_ROW_LIMIT) &&
@@ -47,6 +48,7 @@ settled_free(struct settled *db)
     list_free(&db->breakers);
     list_free(&db->watches);
     list_free(&db->notes);
+    list_free(&db->reservations);
     list_free(&db->tenants);
     list_free(&db->record);
     list_free(&db->unpriced);

@@ -24,6 +24,7 @@ static const struct {
     {offsetof(struct settlement, sources), sizeof(struct source_heard)},
     {offsetof(struct settlement, watches), sizeof(struct watch_memory)},
     {offsetof(struct settlement, notes), sizeof(struct anomaly_note)},
+    {offsetof(struct settlement, reservations), sizeof(struct reservation_memory)},
     {offsetof(struct settlement, counters), sizeof(struct counter_memory)},
     {offsetof(struct settlement, carries), sizeof(struct carry_memory)},
     {offsetof(struct settlement, throttles), sizeof(struct throttle_memory)},

@@ -17,6 +17,7 @@
 #include "core/event.h"
 #include "core/list.h"
 #include "core/meter.h"
+#include "core/reservation.h"
 #include "core/rollover.h"
 #include "core/slots.h"
 #include "core/watch.h"
@@ -176,6 +177,18 @@ struct anomaly_note {
     struct text
         folded; /* who speaks for it: a feature, a metric, or "incident"; absent: as before */
     struct extremes before[CHANNEL_COUNT]; /* the records that the first one broke */
+};
+
+/* A reservation; a later row of a key (tenant, id) replaces earlier ones. */
+struct reservation_memory {
+    struct text tenant, id;
+    struct text feature, currency; /* absent is stored as '' */
+    enum reservation_state state;
+    int64_t made_ms;
+    int64_t due_ms; /* of the next state without any event */
+    int64_t at_ms;  /* since when this state holds */
+    bool has_cost;
+    struct money cost;
 };
 
 /* A quota that counts for itself (rules/counter.h) in one window: written whole whenever it changes.
@@ -347,32 +360,33 @@ struct settlement {
     size_t topic_count;
     struct progress *progress; /* one a topic */
     struct arena *arena;
-    struct list facts;       /* struct fact */
-    struct list key_facts;   /* struct key_fact */
-    struct list periods;     /* struct period_total */
-    struct list adjustments; /* struct adjustment */
-    struct list quotas;      /* struct quota_memory; a later one of a key replaces earlier ones */
-    struct list counters;    /* struct counter_memory; likewise */
-    struct list carries;     /* struct carry_memory; likewise */
-    struct list throttles;   /* struct throttle_memory; likewise */
-    struct list slots;       /* struct feature_slot; likewise */
-    struct list hours;       /* struct feature_hour; likewise, but `learned` adds up */
-    struct list breakers;    /* struct breaker_memory; likewise */
-    struct list moves;       /* struct breaker_move, in order */
-    struct list watches;     /* struct watch_memory, one a key */
-    struct list notes;       /* struct anomaly_note */
-    struct list due;         /* struct tenant_due; likewise */
-    struct list sources;     /* struct source_heard */
-    struct list transitions; /* struct transition, in order */
-    struct list decisions;   /* struct scope_state, in order */
-    struct list dead;        /* struct dead_letter */
-    struct list kept;        /* struct kept_event */
-    struct list unpriced;    /* struct unpriced_event */
-    struct list priced;      /* struct priced_event */
-    struct list events;      /* struct settled_event, in the order they were booked */
-    struct list commands;    /* struct command_done */
-    struct list attempting;  /* int64_t offsets a topic: reserved for single steps; see store.h */
-    size_t memory_limit;     /* bytes; settlement_full() compares */
+    struct list facts;        /* struct fact */
+    struct list key_facts;    /* struct key_fact */
+    struct list periods;      /* struct period_total */
+    struct list adjustments;  /* struct adjustment */
+    struct list quotas;       /* struct quota_memory; a later one of a key replaces earlier ones */
+    struct list counters;     /* struct counter_memory; likewise */
+    struct list carries;      /* struct carry_memory; likewise */
+    struct list throttles;    /* struct throttle_memory; likewise */
+    struct list slots;        /* struct feature_slot; likewise */
+    struct list hours;        /* struct feature_hour; likewise, but `learned` adds up */
+    struct list breakers;     /* struct breaker_memory; likewise */
+    struct list moves;        /* struct breaker_move, in order */
+    struct list watches;      /* struct watch_memory, one a key */
+    struct list notes;        /* struct anomaly_note */
+    struct list reservations; /* struct reservation_memory, in order */
+    struct list due;          /* struct tenant_due; likewise */
+    struct list sources;      /* struct source_heard */
+    struct list transitions;  /* struct transition, in order */
+    struct list decisions;    /* struct scope_state, in order */
+    struct list dead;         /* struct dead_letter */
+    struct list kept;         /* struct kept_event */
+    struct list unpriced;     /* struct unpriced_event */
+    struct list priced;       /* struct priced_event */
+    struct list events;       /* struct settled_event, in the order they were booked */
+    struct list commands;     /* struct command_done */
+    struct list attempting;   /* int64_t offsets a topic: reserved for single steps; see store.h */
+    size_t memory_limit;      /* bytes; settlement_full() compares */
 };
 
 struct settlement *settlement_new(size_t topic_count, size_t memory_limit);

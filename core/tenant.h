@@ -104,6 +104,8 @@ struct tenant_load {
     size_t breaker_count;
     struct watch_memory *watches; /* the tenant's and its features' */
     size_t watch_count;
+    struct reservation_memory *reservations; /* open, late and early ones, as they were made */
+    size_t reservation_count;
 };
 
 /* What an operator or another program changed; applied at a record boundary, in order of id. */

@@ -59,6 +59,7 @@ anomalies_recall(struct features *features, const struct tenant_load *load,
         feature->watch = new_watch();
         *feature->watch = memory->watch;
     }
+    anomalies->reservations = reservations_recall(load);
     set_turn(features);
 }
 
@@ -71,6 +72,7 @@ anomalies_free(struct features *features)
         free(features->at[i]->watch);
         features->at[i]->watch = NULL;
     }
+    reservations_free(features->anomalies->reservations);
     feature_free(features->anomalies->rest);
     free(features->anomalies->watch);
     free(features->anomalies);
@@ -227,13 +229,12 @@ all_unseen(const struct features *features)
 
 /* What a feature uses its tenant uses too, in windows that are as wide or less: beside its own
  * incidents a feature needs no deadline. */
-int64_t
-anomaly_next(const struct tenant *tenant)
+static int64_t
+next_window(const struct features *features)
 {
-    const struct features *features = tenant->features;
     int64_t due_ms;
 
-    if (features == NULL || features->anomalies == NULL || features->anomalies->watch == NULL)
+    if (features->anomalies->watch == NULL)
         return INT64_MAX;
     due_ms = watch_due(features->anomalies->watch, false);
     if (due_ms == INT64_MAX)
@@ -245,6 +246,20 @@ anomaly_next(const struct tenant *tenant)
             due_ms = watch_due(watch, false);
     }
     return due_ms == INT64_MAX ? INT64_MAX : due_ms + ANOMALY_GRACE_MS;
+}
+
+int64_t
+anomaly_next(const struct tenant *tenant)
+{
+    const struct features *features = tenant->features;
+
+    if (features == NULL || features->anomalies == NULL)
+        return INT64_MAX;
+    const struct reservations *reservations = features->anomalies->reservations;
+    const int64_t window_ms = next_window(features);
+
+    return reservations != NULL && reservations->next_ms < window_ms ? reservations->next_ms
+                                                                     : window_ms;
 }
 
 /* ---- the policy -------------------------------------------------------------------------------------- */
@@ -268,5 +283,6 @@ anomaly_bind(struct shard *shard, struct tenant *tenant, bool on)
     if (features->anomalies->watch != NULL)
         anomaly_end(shard, &(struct scope){.tenant = tenant, .watch = features->anomalies->watch},
                     RESOLVED_RULE_REMOVED);
+    reservations_end(shard, tenant);
     anomalies_free(features);
 }

@@ -20,6 +20,7 @@
 
 #include "core/watch.h"
 #include "rules/feature.h"
+#include "rules/reservation.h"
 #include "rules/shard_state.h"
 
 #define WATCH_LIMIT      64
@@ -41,14 +42,16 @@ anomaly_look(struct shard *shard, struct tenant *tenant)
 {
     const struct features *features = tenant->features;
 
-    if (features != NULL && features->anomalies != NULL &&
-        shard->time_ms >= features->anomalies->turn_ms)
+    if (features == NULL || features->anomalies == NULL)
+        return;
+    if (shard->time_ms >= features->anomalies->turn_ms)
         anomaly_turn(shard, tenant);
+    reservations_turn(shard, tenant);
 }
 /* An event was added to a slot of a feature, or of the rest. */
 void anomaly_used(struct shard *shard, struct tenant *tenant, struct feature *feature,
                   const struct slot *slot);
-/* When windows are to be closed without any event. */
+/* When windows are to be closed, or reservations to be told of, without any event. */
 int64_t anomaly_next(const struct tenant *tenant);
 /* As the policy has it now: begins, or ends what is open. */
 void anomaly_bind(struct shard *shard, struct tenant *tenant, bool on);

@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/identity.h"
+#include "rules/anomaly.h"
 #include "rules/carrying.h"
 #include "rules/counting.h"
 #include "rules/pacer.h"
@@ -177,8 +178,10 @@ judge_booked(struct shard *shard, const struct place *place, const struct event 
     judge_event(shard, tenant, event, booking);
     if (tenant->counters != NULL)
         counting_event(shard, tenant, event, booking);
-    if (tenant->features != NULL)
+    if (tenant->features != NULL) {
         trip_event(shard, tenant, event, booking);
+        reservations_event(shard, tenant, event);
+    }
     if (tenant->bursts != NULL)
         throttling_event(shard, tenant, place->record, event, booking);
 }

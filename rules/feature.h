@@ -35,6 +35,7 @@ struct fleet_part {
 
 struct tenant;
 struct watch;
+struct reservations;
 
 struct feature {
     struct text name;
@@ -69,6 +70,7 @@ struct anomalies {
     struct feature *rest; /* what is used without a feature, or beyond FEATURE_LIMIT: slots only */
     size_t watched;       /* features with a watch */
     int64_t turn_ms;      /* when the next slot is over; INT64_MAX while there is no watch */
+    struct reservations *reservations; /* NULL: there was none yet */
 };
 
 struct features {

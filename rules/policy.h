@@ -78,6 +78,7 @@ struct anomaly_rule {
     bool on;
     tally ticket;
     tally page;
+    int64_t reservations_ms; /* a reservation has until then when it does not say */
 };
 
 struct policy {

@@ -66,6 +66,10 @@ static const struct row rows[] = {
      "Nothing is blocked for it. Say what it was (`tripmeter anomaly real`, planned or normal), so "
      "that the next one is told, or not.",
      ""},
+    {"anomaly/reservations", WHEN_FIRING,
+     "SELECT * FROM tripmeter.v_reservation_unsettled names all of them; see whether their gateway "
+     "still runs, and whether it settles what it reserves.",
+     ""},
     {"delivery/dead", WHEN_FIRING,
      "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
     {"delivery/dead", WHEN_FIRING,

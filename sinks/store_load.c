@@ -103,6 +103,7 @@ enum answer {
     ANSWER_SLOTS,
     ANSWER_BREAKERS,
     ANSWER_WATCHES,
+    ANSWER_RESERVATIONS,
     ANSWERS
 };
 
@@ -165,7 +166,7 @@ static bool
 send_features(struct store *store, const struct load_query *query, struct err *why)
 {
     static const char *const statements[] = {sql_load_hours, sql_load_slots, sql_load_breakers,
-                                             sql_load_watches};
+                                             sql_load_watches, sql_load_reservations};
     const int64_t past_ms = (BASELINE_DAYS + 1) * CLOCK_DAY_MS;
     const int64_t after_ms = query->features ? query->after_ms - past_ms : INT64_MAX;
 
@@ -397,6 +398,8 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         .hour_count = (size_t)rows_of(store->loaded[ANSWER_HOURS], cursor->hours, ord),
         .slot_count = (size_t)rows_of(store->loaded[ANSWER_SLOTS], cursor->slots, ord),
         .breaker_count = (size_t)rows_of(store->loaded[ANSWER_BREAKERS], cursor->breakers, ord),
+        .reservation_count =
+            (size_t)rows_of(store->loaded[ANSWER_RESERVATIONS], cursor->reservations, ord),
     };
     const int series = rows_of(store->loaded[ANSWER_WATCHES], cursor->watches, ord);
 
@@ -411,7 +414,9 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
         !store_read_hours(store, store->loaded[ANSWER_HOURS], cursor->hours, load) ||
         !store_read_slots(store, store->loaded[ANSWER_SLOTS], cursor->slots, load) ||
         !store_read_breakers(store, store->loaded[ANSWER_BREAKERS], cursor->breakers, load) ||
-        !store_read_watches(store, store->loaded[ANSWER_WATCHES], cursor->watches, series, load))
+        !store_read_watches(store, store->loaded[ANSWER_WATCHES], cursor->watches, series, load) ||
+        !store_read_reservations(store, store->loaded[ANSWER_RESERVATIONS], cursor->reservations,
+                                 load))
         return err_set(why, ERR_RETRY, "no memory to load tenant %.*s", (int)load->name.size,
                        load->name.at);
     cursor->tenant++;
@@ -427,6 +432,7 @@ store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load
     cursor->slots += (int)load->slot_count;
     cursor->breakers += (int)load->breaker_count;
     cursor->watches += series;
+    cursor->reservations += (int)load->reservation_count;
     return true;
 }
 

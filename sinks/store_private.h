@@ -25,7 +25,7 @@ struct store {
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
     int load_step;        /* statements of the load that are answered */
-    PGresult *loaded[14]; /* their results; see store_load.c */
+    PGresult *loaded[15]; /* their results; see store_load.c */
     const void **order;   /* rows of a settlement in the order they are sent */
     size_t order_room;
     struct placed *placed; /* the same of facts and totals; as much again to sort them */
@@ -46,12 +46,13 @@ typedef bool settle_fill(struct store *store, const struct settle_input *input, 
                          struct err *why);
 settle_fill fill_facts, fill_key_facts, fill_periods, fill_adjustments, fill_quotas, fill_counters,
     fill_carries, fill_throttles, fill_slots, fill_hours, fill_breakers, fill_moves, fill_watches,
-    fill_notes, fill_due, fill_sources, fill_transitions, fill_decisions, fill_dead, fill_kept,
-    fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced, fill_priced, fill_commands;
+    fill_notes, fill_reservations, fill_due, fill_sources, fill_transitions, fill_decisions,
+    fill_dead, fill_kept, fill_gauges, fill_topups, fill_gateway, fill_values, fill_unpriced,
+    fill_priced, fill_commands;
 extern const char sql_quotas[], sql_counters[], sql_carries[], sql_throttles[], sql_slots[],
-    sql_hours[], sql_breakers[], sql_moves[], sql_watches[], sql_notes[], sql_due[], sql_sources[],
-    sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[], sql_gateway[],
-    sql_values[], sql_unpriced[], sql_priced[], sql_commands[];
+    sql_hours[], sql_breakers[], sql_moves[], sql_watches[], sql_notes[], sql_reservations[],
+    sql_due[], sql_sources[], sql_decisions[], sql_dead[], sql_kept[], sql_gauges[], sql_topups[],
+    sql_gateway[], sql_values[], sql_unpriced[], sql_priced[], sql_commands[];
 
 /* BEGIN, and the record of settled events by COPY, outside the pipeline, which knows no COPY
  * (store_record.c). False with *refused when the server refuses, without when the connection
@@ -112,6 +113,7 @@ struct load_cursor {
     int slots;
     int breakers;
     int watches;
+    int reservations;
 };
 /* The next tenant, in the store's arena and results until the next call. */
 bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load *load,
@@ -149,6 +151,11 @@ extern const char sql_load_watches[];
 /* `count` rows; load->watch_count is how many watches they make. */
 bool store_read_watches(struct store *store, const PGresult *answer, int row, int count,
                         struct tenant_load *load);
+
+/* ---- reservations (store_reservation.c) --------------------------------------------------------------- */
+extern const char sql_load_reservations[];
+bool store_read_reservations(struct store *store, const PGresult *answer, int row,
+                             struct tenant_load *load);
 
 /* ---- JSON columns (store_json.c) --------------------------------------------------------------- */
 /* Labels as an object, in the arena; absent ones are left out. Absent text when memory is short. */

@@ -9,7 +9,7 @@
 
 #define START_MS (INT64_C(20500) * CLOCK_DAY_MS)
 
-enum { DAYS = 4, ALERT_LIMIT = 400, FEATURES = 3 };
+enum { DAYS = 4, ALERT_LIMIT = 1000, FEATURES = 3 };
 
 static const char *const features[FEATURES] = {"search", "chat", NULL};
 
@@ -104,6 +104,46 @@ send(struct stage *stage, int64_t now_ms, size_t number)
     stage_record(stage, text_of(id), text_of(value));
 }
 
+static const char *
+event_text(const struct stage *stage, const char *kind, const char *id, const char *members,
+           char out[512])
+{
+    char time[CLOCK_TEXT_SIZE];
+
+    (void)snprintf(out, 512,
+                   "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"//gw\","
+                   "\"type\":\"com.example.usage.%s.v1\",\"time\":\"%s\",\"subject\":\"acme\","
+                   "\"data\":{\"request_id\":\"%s\",%s}}",
+                   id, kind, clock_format(stage_time(stage), time), id, members);
+    return out;
+}
+
+/* Some are settled, some before they are made; some are released, some only when they are late. */
+static void
+hold(struct stage *stage, size_t number)
+{
+    const size_t at = number % 4;
+    const size_t late = number / 4 - 9;
+    size_t reservation = number / 4;
+    const char *kind = reservation % 3 == 0 ? "release" : "settle";
+    char members[160];
+    char id[32];
+    char text[512];
+
+    if (at == 3 && number > 36 && late % 14 == 1)
+        reservation = late;
+    else if (at % 2 == 1 || (at == 2 && reservation % 14 == 1))
+        return;
+    else if (at == (reservation % 5 == 0 ? 2 : 0))
+        kind = "reserve";
+    (void)snprintf(id, sizeof id, "h%zu", number);
+    (void)snprintf(members, sizeof members,
+                   "\"usage\":{},\"cost\":\"0.01\",\"reservation\":{\"id\":\"r%zu\","
+                   "\"cost\":\"0.%02zu\"}",
+                   reservation, reservation % 100);
+    stage_record(stage, text_of(id), text_of(event_text(stage, kind, id, members, text)));
+}
+
 /* `stops`: one in so many events is followed by a restart or a crash; 0: none. */
 static void
 play(const struct policy *policy, uint64_t stops, struct story *story)
@@ -121,6 +161,7 @@ play(const struct policy *policy, uint64_t stops, struct story *story)
         now_ms += (int64_t)draw((quiet ? 4 : 2) * CLOCK_MINUTE_MS);
         stage_advance(stage, now_ms);
         send(stage, now_ms, i);
+        hold(stage, i);
         if (stops == 0)
             continue;
         chance = chance * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -142,6 +183,16 @@ play(const struct policy *policy, uint64_t stops, struct story *story)
     stage_free(stage);
 }
 
+static int
+said_so_often(const struct story *story, enum move move, const char *part)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < story->count; i++)
+        count += story->said[i].move == move && strstr(story->said[i].words, part) != NULL;
+    return count;
+}
+
 static void
 test_restarts(void)
 {
@@ -156,6 +207,8 @@ test_restarts(void)
     play(policy, 0, &whole);
     play(policy, 40, &stopped);
     CHECK_INT("something was said", whole.count >= 4, true);
+    CHECK_INT("of reservations as well",
+              said_so_often(&whole, MOVE_FIRE, "anomaly/reservations") > 3, true);
     CHECK_INT("as often", stopped.count, whole.count);
     for (size_t i = 0; i < whole.count && i < stopped.count; i++) {
         CHECK_INT(whole.said[i].words, stopped.said[i].at_ms, whole.said[i].at_ms);
@@ -204,16 +257,6 @@ work(struct stage *stage, int64_t now_ms, int64_t until_ms, int dear)
     return now_ms;
 }
 
-static int
-said_so_often(const struct story *story, enum move move, const char *part)
-{
-    int count = 0;
-
-    for (size_t i = 0; i < story->count; i++)
-        count += story->said[i].move == move && strstr(story->said[i].words, part) != NULL;
-    return count;
-}
-
 /* Five features run wild half an hour after one another: three pages, and one for all the others. Six
  * hours after the first there may be another. */
 static void
@@ -258,7 +301,70 @@ test_pages(void)
     policy_free(both.ours);
 }
 
-static CU_TestInfo tests[] = {
-    {"restarts", test_restarts}, {"pages", test_pages}, CU_TEST_INFO_NULL};
+/* ---- reservations ------------------------------------------------------------------------------------ */
+
+static void
+hold_many(struct stage *stage, const char *kind, const char *prefix, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char members[160];
+        char id[48];
+        char text[512];
+
+        (void)snprintf(id, sizeof id, "%s-%s%d", kind, prefix, i);
+        (void)snprintf(members, sizeof members, "\"reservation\":{\"id\":\"%s%d\",\"cost\":\"1\"}",
+                       prefix, i);
+        stage_record(stage, text_of(id), text_of(event_text(stage, kind, id, members, text)));
+    }
+    stage_settle(stage);
+    stage_settle(stage);
+}
+
+/* The 4097th is not followed; of those that were released early the last 64 are known. */
+static void
+test_limits(void)
+{
+    static struct story story;
+    const struct policy *policy = read_policy();
+    union {
+        const struct policy *kept;
+        struct policy *ours;
+    } both = {.kept = policy};
+    struct stage *stage = stage_new(policy);
+
+    assert(stage != NULL);
+    story.count = 0;
+    stage_advance(stage, START_MS);
+    hold_many(stage, "reserve", "r", 4097);
+    stage_restart(stage);
+    stage_advance(stage, START_MS + 30 * CLOCK_MINUTE_MS);
+    hold_many(stage, "release", "r", 4096);
+    hear(stage, &story);
+    CHECK_INT("one alert", said_so_often(&story, MOVE_FIRE, "anomaly/reservations"), 1);
+    CHECK_INT("over without the last", said_so_often(&story, MOVE_RESOLVE, "anomaly/reservations"),
+              1);
+    hold_many(stage, "release", "e", 65);
+    stage_restart(stage);
+    hold_many(stage, "reserve", "e", 65);
+    stage_advance(stage, START_MS + 90 * CLOCK_MINUTE_MS);
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, &story);
+    CHECK_INT("one was forgotten",
+              said_so_often(&story, MOVE_FIRE, "anomaly/reservations  reservation e0 of 1.00 USD"),
+              1);
+    CHECK_INT("and no other", said_so_often(&story, MOVE_FIRE, "anomaly/reservations"), 2);
+    hold_many(stage, "release", "e", 1);
+    hear(stage, &story);
+    CHECK_INT("all are over", said_so_often(&story, MOVE_RESOLVE, "anomaly/reservations"), 2);
+    CU_ASSERT_PTR_NULL(stage_fault(stage));
+    stage_free(stage);
+    policy_free(both.ours);
+}
+
+static CU_TestInfo tests[] = {{"restarts", test_restarts},
+                              {"pages", test_pages},
+                              {"limits of reservations", test_limits},
+                              CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_anomaly = {.pName = "anomaly", .pTests = tests};

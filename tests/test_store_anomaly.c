@@ -20,6 +20,8 @@ static struct {
     size_t count;
     char feature[4][16];
     struct watch watch[4];
+    size_t reservations;
+    char said[256]; /* of them: id, state, minutes until it is due, cost, feature, currency */
 } loaded;
 
 static void
@@ -30,6 +32,19 @@ hear(void *context, const struct tenant_load *load)
     for (size_t i = 0; i < load->watch_count && i < 4; i++) {
         (void)text_copy(loaded.feature[i], sizeof loaded.feature[i], load->watches[i].feature);
         loaded.watch[i] = load->watches[i].watch;
+    }
+    loaded.reservations = load->reservation_count;
+    for (size_t i = 0; i < load->reservation_count; i++) {
+        const struct reservation_memory *row = &load->reservations[i];
+        char money[TALLY_TEXT_SIZE];
+        const size_t size = strlen(loaded.said);
+
+        (void)snprintf(loaded.said + size, sizeof loaded.said - size, "%.*s %d %d %s %.*s %.*s, ",
+                       (int)row->id.size, row->id.at, (int)row->state,
+                       (int)((row->due_ms - DB_HOUR_MS) / CLOCK_MINUTE_MS),
+                       row->has_cost ? tally_format_short(row->cost.nano, 2, money) : "-",
+                       (int)row->feature.size, row->feature.at, (int)row->currency.size,
+                       row->currency.at);
     }
 }
 
@@ -172,6 +187,59 @@ test_notes(void)
     db_end(&db);
 }
 
+static void
+hold(const char *id, enum reservation_state state, int minutes)
+{
+    struct reservation_memory *row = list_add(&db.open->reservations);
+
+    assert(row != NULL);
+    *row = (struct reservation_memory){.tenant = TEXT("acme"),
+                                       .id = text_of(id),
+                                       .feature = TEXT("search"),
+                                       .currency = TEXT("USD"),
+                                       .state = state,
+                                       .made_ms = DB_HOUR_MS + minutes * CLOCK_MINUTE_MS,
+                                       .due_ms = DB_HOUR_MS + CLOCK_HOUR_MS,
+                                       .at_ms = DB_HOUR_MS,
+                                       .has_cost = state != RESERVATION_EARLY,
+                                       .cost = {15 * MONEY_NANO_PER_UNIT / 10}};
+}
+
+/* What is over in time leaves nothing; what is late stays to be seen. */
+static void
+test_reservations(void)
+{
+    db_open_shard(&db, 3);
+    hold("b", RESERVATION_OPEN, 2);
+    hold("a", RESERVATION_OPEN, 1);
+    hold("c", RESERVATION_EARLY, 3);
+    hold("d", RESERVATION_OPEN, 4);
+    hold("d", RESERVATION_GONE, 4);
+    db_settle_open(&db);
+    load();
+    CHECK_INT("loaded", loaded.reservations, 3);
+    CU_ASSERT_STRING_EQUAL(loaded.said, "a 0 60 1.50 search USD, b 0 60 1.50 search USD, "
+                                        "c 2 60 - search USD, ");
+    hold("a", RESERVATION_GONE, 1);
+    hold("b", RESERVATION_LATE, 2);
+    db_settle_open(&db);
+    CHECK_SQL(&db,
+              "SELECT id || ' ' || state || ' ' || round(cost, 2) || ' ' || (over_at IS NULL)"
+              " FROM tripmeter.v_reservation_unsettled",
+              "b late 1.50 true");
+    hold("b", RESERVATION_SETTLED, 2);
+    hold("c", RESERVATION_GONE, 3);
+    db_settle_open(&db);
+    load();
+    CHECK_INT("none is open", loaded.reservations, 0);
+    CHECK_SQL(&db,
+              "SELECT id || ' ' || state || ' ' || week || ' ' || (over_at = state_at)"
+              " FROM tripmeter.v_reservation_unsettled JOIN tripmeter.reservation"
+              " USING (tenant, id, state)",
+              "b settled 2026-02-23 true");
+    db_end(&db);
+}
+
 /* key_fact and tenant_fact have no defaults: what is not named is 0. */
 static void
 test_views(void)
@@ -203,7 +271,10 @@ test_views(void)
     db_end(&db);
 }
 
-static CU_TestInfo tests[] = {
-    {"views", test_views}, {"series", test_series}, {"notes", test_notes}, CU_TEST_INFO_NULL};
+static CU_TestInfo tests[] = {{"views", test_views},
+                              {"series", test_series},
+                              {"notes", test_notes},
+                              {"reservations", test_reservations},
+                              CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_store_anomaly = {.pName = "store_anomaly", .pTests = tests};

@@ -194,3 +194,44 @@ COMMENT ON COLUMN tripmeter.v_negative_margin.model IS 'Model that served';
 COMMENT ON COLUMN tripmeter.v_negative_margin.cost IS 'What the provider charges, refunds taken off';
 COMMENT ON COLUMN tripmeter.v_negative_margin.charge IS 'What the customer pays';
 COMMENT ON COLUMN tripmeter.v_negative_margin.margin IS 'Charge less cost: negative';
+
+-- ---- reservations --------------------------------------------------------------------------------
+CREATE TABLE tripmeter.reservation (
+    tenant text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    feature text NOT NULL,
+    currency text NOT NULL,
+    state text NOT NULL CHECK (state IN ('open', 'late', 'early', 'settled', 'released', 'given up')),
+    made_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    state_at timestamptz NOT NULL,
+    cost numeric(38, 9),
+    PRIMARY KEY (tenant, id)
+);
+CREATE INDEX reservation_since ON tripmeter.reservation (state_at);
+COMMENT ON TABLE tripmeter.reservation IS 'Reservations that are open, and those that were open beyond twice their time; what is settled or released before leaves no row. Only where the policy has anomalies';
+COMMENT ON COLUMN tripmeter.reservation.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.reservation.id IS 'The reservation, as its events name it';
+COMMENT ON COLUMN tripmeter.reservation.feature IS 'Feature it was made for; empty: it was not said';
+COMMENT ON COLUMN tripmeter.reservation.currency IS 'Currency of cost';
+COMMENT ON COLUMN tripmeter.reservation.state IS 'open; late: open beyond twice its time; early: settled or released before it was made; settled, released: but late; given up: a day after it was late';
+COMMENT ON COLUMN tripmeter.reservation.made_at IS 'Shard time when it was made (early: when it was settled)';
+COMMENT ON COLUMN tripmeter.reservation.due_at IS 'When it is late (open), given up (late) or forgotten (early)';
+COMMENT ON COLUMN tripmeter.reservation.state_at IS 'Since when it is in this state';
+COMMENT ON COLUMN tripmeter.reservation.cost IS 'What it holds; NULL: it was made for tokens';
+
+CREATE VIEW tripmeter.v_reservation_unsettled AS
+SELECT date_trunc('week', r.made_at AT TIME ZONE 'UTC')::date AS week, r.tenant, r.id, r.feature,
+       r.cost, r.currency, r.made_at, r.state,
+       CASE WHEN r.state <> 'late' THEN r.state_at END AS over_at
+FROM tripmeter.reservation r WHERE r.state NOT IN ('open', 'early');
+COMMENT ON VIEW tripmeter.v_reservation_unsettled IS 'Reservations that were neither settled nor released within twice their time';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.week IS 'Monday the week begins with in which it was made (UTC)';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.tenant IS 'Tenant';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.id IS 'The reservation';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.feature IS 'Feature it was made for';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.cost IS 'What it holds; NULL: it was made for tokens';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.currency IS 'Currency of cost';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.made_at IS 'When it was made';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.state IS 'late: still open; settled or released at last; given up: a day after it was late';
+COMMENT ON COLUMN tripmeter.v_reservation_unsettled.over_at IS 'When it was settled, released or given up; NULL: it is open';
