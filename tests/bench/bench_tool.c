@@ -31,9 +31,9 @@ static const struct command commands[] = {
      "--topic A --back B --rate N --seconds N [--every N]\n"
      "      produce, consume, produce, consume; one in --every comes back"},
     {"latency", bench_latency,
-     "--topic T --control C --postgres URL --rate N --seconds N [--limit N]\n"
-     "      events at a rate; how long until a block stands on the control topic, and until an\n"
-     "      event stands in Postgres"},
+     "--topic T --control C --postgres URL --rate N --seconds N [--limit N] [--every N]\n"
+     "      events at a rate, one in --every (50) reaches its tenant's limit; how long until a block\n"
+     "      stands on the control topic, and until an event stands in Postgres"},
 };
 
 int

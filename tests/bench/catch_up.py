@@ -4,6 +4,7 @@ import time
 
 import psycopg2
 
+from tests.bench import ceiling
 from tests.bench.process import Usage
 from tests.bench.tool import PARTITIONS, run_tool, say
 from tests.bench.totals import check_totals, read_limits, write_tenants
@@ -26,6 +27,7 @@ class CatchUp:
         self.record = record  # keep the record of settled events
         self.totals = env.path("totals")
         self.limits = env.path("limits")
+        self.database = None  # of the last run of the engine
         say(f"writing {events:,} events into {PARTITIONS} partitions")
         env.kafka.create_usage_topic("um1", PARTITIONS)
         self.made = run_tool(env, "generate", topic="um1", events=events, totals=self.totals,
@@ -45,6 +47,7 @@ class CatchUp:
                   record_enabled=self.record)
         limits = read_limits(self.limits)
         write_tenants(job.database, "um1", {tenant: limit for tenant, (limit, _) in limits.items()})
+        wal_bytes = self.wal_bytes(job)
         began = time.monotonic()
         engine = job.engine().start()
         on_end = on_start(engine.process.pid) if on_start else None
@@ -58,10 +61,20 @@ class CatchUp:
         status = engine.stop()
         assert status == 0, f"the engine's exit status is {status}:\n{engine.tail()}"
         check_totals(job, self.totals, limits, self.made)
-        out["fact_rows"] = job.one("SELECT count(*) FROM tripmeter.tenant_fact")
-        out["key_rows"] = job.one("SELECT count(*) FROM tripmeter.key_fact")
+        out["rows"] = ceiling.written(job.database)
+        out["wal_bytes"] = self.wal_bytes(job) - wal_bytes
+        out["rows_per_s"] = (out["rows"]["inserted"] + out["rows"]["updated"]) / (wall_s - first)
+        self.database = job.database
         say(f"the engine: {out['cpu_s']:.2f} s of CPU, {wall_s:.1f} s; its totals are right")
         return out
+
+    @staticmethod
+    def wal_bytes(job):
+        return int(job.one("SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+    def postgres_alone(self, run):
+        """What Postgres alone does with the rows of the last run of the engine."""
+        return ceiling.rows_per_s(self.database, run["rows"])
 
     def await_settled(self, job, engine, began):
         """Until the last event is in Postgres; when the first was, in seconds after `began`."""

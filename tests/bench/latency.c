@@ -3,7 +3,7 @@
  *
  * Tenants b-<n> have a plan of --limit requests: each sends exactly so many, and the last one, the
  * trigger, must bring a block for tenant/b-<n> to the control topic.  Many such tenants are under
- * way at once and out of step, so that one event in 50 is a trigger.  A marker tenant sends one
+ * way at once and out of step, so that one event in --every is a trigger.  A marker tenant sends one
  * event in a hundred; its total in Postgres says which of them are visible.  The rest is spread
  * over tenants without a limit.
  */
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVERY      50  /* events for one trigger */
 #define MARK_EVERY 100 /* events for one of the marker's */
 #define UNDER_WAY  100 /* tenants on their way to the limit */
 #define OTHERS     1000
@@ -31,6 +30,7 @@ struct latency {
     int64_t rate;
     int64_t events;
     int64_t limit; /* requests */
+    int64_t every; /* events for one trigger */
     int64_t start_ns;
     struct um1 um1;
     _Atomic int64_t *trigger_ns; /* by b-<n>: when its last event was handed over, 0: not yet */
@@ -195,8 +195,8 @@ plan_next(struct latency *latency, struct plan *plan, struct um1_event *event)
         event->tenant = 0;
         return &latency->mark_ns[plan->marks++];
     }
-    /* `limit` events in EVERY, evenly mixed with the others. */
-    if (turn * latency->limit % EVERY < latency->limit)
+    /* `limit` events in `every`, evenly mixed with the others. */
+    if (turn * latency->limit % latency->every < latency->limit)
         return plan_burst(latency, plan, event);
     return NULL;
 }
@@ -312,10 +312,11 @@ bench_latency(const struct options *options)
     latency->rate = option_number(options, "--rate", 5000);
     latency->events = latency->rate * option_number(options, "--seconds", 15);
     latency->limit = option_number(options, "--limit", 20);
-    if (latency->limit < 1 || latency->limit >= EVERY || latency->events < EVERY)
-        die("--limit must be below %d, and there must be more events", EVERY);
+    latency->every = option_number(options, "--every", 50);
+    if (latency->limit < 1 || latency->limit >= latency->every || latency->events < latency->every)
+        die("--limit must be below --every, and there must be more events");
     um1_init(&latency->um1, 1, latency->events);
-    latency->tenant_count = latency->events / EVERY + UNDER_WAY + 1;
+    latency->tenant_count = latency->events / latency->every + UNDER_WAY + 1;
     latency->mark_count = latency->events / MARK_EVERY + 1;
     latency->trigger_ns = times(latency->tenant_count);
     latency->block_ns = times(latency->tenant_count);

@@ -3,7 +3,10 @@
 import json
 import os
 
+from tests.bench import targets
 from tests.bench.machine import machine_line
+from tests.bench.plot import plot
+from tests.bench.targets import value
 from tests.lib.server import ROOT
 
 LAST = os.path.join(ROOT, "docs", "bench-last.json")
@@ -20,37 +23,23 @@ FIGURES = [
     ("raw consumer, peak RSS", "MiB", 1, False, ("raw", "peak_rss_mib")),
     ("engine, peak RSS", "MiB", 1, False, ("engine", "peak_rss_mib")),
     ("engine, RSS when idle", "MiB", 1, False, ("base_rss_mib",)),
-    ("echo at 200/s, p50", "ms", 2, False, ("echo_200", "p50_ms")),
-    ("echo at 200/s, p99", "ms", 2, False, ("echo_200", "p99_ms")),
-    ("echo at 5,000/s, p50", "ms", 2, False, ("echo", "p50_ms")),
-    ("echo at 5,000/s, p99", "ms", 2, False, ("echo", "p99_ms")),
-    ("event -> decision, p50", "ms", 2, False, ("latency", "decision", "p50_ms")),
-    ("event -> decision, p99", "ms", 2, False, ("latency", "decision", "p99_ms")),
-    ("event -> decision, p99.9", "ms", 2, False, ("latency", "decision", "p999_ms")),
-    ("event -> visible in Postgres, p50", "ms", 0, False, ("latency", "visible", "p50_ms")),
-    ("event -> visible in Postgres, p99", "ms", 0, False, ("latency", "visible", "p99_ms")),
+    ("rows written, catching up", "rows/s", 0, True, ("settled", "rows_per_s")),
+    ("rows written by Postgres alone", "rows/s", 0, True, ("postgres", "rows_per_s")),
+    ("rows written an event", "", 2, False, ("settled", "rows_per_event")),
+    ("write-ahead log an event", "bytes", 0, False, ("settled", "wal_bytes_per_event")),
+    *((f"{what} at {rate}, {short}", "ms", 2, False, ("steady", name, key, f"{short.replace('.', '')}_ms"))
+      for name, rate in (("2000", "2,000/s"), ("5000", "5,000/s"), ("half", "half load"))
+      for what, key in (("echo", "echo"), ("decision", "decision"))
+      for short in ("p50", "p99", "p99.9")),
+    ("visible in Postgres at 5,000/s, p50", "ms", 0, False, ("steady", "5000", "visible", "p50_ms")),
+    ("visible in Postgres at 5,000/s, p99", "ms", 0, False, ("steady", "5000", "visible", "p99_ms")),
+    ("engine at 5,000/s", "CPU s/s", 3, False, ("steady", "5000", "cpu")),
+    ("engine at half load", "CPU s/s", 3, False, ("steady", "half", "cpu")),
+    ("engine at 1,000/s", "CPU s/s", 3, False, ("idle_cpu",)),
+    ("start to first decision", "s", 2, False, ("start", "median")),
     ("detector, a series as it is stored", "bytes", 0, False, ("detector", "stored_bytes")),
     ("detector, a window", "ns", 0, False, ("detector", "window_ns")),
-    ("engine at 5,000/s", "CPU s/s", 3, False, ("latency_cpu",)),
 ]
-
-# A target: what it says, and whether the result meets it.
-TARGETS = [
-    ("engine : raw at least 0.25", lambda r: r["ratio"]["median"] >= 0.25),
-    ("decision p99 at most the echo's + 15 ms",
-     lambda r: r["latency"]["decision"]["p99_ms"] <= r["echo"]["p99_ms"] + 15),
-    ("detector at most 512 bytes a series and 150 ns a window",
-     lambda r: r["detector"]["stored_bytes"] <= 512 and r["detector"]["window_ns"] <= 150),
-    ("RSS when idle at most 128 MiB", lambda r: r["base_rss_mib"] <= 128),
-]
-
-
-def value(result, path):
-    for name in path:
-        if not isinstance(result, dict) or name not in result:
-            return None
-        result = result[name]
-    return result
 
 
 def difference(now, last, more_is_better):
@@ -63,66 +52,53 @@ def difference(now, last, more_is_better):
     return f"{percent:+.0f} % ({word})"
 
 
-def table(result, last):
-    ratio = result["ratio"]
-    lines = [machine_line(result["machine"]),
-             f"{result['events']:,} events of {result['made']['bytes_each']} bytes, lz4, 8 partitions; "
-             f"medians of {result['rounds']}, "
-             f"ratio {ratio['least']:.3f} to {ratio['most']:.3f}; {result['took_s']:.0f} s in all", "",
-             f"{'':36}{'now':>14} {'':12} {'last':>14}"]
+def head(result):
+    ratio, half = result["ratio"], result["steady"]["half"]
+    return [f"machine: {machine_line(result['machine'])}",
+            f"{result['events']:,} events of {result['made']['bytes_each']} bytes, lz4, 8 partitions; "
+            f"{result['rounds']} rounds, medians; ratio {ratio['least']:.3f} to {ratio['most']:.3f}; "
+            f"{result['took_s']:.0f} s in all",
+            f"{result['seconds']} s at each rate; half load: {half['rate']:,} events/s, of which one in "
+            f"{half['every']} decides; the sender was at most {half['sender_late_ms']:,.0f} ms late",
+            *(f"decision above the echo at {one['rate']:,}/s, p99, by round: "
+              f"{one['above_spread']['p99_ms'][0]:.1f} to {one['above_spread']['p99_ms'][1]:.1f} ms; "
+              f"p99.9 of {one['samples']:,} decisions" for one in result["steady"].values()),
+            f"record of settled events: {'on, so nothing is judged' if result['record'] else 'off'}"]
+
+
+def figures(result, last):
+    lines = [f"{'':38}{'now':>14} {'':12} {'last':>14}"]
     for name, unit, digits, more_is_better, path in FIGURES:
         now, before = value(result, path), value(last, path)
         then = "" if before is None else f"{before:,.{digits}f}"
-        lines.append(f"{name:36}{now:>14,.{digits}f} {unit:12} {then:>14} "
+        lines.append(f"{name:38}{now:>14,.{digits}f} {unit:12} {then:>14} "
                      f"{difference(now, before, more_is_better)}".rstrip())
     return lines
 
 
-def bars(title, rows, top):
-    """A group of horizontal bars; rows: (name, number, text, colour)."""
-    most = max(number for _, number, _, _ in rows) or 1
-    out = [f'<text x="20" y="{top}" class="title">{title}</text>']
-    for i, (name, number, text, colour) in enumerate(rows):
-        y = top + 14 + 26 * i
-        width = 440 * number / most
-        out.append(f'<text x="230" y="{y + 14}" text-anchor="end">{name}</text>'
-                   f'<rect x="240" y="{y}" width="{width:.1f}" height="19" fill="{colour}"/>'
-                   f'<text x="{246 + width:.1f}" y="{y + 14}">{text}</text>')
-    return out, top + 14 + 26 * len(rows) + 34
-
-
-def plot(result):
-    grey, light, blue = "#8a8f98", "#c3c7cd", "#2463a8"
-    rates = [(name, result[key]["events_per_cpu_s"], f"{result[key]['events_per_cpu_s']:,.0f}", colour)
-             for name, key, colour in (("raw consumer", "raw", grey),
-                                       ("raw consumer + parse", "parse", light),
-                                       ("engine", "engine", blue))]
-    times = []
-    for name, path, colour in (("echo p50", ("echo", "p50_ms"), grey),
-                               ("decision p50", ("latency", "decision", "p50_ms"), blue),
-                               ("echo p99", ("echo", "p99_ms"), grey),
-                               ("decision p99", ("latency", "decision", "p99_ms"), blue)):
-        number = value(result, path)
-        times.append((name, number, f"{number:.1f} ms", colour))
-    first, y = bars("Events per CPU second", rates, 34)
-    second, y = bars("At 5,000 events/s: from the event to what follows from it", times, y)
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" width="780" height="{y - 10}" '
-                      'font-family="sans-serif" font-size="13">',
-                      "<style>.title{font-weight:bold;font-size:15px}</style>",
-                      '<rect width="100%" height="100%" fill="white"/>', *first, *second, "</svg>", ""])
+def read_last():
+    if not os.path.exists(LAST):
+        return {}
+    with open(LAST, encoding="utf-8") as file:
+        last = json.load(file)
+    # Before there were several rates, there was one.
+    if "steady" not in last and "latency" in last:
+        last["steady"] = {"5000": {"echo": last["echo"], "decision": last["latency"]["decision"],
+                                   "visible": last["latency"]["visible"],
+                                   "cpu": last["latency_cpu"]}}
+    return last
 
 
 def write(result, directory, judged, save):
     """Prints and keeps everything; the exit status."""
-    last = {}
-    if os.path.exists(LAST):
-        with open(LAST, encoding="utf-8") as file:
-            last = json.load(file)
-    lines = table(result, last)
-    missed = [name for name, met in TARGETS if not met(result)]
-    lines += ["", *(f"{'missed' if name in missed else 'met   '}  {name}" for name, _ in TARGETS)]
+    missed = targets.missed(result) if judged else []
+    lines = [*head(result), "", *figures(result, read_last()), "", *targets.table(result, judged), ""]
     if not judged:
-        lines.append("(a quick run decides nothing)")
+        lines.append("(this run decides nothing)")
+    elif missed:
+        lines.append(f"missed: {'; '.join(missed)}")
+    else:
+        lines.append("all that must be is met")
     os.makedirs(directory, exist_ok=True)
     for name, text in (("report.txt", "\n".join(lines) + "\n"), ("plot.svg", plot(result)),
                        ("result.json", json.dumps(result, indent=2) + "\n")):
@@ -134,4 +110,4 @@ def write(result, directory, judged, save):
             out.write(json.dumps(kept, indent=2) + "\n")
     print("\n" + "\n".join(lines))
     print(f"\nbench: {directory}/report.txt, plot.svg, result.json")
-    return 1 if missed and judged else 0
+    return 1 if missed else 0

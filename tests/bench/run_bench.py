@@ -3,16 +3,16 @@
 
     tests/bench/run_bench.py [--quick] [--rounds N] [--events N] [--save] [--record]
 
-    --quick     200,000 events and short runs, for development: no verdict
-    --rounds N  how often raw consumer and engine take turns (3); medians are shown
+    --quick     200,000 events, one round, short runs, for development: no verdict
+    --rounds N  how often each measurement is made (3); medians are shown
     --save      keep the figures in docs/bench-last.json, which later runs compare with
-    --record    with the record of settled events, which is off otherwise
+    --record    with the record of settled events, which is off otherwise: no verdict either
 
 Starts a real broker and Postgres (fsync on), writes UM-1 into 8 partitions, reads it with librdkafka
-alone, with librdkafka and the engine's decoder, and with the engine; then sends events at a steady
-rate and watches the control topic and Postgres.  What the engine settled is compared with what the
-generator says it wrote: a run with any difference is void.  Results: build/bench/report.txt,
-plot.svg, result.json.  Exit status 0 only if every target is met.
+alone, with librdkafka and the engine's decoder, and with the engine; then sends events at steady rates
+and watches the control topic and Postgres, beside an echo at the same rate.  What the engine settled is
+compared with what the generator says it wrote: a run with any difference is void.  Results:
+build/bench/report.txt, plot.svg, result.json.  Exit status 0 only if nothing that must be is missed.
 """
 
 import argparse
@@ -24,57 +24,45 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.bench import report  # noqa: E402 -- as the others, after the path
+from tests.bench import report, steady  # noqa: E402 -- as the others, after the path
 from tests.bench.catch_up import CatchUp  # noqa: E402
 from tests.bench.machine import machine  # noqa: E402
-from tests.bench.process import Usage  # noqa: E402
-from tests.bench.tool import PARTITIONS, run_tool, say  # noqa: E402
-from tests.bench.totals import write_tenants  # noqa: E402
+from tests.bench.tool import run_tool, say  # noqa: E402
 from tests.lib.env import Env  # noqa: E402
-from tests.lib.job import Job  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
-from tests.lib.wait import wait_until  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "build", "bench")
-
-LATENCY_POLICY = """
-fallback_plan: small
-plans:
-  small:
-    quotas:
-      calls: {meter: requests, limit: 20, on_exceed: block}
-  open:
-    quotas:
-      calls: {meter: requests, unlimited: true}
-"""
 
 
 class Bench:
     def __init__(self, env, words):
         self.env = env
-        self.words = words
+        self.record = words.record
+        self.rounds = words.rounds or (1 if words.quick else 3)
         self.events = words.events or (200_000 if words.quick else 2_000_000)
         self.seconds = 5 if words.quick else 15
-        self.result = {"events": self.events, "rounds": words.rounds, "machine": machine()}
-
-    def tool(self, command, **options):
-        return run_tool(self.env, command, **options)
+        self.result = {"events": self.events, "rounds": self.rounds, "record": self.record,
+                       "seconds": self.seconds, "machine": machine()}
 
     def run(self):
-        job = CatchUp(self.env, self.events, self.words.record)
-        self.result["made"] = job.made
-        rounds = []
-        for number in range(1, self.words.rounds + 1):
-            say(f"round {number} of {self.words.rounds}: raw consumer, with parsing, engine")
-            rounds.append({"raw": job.raw(), "parse": job.parse(), "engine": job.engine()})
-        self.result["runs"] = rounds
-        self.summarise(rounds)
-        self.result["detector"] = self.tool("detector")
-        self.echo()
-        self.latency()
+        self.catch_up()
+        self.steady()
+        self.result["detector"] = run_tool(self.env, "detector")
         return self.result
 
     # ---- throughput -------------------------------------------------------------------------
+
+    def catch_up(self):
+        job = CatchUp(self.env, self.events, self.record)
+        self.result["made"] = job.made
+        rounds = []
+        for number in range(1, self.rounds + 1):
+            say(f"round {number} of {self.rounds}: raw consumer, with parsing, engine")
+            rounds.append({"raw": job.raw(), "parse": job.parse(), "engine": job.engine()})
+        self.result["runs"] = rounds
+        say("Postgres alone, with the rows of the engine")
+        self.result["postgres"] = job.postgres_alone(rounds[-1]["engine"])
+        self.summarise(rounds)
 
     def summarise(self, rounds):
         """Medians; the ratios are those of each round, so that a slow moment hits both sides."""
@@ -85,43 +73,40 @@ class Bench:
                 "events_per_s": statistics.median(self.events / one["wall_s"] for one in each),
                 "peak_rss_mib": max(one["peak_rss_kib"] for one in each) / 1024}
         for name, under in (("ratio", "raw"), ("ratio_parse", "parse")):
-            ratios = [one[under]["cpu_s"] / one["engine"]["cpu_s"] for one in rounds]
-            self.result[name] = {"median": statistics.median(ratios), "least": min(ratios),
-                                 "most": max(ratios)}
+            self.result[name] = self.spread([one[under]["cpu_s"] / one["engine"]["cpu_s"]
+                                             for one in rounds])
+        engines = [one["engine"] for one in rounds]
+        alone = self.result["postgres"]["rows_per_s"]
+        self.result["settled"] = {
+            "rows_per_s": statistics.median(one["rows_per_s"] for one in engines),
+            "ratio": self.spread([one["rows_per_s"] / alone for one in engines]),
+            "rows_per_event": statistics.median(
+                (one["rows"]["inserted"] + one["rows"]["updated"]) / self.events for one in engines),
+            "wal_bytes_per_event": statistics.median(one["wal_bytes"] / self.events for one in engines)}
+
+    @staticmethod
+    def spread(values):
+        return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
     # ---- latency ----------------------------------------------------------------------------
 
-    def echo(self):
-        say(f"echo: 200/s, then 5,000/s with one in 50 answered, {self.seconds} s each")
-        for name, options in (("echo_200", {"rate": 200}), ("echo", {"rate": 5000, "every": 50})):
-            topic, back = self.env.name("echo"), self.env.name("back")
-            self.env.kafka.create_topic(topic, PARTITIONS)
-            self.env.kafka.create_topic(back, 1)
-            self.result[name] = self.tool("echo", topic=topic, back=back, seconds=self.seconds,
-                                          **options)["echo"]
-
-    def latency(self):
-        say(f"decisions: 5,000 events/s for {self.seconds} s, one in 50 trips a limit")
-        job = Job(self.env, PARTITIONS, LATENCY_POLICY, settle_interval="500ms", log_level="info",
-                  record_enabled=self.words.record)
-        write_tenants(job.database, "open", dict.fromkeys([f"t-{i}" for i in range(1000)] + ["m-0"]))
-        began = time.monotonic()
-        engine = job.engine().start()
-        wait_until(lambda: job.one("SELECT count(*) FROM tripmeter.shard WHERE epoch > 0"
-                           " AND shard < 100000")
-                   == PARTITIONS, 30, lambda: f"the engine has its shards:\n{engine.tail()}")
-        usage = Usage(engine.process.pid)
-        usage.await_idle()
-        self.result["base_rss_mib"] = usage.rss_kib() / 1024
-        self.result["start_s"] = time.monotonic() - began
-        before = usage.cpu_s()
-        took = self.tool("latency", topic=job.topics[0], control=job.control, postgres=job.database,
-                         rate=5000, seconds=self.seconds)
-        self.result["latency_cpu"] = (usage.cpu_s() - before) / self.seconds
-        self.result["latency"] = took
-        assert engine.stop() == 0, engine.tail()
-        assert took["blocks"] == took["triggers"], f"{took}: blocks are missing\n{engine.tail()}"
-        assert took["marks"] == took["marks_visible"], f"{took}: events are missing in Postgres"
+    def steady(self):
+        """At the rates of UM-1, and at half of what the engine does when it catches up."""
+        half = max(1000, int(self.result["engine"]["events_per_s"] / 2000) * 1000)
+        self.result["steady"] = {}
+        for name, rate, every in (("2000", 2000, 50), ("5000", 5000, 50), ("half", half, max(50, half // 100))):
+            say(f"{rate:,} events/s, one in {every} decides, {self.seconds} s: echo, engine, "
+                f"{self.rounds} times")
+            self.result["steady"][name] = steady.at_rate(self.env, rate, every, self.seconds,
+                                                         self.rounds, self.record)
+        say("1,000 events/s: what the engine needs when there is little to do")
+        self.result["idle_cpu"] = steady.decisions(self.env, 1000, 500, self.seconds,
+                                                   self.record)["cpu"]
+        say("from its start to its first decision")
+        self.result["start"] = self.spread([steady.start_s(self.env, self.record)
+                                            for _ in range(self.rounds)])
+        self.result["base_rss_mib"] = max(one["base_rss_mib"]
+                                          for one in self.result["steady"].values())
 
 
 def end(number, frame):
@@ -132,11 +117,10 @@ def main():
     words = argparse.ArgumentParser(description=__doc__,
                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--quick", action="store_true")
-    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--rounds", type=int)
     words.add_argument("--events", type=int)
     words.add_argument("--save", action="store_true")
-    words.add_argument("--record", action="store_true",
-                       help="keep the record of settled events, which is off otherwise")
+    words.add_argument("--record", action="store_true")
     words = words.parse_args()
     signal.signal(signal.SIGTERM, end)
     began = time.monotonic()
@@ -149,7 +133,7 @@ def main():
             print(f"bench: void: {why}", file=sys.stderr)
             return 1
     result["took_s"] = time.monotonic() - began
-    return report.write(result, RESULTS, judged=not words.quick, save=words.save)
+    return report.write(result, RESULTS, judged=not words.quick and not words.record, save=words.save)
 
 
 if __name__ == "__main__":
