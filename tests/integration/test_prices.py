@@ -101,6 +101,44 @@ class PricesTest(IngestStory):
         self.assertIn("charge 1.200000000, cost 1.000000000", text)
 
 
+    def booked(self):
+        """What each event was booked for, with all that came of it later."""
+        return dict(self.job.rows(
+            "SELECT id, sum(cost) FROM tripmeter.settled_event GROUP BY id"))
+
+    def test_reload(self):
+        """SIGHUP: a changed list holds for what comes then and for what waits; a broken one changes nothing"""
+        self.begin_with_prices()
+        self.start()
+        self.job.produce([used(1, "acme", "cheap-1", 100_000), used(2, "acme", "new-1", 100_000)])
+        self.job.await_settled()
+        self.assertEqual(1, self.waiting())
+        self.write_prices(OLD.replace("input: 1e-06", "inptu: 1e-06"))
+        self.engine.reload()
+        self.engine.await_log("event=reload result=refused")
+        self.assertIn("prices.yaml:3:19", self.engine.log_text())
+        self.job.produce([used(3, "acme", "cheap-1", 100_000), used(4, "acme", "new-1", 100_000)])
+        self.job.await_settled()
+        self.assertEqual(2, self.waiting())
+        self.write_prices(NEW.replace("cheap-1: {input: 1e-06", "cheap-1: {input: 3e-06"))
+        self.engine.reload()
+        self.engine.await_log("event=reload result=accepted policy=2")
+        wait_until(lambda: self.waiting() == 0, 60, lambda: f"all are priced:\n{self.engine.tail()}")
+        self.job.produce([used(5, "acme", "cheap-1", 100_000), used(6, "acme", "new-1", 100_000)])
+        self.job.await_settled()
+        # What had a price keeps it; what had none is priced by an entry of its own.
+        old, new, waited = Decimal("0.1"), Decimal("0.3"), Decimal("0.02")
+        self.assertEqual({"record-1": old, "record-2": waited, "record-3": old, "record-4": waited,
+                          "record-5": new, "record-6": waited}, self.booked())
+        self.assertEqual([("record-2", waited, -1), ("record-4", waited, -1)], self.job.rows(
+            "SELECT id, cost, unpriced::int FROM tripmeter.settled_event WHERE kind = 'price' ORDER BY id"))
+        self.assertEqual([(Decimal("0.56"), 0, Decimal(0), 6)], self.job.rows("""
+            SELECT cost, unpriced::int, estimate, events::int FROM tripmeter.period_total
+            WHERE tenant = 'acme' AND project = ''"""))
+        check_sums(self, self.job)
+        check_record(self, self.job)
+
+
 class PublicListTest(unittest.TestCase):
     """Every price of the public list comes out of the engine as an independent program has it."""
 
