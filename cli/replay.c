@@ -28,6 +28,7 @@ struct replay {
     size_t count;
     size_t unsettled;
     int64_t records;
+    bool quiet;
 };
 
 static bool
@@ -114,14 +115,14 @@ cut_time(char *words)
 }
 
 static void
-take_effects(struct course *course)
+take_effects(struct course *course, bool quiet)
 {
     size_t count = 0;
 
     stage_settle(course->stage);
     const struct effect *effects = stage_effects(course->stage, &count);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !quiet; i++) {
         char words[EFFECT_TEXT_SIZE];
 
         expect_words(&effects[i], zone_utc(), words);
@@ -139,7 +140,7 @@ static void
 settle(struct replay *replay)
 {
     for (size_t i = 0; i < replay->count; i++)
-        take_effects(&replay->courses[i]);
+        take_effects(&replay->courses[i], replay->quiet);
     replay->unsettled = 0;
 }
 
@@ -148,6 +149,34 @@ replay_contract(struct replay *replay, struct text tenant, json_t *contract)
 {
     for (size_t i = 0; i < replay->count; i++)
         stage_contract(replay->courses[i].stage, tenant, contract);
+}
+
+void
+replay_carried(struct replay *replay, const struct carry_memory *memory)
+{
+    for (size_t i = 0; i < replay->count; i++)
+        stage_carried(replay->courses[i].stage, memory);
+}
+
+void
+replay_policy(struct replay *replay, const struct policy *policy, int64_t at_ms)
+{
+    struct stage *stage = replay->courses[0].stage;
+
+    /* What waits for a price is what is settled. */
+    settle(replay);
+    if (at_ms > stage_time(stage))
+        stage_advance(stage, at_ms);
+    settle(replay);
+    stage_policy(stage, policy);
+    settle(replay);
+}
+
+void
+replay_quietly(struct replay *replay)
+{
+    settle(replay);
+    replay->quiet = true;
 }
 
 void
@@ -282,6 +311,15 @@ const struct period_total *
 replay_totals(const struct replay *replay, size_t *count)
 {
     return stage_totals(replay->courses[0].stage, count);
+}
+
+const struct carry_memory *
+replay_carry(const struct replay *replay, struct text tenant, struct text quota,
+             struct text project, int64_t at_ms)
+{
+    bool final;
+
+    return stage_carry(replay->courses[0].stage, tenant, quota, project, at_ms, &final);
 }
 
 bool

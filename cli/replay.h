@@ -20,6 +20,13 @@ struct replay *replay_new(const struct policy *policy, const struct policy *othe
 void replay_free(struct replay *replay);
 /* A tenant's contract from this time on; the object stays the caller's. */
 void replay_contract(struct replay *replay, struct text tenant, json_t *contract);
+/* What a quota that rolls over carried into the period in which the records begin. */
+void replay_carried(struct replay *replay, const struct carry_memory *memory);
+/* The first policy gives way to another one at that moment; it must outlive the replay as well. What
+ * waited for a price and has one now is priced. */
+void replay_policy(struct replay *replay, const struct policy *policy, int64_t at_ms);
+/* What comes from here on changes totals, but is not told. */
+void replay_quietly(struct replay *replay);
 /* The next record, in the order of time. */
 void replay_record(struct replay *replay, int64_t time_ms, struct text value);
 /* The end: prints the timeline, then the totals of every tenant and period. False and an error when
@@ -27,5 +34,8 @@ void replay_record(struct replay *replay, int64_t time_ms, struct text value);
 bool replay_print(struct replay *replay, FILE *out, struct err *why);
 /* What the first policy comes to. */
 const struct period_total *replay_totals(const struct replay *replay, size_t *count);
+/* How a quota that rolls over stood under it in the period that holds the instant; NULL: it did not. */
+const struct carry_memory *replay_carry(const struct replay *replay, struct text tenant,
+                                        struct text quota, struct text project, int64_t at_ms);
 
 #endif

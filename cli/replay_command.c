@@ -2,7 +2,7 @@
 #include "cli/contract.h"
 #include "cli/reader.h"
 #include "cli/replay.h"
-#include "cli/session.h"
+#include "cli/replay_past.h"
 #include "config/file.h"
 #include "ingest/decode.h"
 
@@ -15,6 +15,7 @@
 
 struct taken {
     int64_t time_ms; /* of the partition: never falls within it */
+    size_t policy;   /* of the past: that it was booked under */
     size_t topic;
     int32_t partition;
     int64_t offset;
@@ -26,6 +27,7 @@ struct play {
     struct arena *memory;
     struct policy *policies[2]; /* of --policy and --against; NULL: not given */
     struct replay *replay;
+    struct past past;    /* of the topics, unless --policy stands in its place */
     struct list records; /* struct taken, of the topics */
     int64_t from_ms;
     int64_t to_ms;
@@ -178,7 +180,12 @@ take_message(struct play *play, size_t topic, const rd_kafka_message_t *message,
     if (taken == NULL)
         return err_set(why, ERR_INPUT,
                        "2,000,000 records can be replayed at once: say --from and --to");
-    *taken = (struct taken){*time_ms, topic, message->partition, message->offset, record.event};
+    *taken = (struct taken){.time_ms = *time_ms,
+                            .policy = past_policy_of(&play->past, message->partition, *time_ms),
+                            .topic = topic,
+                            .partition = message->partition,
+                            .offset = message->offset,
+                            .value = record.event};
     return true;
 }
 
@@ -218,6 +225,9 @@ by_time(const void *a, const void *b)
     const struct taken *one = a;
     const struct taken *other = b;
 
+    /* Partitions go over to a policy one after the other, within moments. */
+    if (one->policy != other->policy)
+        return one->policy > other->policy ? 1 : -1;
     if (one->time_ms != other->time_ms)
         return one->time_ms > other->time_ms ? 1 : -1;
     if (one->topic != other->topic)
@@ -229,103 +239,100 @@ by_time(const void *a, const void *b)
 
 /* Each version of a contract from when the engine applied it; but a tenant is loaded with what is
  * stored, be it applied or not: where its first period begins as its first contract has it, that one
- * held from the beginning. */
+ * held from the beginning, unless it came under a later policy than the first. */
 static const char sql_contracts[] =
     "SELECT v.tenant, v.plan, v.zone, v.cycle, v.currency, v.charge, v.limits, v.projects,"
-    " CASE WHEN v.version = 1 AND (v.zone IS NULL OR coalesce((SELECT min(p.period)"
-    "    FROM tripmeter.period_total p WHERE p.tenant = v.tenant) AT TIME ZONE v.zone,"
-    "   '2000-01-01')::time = '00:00') THEN 0 ELSE"
+    " CASE WHEN v.version = 1 AND coalesce(c.policy, 0) <= $1 AND (v.zone IS NULL OR"
+    "   coalesce((SELECT min(p.period) FROM tripmeter.period_total p WHERE p.tenant = v.tenant)"
+    "    AT TIME ZONE v.zone, '2000-01-01')::time = '00:00') THEN 0 ELSE"
     "  floor(extract(epoch FROM coalesce(c.applied_time, v.created_at)) * 1000)::bigint END"
     " FROM tripmeter.tenant_version v LEFT JOIN tripmeter.command c ON c.kind = 'tenant'"
     "  AND c.tenant = v.tenant AND (c.body ->> 'version')::bigint = v.version"
     " ORDER BY 9, 1, v.version";
 
+/* What was changed beside the records, in the order of time. */
+struct changes {
+    PGresult *contracts;
+    int next;
+    size_t policy; /* in force */
+};
+
+static void
+change_contracts(struct play *play, struct changes *changes, int64_t until_ms)
+{
+    const PGresult *rows = changes->contracts;
+
+    for (; changes->next < PQntuples(rows) && db_int(rows, changes->next, 8) <= until_ms;
+         changes->next++) {
+        json_t *contract = contract_of_row(rows, changes->next);
+
+        replay_contract(play->replay, text_of(db_text(rows, changes->next, 0)), contract);
+        json_decref(contract);
+    }
+}
+
+static void
+change_policy(struct play *play, struct changes *changes, size_t policy)
+{
+    while (changes->policy < policy) {
+        const struct past_policy *next = &play->past.policies[++changes->policy];
+
+        if (next->at_ms == INT64_MAX)
+            continue; /* no partition has gone over to it */
+        change_contracts(play, changes, next->at_ms);
+        replay_policy(play->replay, next->policy, next->at_ms);
+    }
+}
+
+/* Begins with what was carried into the periods of the first record. */
+static bool
+begin_topics(struct play *play, struct session *session, struct err *why)
+{
+    const struct taken *first = play->records.count == 0 ? NULL : list_at(&play->records, 0);
+    const struct policy *preset =
+        play->past.policy_count == 0
+            ? session->policy
+            : play->past.policies[first == NULL ? 0 : first->policy].policy;
+    struct list carries;
+    bool good = begin(play, preset, why);
+
+    list_init(&carries, sizeof(struct carry_memory), RECORDS_LIMIT);
+    good = good &&
+           (first == NULL || past_carries(session, first->time_ms, play->memory, &carries, why));
+    for (size_t i = 0; good && i < carries.count; i++)
+        replay_carried(play->replay, list_at(&carries, i));
+    list_free(&carries);
+    return good;
+}
+
 static bool
 play_records(struct play *play, struct session *session, struct err *why)
 {
-    PGresult *contracts = db_query(&session->db, sql_contracts, NULL, 0, why);
-    int next = 0;
+    const struct taken *first = play->records.count == 0 ? NULL : list_at(&play->records, 0);
+    struct changes changes = {.policy = first == NULL ? 0 : first->policy};
+    char serial[24];
+    const char *const values[] = {serial};
 
-    if (contracts == NULL)
+    (void)snprintf(serial, sizeof serial, "%" PRId64,
+                   play->past.policy_count == 0 ? INT64_MAX
+                                                : play->past.policies[changes.policy].serial);
+    changes.contracts = db_query(&session->db, sql_contracts, values, 1, why);
+    if (changes.contracts == NULL)
         return false;
-    if (play->records.count > 0)
-        qsort(play->records.at, play->records.count, sizeof(struct taken), by_time);
     for (size_t i = 0; i < play->records.count; i++) {
         const struct taken *taken = list_at(&play->records, i);
 
-        for (; next < PQntuples(contracts) && db_int(contracts, next, 8) <= taken->time_ms;
-             next++) {
-            json_t *contract = contract_of_row(contracts, next);
-
-            replay_contract(play->replay, text_of(db_text(contracts, next, 0)), contract);
-            json_decref(contract);
-        }
+        change_policy(play, &changes, taken->policy);
+        change_contracts(play, &changes, taken->time_ms);
         replay_record(play->replay, taken->time_ms, taken->value);
     }
-    PQclear(contracts);
+    /* Prices that came after the range are in the totals as well. */
+    if (play->to_ms != INT64_MAX)
+        replay_quietly(play->replay);
+    if (play->past.policy_count > 0)
+        change_policy(play, &changes, play->past.policy_count - 1);
+    PQclear(changes.contracts);
     return true;
-}
-
-/* ---- what is settled ------------------------------------------------------------------------------- */
-
-static const char sql_final[] =
-    "SELECT p.tenant, floor(extract(epoch FROM p.period) * 1000)::bigint, p.events, p.requests,"
-    " p.input_tokens, p.output_tokens, p.cost, p.charge, p.period"
-    " FROM tripmeter.period_total p, tripmeter.period_closing c"
-    " WHERE p.project = '' AND p.period_end <= c.closed_to ORDER BY 1, 2";
-
-static bool
-same_total(const struct replay *replay, const PGresult *rows, int row)
-{
-    const struct text tenant = text_of(db_text(rows, row, 0));
-    size_t count;
-    const struct period_total *totals = replay_totals(replay, &count);
-    tally cost = 0;
-    tally charge = 0;
-
-    (void)tally_parse_money(text_of(db_text(rows, row, 6)), &cost);
-    (void)tally_parse_money(text_of(db_text(rows, row, 7)), &charge);
-    for (size_t i = 0; i < count; i++) {
-        const struct period_total *total = &totals[i];
-
-        if (total->project.size == 0 && total->start_ms == db_int(rows, row, 1) &&
-            text_eq(total->tenant, tenant))
-            return total->delta.count[COUNT_events] == db_int(rows, row, 2) &&
-                   total->delta.count[COUNT_requests] == db_int(rows, row, 3) &&
-                   total->delta.count[COUNT_input_tokens] == db_int(rows, row, 4) &&
-                   total->delta.count[COUNT_output_tokens] == db_int(rows, row, 5) &&
-                   total->delta.cost == cost && total->delta.charge == charge;
-    }
-    return db_int(rows, row, 2) == 0;
-}
-
-/* Final periods that lie wholly in the range must come out as they were settled. */
-static enum answer
-compare_final(const struct play *play, struct session *session, struct err *why)
-{
-    const int64_t first_ms = play->records.count == 0
-                                 ? INT64_MAX
-                                 : ((const struct taken *)list_at(&play->records, 0))->time_ms;
-    PGresult *rows = db_query(&session->db, sql_final, NULL, 0, why);
-    int same = 0;
-    int partly = 0;
-    int differ = 0;
-
-    for (int i = 0; rows != NULL && i < PQntuples(rows); i++) {
-        if (same_total(play->replay, rows, i))
-            same++;
-        else if (db_int(rows, i, 1) < first_ms)
-            partly++;
-        else {
-            printf("differs    %s, %s\n", db_text(rows, i, 0), db_text(rows, i, 8));
-            differ++;
-        }
-    }
-    PQclear(rows);
-    if (rows != NULL)
-        printf("final periods: %d as settled, to the nano; %d differ; %d begin before the range\n",
-               same, differ, partly);
-    return rows == NULL || differ > 0 ? ANSWER_NO : ANSWER_FINE;
 }
 
 static bool
@@ -338,17 +345,31 @@ time_option(const struct play *play, const char *name, int64_t *out, struct err 
 }
 
 static enum answer
+compare(const struct play *play, struct session *session, struct err *why)
+{
+    const struct taken *first = play->records.count == 0 ? NULL : list_at(&play->records, 0);
+    const int64_t from_ms = play->from_ms != INT64_MIN ? play->from_ms
+                            : first == NULL            ? INT64_MAX
+                                                       : first->time_ms;
+
+    return past_compare(play->replay, session, from_ms, play->to_ms, why) ? ANSWER_FINE : ANSWER_NO;
+}
+
+static enum answer
 play_topics(struct play *play, struct session *session, struct err *why)
 {
-    bool good = begin(play, session->policy, why);
+    bool good = play->policies[0] != NULL || past_read(&play->past, session, why);
 
     for (size_t t = 0; good && t < session->config->kafka.topic_count; t++)
         good = read_topic(play, session->config, t, why);
-    good = good && play_records(play, session, why) && replay_print(play->replay, stdout, why);
+    if (good && play->records.count > 0)
+        qsort(play->records.at, play->records.count, sizeof(struct taken), by_time);
+    good = good && begin_topics(play, session, why) && play_records(play, session, why) &&
+           replay_print(play->replay, stdout, why);
     if (!good)
         return ANSWER_NO;
     /* Under another policy, other totals are no fault. */
-    return play->policies[0] == NULL ? compare_final(play, session, why) : ANSWER_FINE;
+    return play->policies[0] == NULL ? compare(play, session, why) : ANSWER_FINE;
 }
 
 static enum answer
@@ -378,6 +399,7 @@ run_replay(const struct arguments *arguments)
     if (why.class != ERR_NONE)
         command_complain("%s", why.text);
     replay_free(play.replay);
+    past_free(&play.past);
     policy_free(play.policies[0]);
     policy_free(play.policies[1]);
     list_free(&play.records);
@@ -387,7 +409,7 @@ run_replay(const struct arguments *arguments)
 
 static const struct option_row replay_options[] = {
     OPTION_CONFIG,
-    {"policy", "FILE", "the policy to play by (else the configuration's)", false},
+    {"policy", "FILE", "the policy to play by (else those that were in force)", false},
     {"against", "FILE", "another one beside it: only differences are told", false},
     {"tenants", "FILE", "contracts for a file, as tenant import takes them", false},
     {"from", "TIME", "records of the topics from then on", false},
@@ -403,8 +425,10 @@ const struct command_row command_replay = {
     .more =
         "FILE holds an event a line (- is the standard input); an event's own time is that of\n"
         "its record, as long as it does not fall. Without FILE the usage topics are read, with\n"
-        "the contracts as the engine applied them, and final periods must come out as settled\n"
-        "(exit status 1 when one does not). Nothing is written anywhere; the same input gives\n"
+        "the policies, price lists and contracts as the engine went over to them, what quotas\n"
+        "had carried into the periods where the range begins, and final periods must come out as\n"
+        "settled (exit status 1 when one does not). Nothing is written anywhere; the same input "
+        "gives\n"
         "the same output. With --against, a line that only the first policy causes begins with\n"
         "'-', one that only the second does with '+'.\n",
     .options = replay_options,

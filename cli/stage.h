@@ -49,6 +49,9 @@ const char *stage_fault(const struct stage *stage);
 void stage_advance(struct stage *stage, int64_t now_ms);
 /* One record, now; its id is what stage_repeat finds it by. */
 void stage_record(struct stage *stage, struct text id, struct text value);
+/* What a quota that rolls over had brought into a period, as if that had just begun; to be said before
+ * anything happens in it. */
+void stage_carried(struct stage *stage, const struct carry_memory *memory);
 /* A record at a time of its own, which is not kept: it cannot be sent again, nor read after a
  * restart. Its effects are noticed at the next pause. */
 void stage_feed(struct stage *stage, int64_t time_ms, struct text value);

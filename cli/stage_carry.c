@@ -37,6 +37,21 @@ row_of(struct stage *stage, const struct carry_memory *memory)
     return row;
 }
 
+static void
+write_row(struct stage *stage, struct carry_row *row, const struct carry_memory *memory)
+{
+    row->memory = *memory;
+    row->memory.tenant = stage_keep(stage, memory->tenant);
+    row->memory.quota = stage_keep(stage, memory->quota);
+    row->memory.project = stage_keep(stage, memory->project);
+}
+
+void
+stage_carried(struct stage *stage, const struct carry_memory *memory)
+{
+    write_row(stage, row_of(stage, memory), memory);
+}
+
 void
 stage_write_carries(struct stage *stage, const struct settlement *settlement)
 {
@@ -44,14 +59,10 @@ stage_write_carries(struct stage *stage, const struct settlement *settlement)
         const struct carry_memory *memory = list_at(&settlement->carries, i);
         struct carry_row *row = row_of(stage, memory);
 
-        if (row->final) {
+        if (row->final)
             stage_set_fault(stage, "a final carry is to be changed");
-            continue;
-        }
-        row->memory = *memory;
-        row->memory.tenant = stage_keep(stage, memory->tenant);
-        row->memory.quota = stage_keep(stage, memory->quota);
-        row->memory.project = stage_keep(stage, memory->project);
+        else
+            write_row(stage, row, memory);
     }
     for (size_t i = 0; i < stage->db.carries.count; i++) {
         struct carry_row *row = list_at(&stage->db.carries, i);

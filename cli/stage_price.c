@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define DONE (-1) /* topic of one that waits no longer */
+
 static void
 keep(struct stage *stage, const struct unpriced_event *event)
 {
@@ -15,29 +17,54 @@ keep(struct stage *stage, const struct unpriced_event *event)
         *texts[i] = stage_keep(stage, *texts[i]);
 }
 
-static bool
-is_it(const struct unpriced_event *event, const struct priced_event *priced)
+/* The row at that place in the log, in whose order they are; NULL: none waits there. */
+static struct unpriced_event *
+row_at(struct list *rows, const struct priced_event *priced)
 {
-    if (priced->topic >= 0)
-        return event->offset == priced->offset && event->index == priced->index;
-    return text_eq(event->tenant, priced->tenant) && text_eq(event->source, priced->source) &&
-           text_eq(event->id, priced->id);
+    size_t low = 0;
+    size_t high = rows->count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const struct unpriced_event *row = list_at(rows, middle);
+
+        if (row->offset < priced->offset ||
+            (row->offset == priced->offset && row->index < priced->index))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct unpriced_event *row = low < rows->count ? list_at(rows, low) : NULL;
+    const bool there = row != NULL && row->topic != DONE && row->offset == priced->offset &&
+                       row->index == priced->index;
+
+    return there ? row : NULL;
 }
 
-static size_t
-remove_priced(struct list *rows, const struct priced_event *priced)
+static void
+mark_corrected(struct list *rows, const struct priced_event *priced)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct unpriced_event *row = list_at(rows, i);
+
+        if (text_eq(row->tenant, priced->tenant) && text_eq(row->source, priced->source) &&
+            text_eq(row->id, priced->id))
+            row->topic = DONE;
+    }
+}
+
+static void
+remove_done(struct list *rows)
 {
     size_t kept = 0;
-    const size_t count = rows->count;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < rows->count; i++) {
         const struct unpriced_event row = *(struct unpriced_event *)list_at(rows, i);
 
-        if (!is_it(&row, priced))
+        if (row.topic != DONE)
             *(struct unpriced_event *)list_at(rows, kept++) = row;
     }
     rows->count = kept;
-    return count - kept;
 }
 
 /* As function settle_priced does it in Postgres. */
@@ -49,9 +76,19 @@ stage_write_unpriced(struct stage *stage, const struct settlement *settlement)
     for (size_t i = 0; i < settlement->priced.count; i++) {
         const struct priced_event *priced = list_at(&settlement->priced, i);
 
-        if (remove_priced(&stage->db.unpriced, priced) != 1 && priced->topic >= 0)
+        if (priced->topic < 0) {
+            mark_corrected(&stage->db.unpriced, priced);
+            continue;
+        }
+        struct unpriced_event *row = row_at(&stage->db.unpriced, priced);
+
+        if (row == NULL)
             stage_set_fault(stage, "an event was priced that did not wait for a price");
+        else
+            row->topic = DONE;
     }
+    if (settlement->priced.count > 0)
+        remove_done(&stage->db.unpriced);
 }
 
 void

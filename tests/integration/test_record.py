@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import unittest
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import psycopg2
@@ -161,7 +161,7 @@ class RecordTest(IngestStory):
         self.job.await_settled()
         self.assertGreater(self.job.one("SELECT tripmeter.close_periods()"), 5)
         text = self.job.say("replay")
-        self.assertRegex(text, r"final periods: [1-9][0-9]* as settled, to the nano; 0 differ; 0 begin")
+        self.assertRegex(text, r"final periods: [1-9][0-9]* as settled, to the nano; 0 differ; 0 not")
         self.assertIn("alert quota/api_calls fires tenant t-000", text)
         self.assertEqual(text, self.job.say("replay"))
         part = self.job.say("replay", "--from", "2026-02-01T00:00:00Z")
@@ -173,6 +173,74 @@ class RecordTest(IngestStory):
                            " WHERE tenant = 't-000' AND project = '' AND period < '2026-02-10'")
         admin.close()
         self.assertRegex(self.job.say("replay", status=1), r"differs    t-000")
+
+    def test_replay_of_the_past(self):
+        """Totals that were priced later, by a list that changed, and what was carried in come out again"""
+        prices = "providers: {lab: {old-1: {input: 1e-06, output: 0}%s}}\n"
+        policy = ("fallback_plan: free\n{}plans:\n  free:\n    quotas:\n"
+                  "      ai_tokens: {{meter: tokens, limit: 1000000, steps: [],"
+                  " rollover: {{total_cap: 2000000}}}}\n")
+        self.begin(partitions=1, time="trust_producers", dedupe_window="2h", clock_offset="-300d",
+                   policy=policy.format(""))
+
+        def list_prices(more):
+            with open(os.path.join(self.job.directory, "prices.yaml"), "w", encoding="utf-8") as out:
+                out.write(prices % more)
+
+        def use(number, at, model, tokens):
+            at = datetime.fromisoformat(at + ":00+00:00")
+            self.send(event(number, "acme", at, cost=None, provider="lab", model=model,
+                            usage={"input_tokens": tokens, "output_tokens": 0}),
+                      timestamp_ms=int(at.timestamp() * 1000))
+
+        def reload(serial):
+            self.job.await_settled()
+            self.engine.reload()
+            self.engine.await_log(f"event=reload result=accepted policy={serial}")
+            wait_until(lambda: self.job.one("""
+                SELECT count(*) FROM tripmeter.command WHERE applied_at IS NULL""") == 0, 60,
+                       lambda: f"it is applied:\n{self.engine.tail()}")
+
+        self.job.set_policy(policy.format("prices: {providers: prices.yaml}\n"))
+        list_prices("")
+        self.start()
+        use(1, "2026-01-30T10:00", "old-1", 100_000)
+        use(2, "2026-01-30T11:00", "new-1", 200_000)
+        use(3, "2026-01-30T12:00", "last-1", 300_000)
+        # Another price for one, a first one for another; what was priced stays as it was.
+        list_prices(", new-1: {input: 2e-06, output: 0}")
+        with open(os.path.join(self.job.directory, "prices.yaml"), encoding="utf-8") as file:
+            text = file.read().replace("1e-06", "5e-06")
+        with open(os.path.join(self.job.directory, "prices.yaml"), "w", encoding="utf-8") as out:
+            out.write(text)
+        serial = self.job.one("SELECT max(serial) FROM tripmeter.policy") + 1
+        reload(serial)
+        use(4, "2026-01-31T10:00", "old-1", 100_000)
+        use(5, "2026-02-20T10:00", "new-1", 900_000)
+        # January is final when its last price comes: an adjustment, not in its total.
+        self.job.await_settled()
+        list_prices(", new-1: {input: 2e-06, output: 0}, last-1: {input: 7e-06, output: 0}")
+        reload(serial + 1)
+        use(6, "2026-02-21T10:00", "last-1", 100_000)
+        use(7, "2026-04-20T10:00", "old-1", 1)
+        self.job.await_settled()
+        self.assertEqual(2, self.job.one("SELECT tripmeter.close_periods()"))
+        self.assertEqual([(Decimal("1.0"), 0, 300_000), (Decimal("2.5"), 300_000, 300_000)],
+                         self.job.rows("""
+            SELECT t.cost, q.carry::int, q.carried::int FROM tripmeter.period_total t
+            JOIN tripmeter.quota_period q USING (tenant, project, period)
+            WHERE q.is_final ORDER BY period"""))
+        text = self.job.say("replay")
+        self.assertIn("final periods: 2 as settled, to the nano; 0 differ; 0 not", text)
+        self.assertIn("carried on: 3 as settled; 0 differ; 0 not", text)
+        self.assertEqual(text, self.job.say("replay"))
+        # From the middle of the chain: what January carried is known from its row.
+        text = self.job.say("replay", "--from", "2026-02-01T00:00:00Z")
+        self.assertIn("final periods: 1 as settled, to the nano; 0 differ; 1 not", text)
+        self.assertIn("carried on: 2 as settled; 0 differ; 1 not", text)
+        # And until the end of January only: its late price belongs to it.
+        text = self.job.say("replay", "--to", "2026-02-04T00:00:00Z")
+        self.assertIn("final periods: 1 as settled, to the nano; 0 differ; 1 not", text)
 
     def test_replay_of_a_file(self):
         """A file through one policy, or through two with the differences; no server is asked"""
