@@ -209,6 +209,7 @@ hold(const char *id, enum reservation_state state, int minutes)
 static void
 test_reservations(void)
 {
+    db_begin(&db);
     db_open_shard(&db, 3);
     hold("b", RESERVATION_OPEN, 2);
     hold("a", RESERVATION_OPEN, 1);
