@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct options {
     int count;
@@ -22,6 +23,9 @@ const char *option(const struct options *options, const char *name);
 const char *option_needed(const struct options *options, const char *name);
 int64_t option_number(const struct options *options, const char *name, int64_t fallback);
 bool option_flag(const struct options *options, const char *name);
+
+/* To be written, at the path that the option names. */
+FILE *file_new(const struct options *options, const char *name);
 
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
@@ -62,6 +66,7 @@ int bench_decode(const struct options *options);
 int bench_detector(const struct options *options);
 int bench_apply(const struct options *options);
 int bench_generate(const struct options *options);
+int bench_oracle(const struct options *options);
 int bench_consume(const struct options *options);
 int bench_echo(const struct options *options);
 int bench_latency(const struct options *options);

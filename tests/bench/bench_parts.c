@@ -68,6 +68,16 @@ option_flag(const struct options *options, const char *name)
     return false;
 }
 
+FILE *
+file_new(const struct options *options, const char *name)
+{
+    FILE *file = fopen(option_needed(options, name), "w");
+
+    if (file == NULL)
+        die("%s: cannot be written", option(options, name));
+    return file;
+}
+
 /* ---- clocks ----------------------------------------------------------------------------------- */
 
 static int64_t

@@ -21,8 +21,11 @@ static const struct command commands[] = {
      "[--rounds N]\n"
      "      feeds 1,024 series N windows: bytes a series, nanoseconds of CPU a window"},
     {"generate", bench_generate,
-     "--topic T --events N --totals FILE --limits FILE [--seed N] [--dry]\n"
-     "      writes N records of UM-1, and what they add up to"},
+     "--topic T --events N --limits FILE [--seed N] [--dry]\n"
+     "      writes N records of UM-1, and limits for its tenants"},
+    {"oracle", bench_oracle,
+     "--topic T --limits FILE --totals FILE --decisions FILE [--burst N]\n"
+     "      reads UM-1 back and writes what it adds up to, and what is to be decided"},
     {"consume", bench_consume,
      "--topic T [--parse]\n"
      "      reads all of it with librdkafka alone and touches a byte of each; --parse: also into\n"
@@ -32,7 +35,8 @@ static const struct command commands[] = {
      "      produce, consume, produce, consume; one in --every comes back"},
     {"latency", bench_latency,
      "--topic T --control C --postgres URL --rate N --seconds N [--limit N] [--every N]\n"
-     "      events at a rate, one in --every (50) reaches its tenant's limit; how long until a block\n"
+     "      events at a rate, one in --every (50) reaches its tenant's limit; how long until a "
+     "block\n"
      "      stands on the control topic, and until an event stands in Postgres"},
 };
 

@@ -1,4 +1,4 @@
-/* Writes UM-1 to a topic, and what a meter must make of it to two files. */
+/* Writes UM-1 to a topic, and limits for its tenants, of which some are crossed, to a file. */
 #include "tests/bench/bench.h"
 #include "tests/bench/um1.h"
 
@@ -7,15 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cell {
-    int64_t events;
-    int64_t input_tokens;
-    int64_t output_tokens;
-    int64_t cost_nano;
-};
-
 struct totals {
-    struct cell cell[UM1_TENANTS][UM1_FEATURES][UM1_HOURS];
+    int64_t cost_nano[UM1_TENANTS][UM1_FEATURES][UM1_HOURS];
     int64_t fresh;
 };
 
@@ -40,71 +33,48 @@ on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
 static void
 count(struct totals *totals, const struct um1_event *event)
 {
-    struct cell *cell =
-        &totals->cell[event->tenant][event->feature][(event->at_ms - UM1_START_MS) / 3600000];
+    const int64_t hour = (event->at_ms - UM1_START_MS) / 3600000;
 
-    cell->events++;
-    cell->input_tokens += event->input_tokens;
-    cell->output_tokens += event->output_tokens;
-    cell->cost_nano += event->cost_nano;
+    totals->cost_nano[event->tenant][event->feature][hour] += event->cost_nano;
     totals->fresh++;
 }
 
-static FILE *
-open_file(const struct options *options, const char *name)
-{
-    FILE *file = fopen(option_needed(options, name), "w");
-
-    if (file == NULL)
-        die("%s: cannot be written", option(options, name));
-    return file;
-}
-
-/* tenant, feature, hour, events, input, output, cost in nano: tab-separated. */
-static void
-write_totals(const struct totals *totals, FILE *file)
-{
-    for (int t = 0; t < UM1_TENANTS; t++)
-        for (int f = 0; f < UM1_FEATURES; f++)
-            for (int h = 0; h < UM1_HOURS; h++) {
-                const struct cell *cell = &totals->cell[t][f][h];
-
-                if (cell->events > 0)
-                    (void)fprintf(file,
-                                  "t-%d\tf-%d\t%d\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\t%" PRId64
-                                  "\n",
-                                  t, f, h, cell->events, cell->input_tokens, cell->output_tokens,
-                                  cell->cost_nano);
-            }
-}
-
+/* What a tenant spends, and what its dearest feature does in its dearest hour. */
 static int64_t
-cost_of(const struct totals *totals, int tenant)
+cost_of(const struct totals *totals, int tenant, int64_t *dearest)
 {
     int64_t sum = 0;
 
+    *dearest = 0;
     for (int f = 0; f < UM1_FEATURES; f++)
-        for (int h = 0; h < UM1_HOURS; h++)
-            sum += totals->cell[tenant][f][h].cost_nano;
+        for (int h = 0; h < UM1_HOURS; h++) {
+            const int64_t cost = totals->cost_nano[tenant][f][h];
+
+            sum += cost;
+            *dearest = cost > *dearest ? cost : *dearest;
+        }
     return sum;
 }
 
-/* One tenant in five passes its limit, one in five more passes half of it. tenant, limit in nano,
- * spent in nano. */
+/* One tenant in five passes its limit, one in five more passes half of it; one in twelve has features
+ * that pass three times the baseline of an hour, which is the tenant's.  tenant, limit in nano, limit of
+ * an hour in nano (the least that is more than three times the baseline), spent in nano. */
 static void
 write_limits(const struct totals *totals, FILE *file)
 {
     for (int t = 0; t < UM1_TENANTS; t++) {
-        const int64_t spent = cost_of(totals, t);
+        int64_t dearest;
+        const int64_t spent = cost_of(totals, t, &dearest);
         const int64_t spread = (t / 5) % 40;
+        const int64_t baseline = (t % 12 == 3 ? dearest * 2 / 3 : dearest * 2) / 3 + 1000000;
         int64_t percent = 220 + 5 * spread;
 
         if (t % 5 == 0)
             percent = 50 + spread;
         else if (t % 5 == 1)
             percent = 110 + 2 * spread;
-        (void)fprintf(file, "t-%d\t%" PRId64 "\t%" PRId64 "\n", t, spent / 100 * percent + 1000000,
-                      spent);
+        (void)fprintf(file, "t-%d\t%" PRId64 "\t%" PRId64 "\t%" PRId64 "\n", t,
+                      spent / 100 * percent + 1000000, 3 * baseline + 1, spent);
     }
 }
 
@@ -163,8 +133,7 @@ bench_generate(const struct options *options)
     struct totals *totals = calloc(1, sizeof *totals);
     struct um1_writer writer = {.day = -1};
     struct sending sending = {.topic = option_needed(options, "--topic")};
-    FILE *totals_file = open_file(options, "--totals");
-    FILE *limits_file = open_file(options, "--limits");
+    FILE *limits_file = file_new(options, "--limits");
 
     if (um1 == NULL || order == NULL || totals == NULL)
         die("memory is short");
@@ -189,10 +158,9 @@ bench_generate(const struct options *options)
             die("%" PRId64 " of %" PRId64 " records delivered", sending.delivered, records);
         rd_kafka_destroy(sending.client);
     }
-    write_totals(totals, totals_file);
     write_limits(totals, limits_file);
-    if (fclose(totals_file) != 0 || fclose(limits_file) != 0)
-        die("the totals cannot be written");
+    if (fclose(limits_file) != 0)
+        die("the limits cannot be written");
     printf("{\"records\":%" PRId64 ",\"events\":%" PRId64 ",\"repeats\":%" PRId64
            ",\"bytes_each\":%" PRId64 "}\n",
            records, totals->fresh, records - totals->fresh, sending.bytes / records);

@@ -58,6 +58,8 @@ def head(result):
             f"{result['events']:,} events of {result['made']['bytes_each']} bytes, lz4, 8 partitions; "
             f"{result['rounds']} rounds, medians; ratio {ratio['least']:.3f} to {ratio['most']:.3f}; "
             f"{result['took_s']:.0f} s in all",
+            "totals, periods and decisions equal the oracle's: "
+            + ", ".join(f"{count:,} of {rule}" for rule, count in result["decisions"].items()),
             f"{result['seconds']} s at each rate; half load: {half['rate']:,} events/s, of which one in "
             f"{half['every']} decides; the sender was at most {half['sender_late_ms']:,.0f} ms late",
             *(f"decision above the echo at {one['rate']:,}/s, p99, by round: "

@@ -6,7 +6,7 @@ import time
 
 from tests.bench.process import Usage
 from tests.bench.tool import PARTITIONS, run_tool
-from tests.bench.totals import write_tenants
+from tests.bench.answers import write_tenants
 from tests.lib.generate import event, now
 from tests.lib.job import Job
 from tests.lib.wait import wait_until
@@ -41,7 +41,7 @@ def echo(env, rate, every, seconds):
 def decisions(env, rate, every, seconds, record):
     """One event in `every` trips a limit."""
     job = new_job(env, record)
-    write_tenants(job.database, "open", dict.fromkeys([f"t-{i}" for i in range(1000)] + ["m-0"]))
+    write_tenants(job.database, "open", {name: {} for name in [*(f"t-{i}" for i in range(1000)), "m-0"]})
     engine = job.engine().start()
     wait_until(lambda: job.one("SELECT count(*) FROM tripmeter.shard WHERE epoch > 0"
                                " AND shard < 100000") == PARTITIONS,
