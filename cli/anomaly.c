@@ -109,9 +109,11 @@ static const struct option_row answer_options[] = {
     OPTION_NO_WAIT,
     {NULL, NULL, NULL, false}};
 
+/* The answer is the second word of the command's name. */
 static bool
-say(struct session *session, const struct arguments *arguments, const char *answer, struct err *why)
+say(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
+    const char *answer = strchr(arguments->command->name, ' ') + 1;
     const char *feature = option_value(arguments, "feature");
     const char *const values[] = {arguments->words[0],      feature == NULL ? "" : feature,
                                   arguments->words[1],      answer,
@@ -121,6 +123,7 @@ say(struct session *session, const struct arguments *arguments, const char *answ
                  values, 6, why);
     char since[MOMENT_SIZE];
 
+    (void)what;
     if (rows == NULL)
         return false;
     const bool found = db_text(rows, 0, 0) != NULL;
@@ -134,25 +137,13 @@ say(struct session *session, const struct arguments *arguments, const char *answ
            err_set(why, ERR_INPUT, "no record of it was broken; see: tripmeter anomaly list");
 }
 
-/* The answer is the second word of the command's name. */
 static enum answer
 run_answer(const struct arguments *arguments)
 {
-    const char *reason = option_value(arguments, "reason");
     struct err why = {.class = ERR_NONE};
-    struct session session;
-    enum answer answer;
 
-    if (reason == NULL || reason[0] == '\0') {
-        command_complain("why? Say it with --reason TEXT");
-        return ANSWER_USAGE;
-    }
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (db_execute(&session.db, "BEGIN", &why) &&
-        say(&session, arguments, strchr(arguments->command->name, ' ') + 1, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    return command_reason(arguments, &why) == NULL ? command_misused(&why)
+                                                   : applied_command(arguments, say, NULL);
 }
 
 const struct command_row command_anomaly_real = {

@@ -83,13 +83,16 @@ report(const struct applied *applied)
 }
 
 bool
-applied_commit(struct db *db, bool no_wait, struct err *why)
+applied_change(struct session *session, const struct arguments *arguments, applied_step *step,
+               void *what, struct err *why)
 {
+    struct db *db = &session->db;
     struct applied applied = {.ids = NULL};
     struct err lost = {.class = ERR_NONE};
-    const bool good = applied_begin(db, &applied, why) && db_execute(db, "COMMIT", why);
+    const bool good = db_execute(db, "BEGIN", why) && step(session, arguments, what, why) &&
+                      applied_begin(db, &applied, why) && db_execute(db, "COMMIT", why);
 
-    if (good && !no_wait) {
+    if (good && !option_given(arguments, "no-wait")) {
         if (applied_wait(db, &applied, APPLIED_WAIT_MS, &lost))
             report(&applied);
         else
@@ -97,4 +100,17 @@ applied_commit(struct db *db, bool no_wait, struct err *why)
     }
     applied_free(&applied);
     return good;
+}
+
+enum answer
+applied_command(const struct arguments *arguments, applied_step *step, void *what)
+{
+    struct err why = {.class = ERR_NONE};
+    struct session session;
+    enum answer answer;
+
+    if (!session_open(&session, arguments, &answer))
+        return answer;
+    (void)applied_change(&session, arguments, step, what, &why);
+    return session_close(&session, ANSWER_FINE, &why);
 }

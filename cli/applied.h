@@ -5,7 +5,7 @@
 #ifndef CLI_APPLIED_H
 #define CLI_APPLIED_H
 
-#include "cli/db.h"
+#include "cli/session.h"
 
 #define APPLIED_WAIT_MS 5000
 
@@ -23,8 +23,14 @@ bool applied_begin(struct db *db, struct applied *applied, struct err *why);
 bool applied_wait(struct db *db, struct applied *applied, int64_t limit_ms, struct err *why);
 void applied_free(struct applied *applied);
 
-/* COMMIT, wait unless `no_wait`, and a line that says what became of it. False and an error only when
- * the change itself was not committed. */
-bool applied_commit(struct db *db, bool no_wait, struct err *why);
+/* A change, within its transaction; `what` is the command's own. */
+typedef bool applied_step(struct session *session, const struct arguments *arguments, void *what,
+                          struct err *why);
+/* BEGIN, the step, COMMIT, a wait unless --no-wait, and a line that says what became of it. False and
+ * an error only when the change itself was not committed. */
+bool applied_change(struct session *session, const struct arguments *arguments, applied_step *step,
+                    void *what, struct err *why);
+/* The same as a whole command. */
+enum answer applied_command(const struct arguments *arguments, applied_step *step, void *what);
 
 #endif

@@ -294,11 +294,10 @@ read_said(const struct arguments *arguments, const char *word, bool held, struct
           struct err *why)
 {
     const char *duration = held ? option_value(arguments, "for") : "ever";
-    const char *reason = option_value(arguments, "reason");
 
     *said = (struct said){.word = word};
-    if (reason == NULL || reason[0] == '\0')
-        return err_set(why, ERR_INPUT, "why? Say it with --reason TEXT");
+    if (command_reason(arguments, why) == NULL)
+        return false;
     if (duration == NULL)
         return err_set(why, ERR_INPUT, "for how long? Say it with --for 2h (or --for ever)");
     if (strcmp(duration, "ever") != 0 &&
@@ -308,9 +307,9 @@ read_said(const struct arguments *arguments, const char *word, bool held, struct
 }
 
 static bool
-say(struct session *session, const struct arguments *arguments, const struct said *said,
-    struct err *why)
+say(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
+    const struct said *said = what;
     char lasts[48];
     char offset[48];
 
@@ -349,19 +348,11 @@ run_said(const struct arguments *arguments)
     const char *word = strchr(arguments->command->name, ' ') + 1;
     const bool held = arguments->command->options == held_options;
     struct err why = {.class = ERR_NONE};
-    struct session session;
     struct said said;
-    enum answer answer;
 
-    if (!read_said(arguments, word, held, &said, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (db_execute(&session.db, "BEGIN", &why) && say(&session, arguments, &said, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    if (!read_said(arguments, word, held, &said, &why))
+        return command_misused(&why);
+    return applied_command(arguments, say, &said);
 }
 
 const struct command_row command_breaker_trip = {.name = "breaker trip",

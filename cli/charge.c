@@ -284,10 +284,8 @@ run_explain(const struct arguments *arguments)
 
     if (period == NULL)
         (void)err_set(&why, ERR_INPUT, "which period? Say: --period 2026-03");
-    if (period == NULL || !instant_text(period, instant, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
+    if (period == NULL || !instant_text(period, instant, &why))
+        return command_misused(&why);
     if (!session_open(&session, arguments, &answer))
         return answer;
     struct walk walk = {.session = &session,

@@ -26,6 +26,13 @@ command_failed(const struct err *why)
     return why->class == ERR_RETRY ? ANSWER_UNREACHED : ANSWER_NO;
 }
 
+enum answer
+command_misused(const struct err *why)
+{
+    command_complain("%s", why->text);
+    return ANSWER_USAGE;
+}
+
 const char *
 command_environment(const char *name)
 {
@@ -93,6 +100,17 @@ command_actor(const struct arguments *arguments)
         return actor;
     (void)snprintf(nobody, sizeof nobody, "uid %lu", (unsigned long)getuid());
     return nobody;
+}
+
+const char *
+command_reason(const struct arguments *arguments, struct err *why)
+{
+    const char *reason = option_value(arguments, "reason");
+
+    if (reason != NULL && reason[0] != '\0')
+        return reason;
+    (void)err_set(why, ERR_INPUT, "why? Say it with --reason TEXT");
+    return NULL;
 }
 
 int64_t

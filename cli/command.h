@@ -50,6 +50,8 @@ extern const struct command_row command_breaker_shadow;
 void command_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Complains and gives the exit status of the error's class. */
 enum answer command_failed(const struct err *why);
+/* The same of a command that cannot be meant like this. */
+enum answer command_misused(const struct err *why);
 
 /* The file that -c or the environment names, with its policy. NULL after every finding was printed
  * to stderr; *answer is then the exit status. */
@@ -62,6 +64,8 @@ void command_print_findings(const struct findings *findings, bool warnings, FILE
 
 /* --actor, else who is logged in. */
 const char *command_actor(const struct arguments *arguments);
+/* --reason, of a command that wants one; NULL and an error when it is not said. */
+const char *command_reason(const struct arguments *arguments, struct err *why);
 /* NULL when it is not set or empty. */
 const char *command_environment(const char *name);
 

@@ -176,10 +176,8 @@ run_show(const struct arguments *arguments)
     enum answer answer;
     char number[3][24];
 
-    if (!position_parse(arguments->words[0], &position, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
+    if (!position_parse(arguments->words[0], &position, &why))
+        return command_misused(&why);
     if (!session_open(&session, arguments, &answer))
         return answer;
     (void)snprintf(number[0], sizeof number[0], "%" PRId32, position.partition);

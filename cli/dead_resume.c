@@ -13,9 +13,9 @@ static const struct option_row options[] = {OPTION_CONFIG,
                                             {NULL, NULL, NULL, false}};
 
 static bool
-resume(struct session *session, const struct position *at, const struct arguments *arguments,
-       struct err *why)
+resume(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
+    const struct position *at = what;
     char partition[24];
 
     (void)snprintf(partition, sizeof partition, "%" PRId32, at->partition);
@@ -33,25 +33,13 @@ resume(struct session *session, const struct position *at, const struct argument
 static enum answer
 run(const struct arguments *arguments)
 {
-    const char *reason = option_value(arguments, "reason");
     struct err why = {.class = ERR_NONE};
     struct position at;
-    struct session session;
-    enum answer answer;
 
-    if (!position_parse_partition(arguments->words[0], &at, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
-    if (reason == NULL || reason[0] == '\0') {
-        command_complain("why? Say it with --reason TEXT");
-        return ANSWER_USAGE;
-    }
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (db_execute(&session.db, "BEGIN", &why) && resume(&session, &at, arguments, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    if (!position_parse_partition(arguments->words[0], &at, &why) ||
+        command_reason(arguments, &why) == NULL)
+        return command_misused(&why);
+    return applied_command(arguments, resume, &at);
 }
 
 const struct command_row command_dead_resume = {

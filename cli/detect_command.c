@@ -33,10 +33,8 @@ run_detect(const struct arguments *arguments)
     struct detect_options options;
     int fd = STDIN_FILENO;
 
-    if (!read_options(arguments, &options, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
+    if (!read_options(arguments, &options, &why))
+        return command_misused(&why);
     if (!is_stdin)
         fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {

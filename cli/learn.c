@@ -201,9 +201,9 @@ store_feature(struct session *session, const struct arguments *arguments, const 
 }
 
 static bool
-store(struct session *session, const struct arguments *arguments, struct learning *learning,
-      struct err *why)
+store(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
+    const struct learning *learning = what;
     struct spent *all = learning->spent.at;
     const size_t count = learning->spent.count;
 
@@ -215,6 +215,8 @@ store(struct session *session, const struct arguments *arguments, struct learnin
         if (!store_feature(session, arguments, &all[from], until - from, why))
             return false;
     }
+    printf("%zu events: %zu sent again, %zu without feature or cost, %zu refused\n",
+           learning->events, learning->repeated, learning->useless, learning->refused);
     return true;
 }
 
@@ -238,12 +240,8 @@ run_learn(const struct arguments *arguments)
         if (learning.texts == NULL || !table_init(&learning.index, 1024, SPENT_LIMIT) ||
             !table_init(&learning.seen, 1024, SPENT_LIMIT))
             (void)err_set(&why, ERR_FATAL, "out of memory");
-        else if (read_file(&learning, file, &why) && db_execute(&session.db, "BEGIN", &why) &&
-                 store(&session, arguments, &learning, &why)) {
-            printf("%zu events: %zu sent again, %zu without feature or cost, %zu refused\n",
-                   learning.events, learning.repeated, learning.useless, learning.refused);
-            (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-        }
+        else if (read_file(&learning, file, &why))
+            (void)applied_change(&session, arguments, store, &learning, &why);
         answer = session_close(&session, ANSWER_FINE, &why);
     }
     (void)fclose(file);

@@ -16,6 +16,14 @@ moment_text(const struct zone *zone, int64_t at_ms, char out[MOMENT_SIZE])
     return out;
 }
 
+json_t *
+moment_json(int64_t at_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    return json_string(clock_format(at_ms, text));
+}
+
 const char *
 amount_text(tally amount, bool is_money, struct text currency, char out[AMOUNT_SIZE])
 {
@@ -28,4 +36,13 @@ amount_text(tally amount, bool is_money, struct text currency, char out[AMOUNT_S
     else
         (void)snprintf(out, AMOUNT_SIZE, "%s", tally_format_count(amount, digits));
     return out;
+}
+
+json_t *
+amount_json(tally amount, bool is_money)
+{
+    char text[TALLY_TEXT_SIZE];
+
+    return is_money ? json_string(tally_format_short(amount, 2, text))
+                    : json_integer((json_int_t)amount);
 }

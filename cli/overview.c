@@ -216,12 +216,10 @@ print_part(const struct part_row *part, const PGresult *rows)
 static json_t *
 json_cell(const PGresult *rows, int row, int column)
 {
-    char at[CLOCK_TEXT_SIZE];
-
     if (db_text(rows, row, column) == NULL)
         return json_null();
     if (is_moment(rows, column))
-        return json_string(clock_format(db_int(rows, row, column), at));
+        return moment_json(db_int(rows, row, column));
     return is_number(rows, column) ? json_integer(db_int(rows, row, column))
                                    : json_string(db_text(rows, row, column));
 }

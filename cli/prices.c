@@ -26,7 +26,7 @@ are_likely(struct session *session, const struct policy *before, const struct ar
 }
 
 static bool
-store(struct session *session, const struct arguments *arguments, struct err *why)
+store(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
     const char *const values[] = {session->config->policy_body, command_actor(arguments),
                                   policy_rolls(session->policy) ? "true" : "false"};
@@ -36,6 +36,7 @@ store(struct session *session, const struct arguments *arguments, struct err *wh
                               "  sha256(convert_to($1, 'UTF8')), $1, true, $3::boolean, $2)",
                               values, 3, why);
 
+    (void)what;
     if (rows != NULL && db_true(rows, 0, 1))
         printf("policy %" PRId64 ", by %s\n", db_int(rows, 0, 0), values[1]);
     else if (rows != NULL)
@@ -64,9 +65,8 @@ run_load(const struct arguments *arguments)
     answer = ANSWER_FINE;
     if (why.class == ERR_NONE && before != NULL && !are_likely(&session, before, arguments))
         answer = ANSWER_NO;
-    else if (why.class == ERR_NONE && db_execute(&session.db, "BEGIN", &why) &&
-             store(&session, arguments, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
+    else if (why.class == ERR_NONE)
+        (void)applied_change(&session, arguments, store, NULL, &why);
     policy_free(stored);
     return session_close(&session, answer, &why);
 }
@@ -108,13 +108,14 @@ count_waiting(struct session *session, const char *when, struct err *why)
 }
 
 static bool
-order(struct session *session, const struct arguments *arguments, struct err *why)
+order(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
     const char *reason = option_value(arguments, "reason");
     const char *const values[] = {command_actor(arguments), reason == NULL ? "" : reason};
     PGresult *rows = db_query(&session->db, "SELECT tripmeter.command_all('rerate', '{}', $1, $2)",
                               values, 2, why);
 
+    (void)what;
     PQclear(rows);
     return rows != NULL;
 }
@@ -128,9 +129,7 @@ run_rerate(const struct arguments *arguments)
 
     if (!session_open(&session, arguments, &answer))
         return answer;
-    if (count_waiting(&session, "", &why) && db_execute(&session.db, "BEGIN", &why) &&
-        order(&session, arguments, &why) &&
-        applied_commit(&session.db, option_given(arguments, "no-wait"), &why))
+    if (count_waiting(&session, "", &why) && applied_change(&session, arguments, order, NULL, &why))
         (void)count_waiting(&session, "now ", &why);
     return session_close(&session, ANSWER_FINE, &why);
 }

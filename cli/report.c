@@ -196,23 +196,6 @@ print_pack(const struct increase *pack, const char *use_case)
 /* ---- for programs -------------------------------------------------------------------------------- */
 
 static json_t *
-json_amount(tally amount, bool is_money)
-{
-    char text[TALLY_TEXT_SIZE];
-
-    return is_money ? json_string(tally_format_short(amount, 2, text))
-                    : json_integer((json_int_t)amount);
-}
-
-static json_t *
-json_moment(int64_t at_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    return json_string(clock_format(at_ms, text));
-}
-
-static json_t *
 json_quota(const struct increase *pack, const struct increase_quota *quota)
 {
     const struct standing *standing = &quota->standing;
@@ -224,23 +207,23 @@ json_quota(const struct increase *pack, const struct increase_quota *quota)
     for (size_t i = 0; i < pack->period_count; i++)
         (void)json_array_append_new(
             history,
-            json_pack("{s:o, s:o}", "period", json_moment(pack->periods[i].start_ms), "used",
-                      json_amount(meter_read(&pack->periods[i].used, standing->quota->rule->meter),
+            json_pack("{s:o, s:o}", "period", moment_json(pack->periods[i].start_ms), "used",
+                      amount_json(meter_read(&pack->periods[i].used, standing->quota->rule->meter),
                                   money)));
     json_t *out = json_pack(
         "{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "quota", standing->quota->rule->name.at,
         "meter", meter_names[standing->quota->rule->meter], "used",
-        json_amount(standing->used, money), "limit", json_amount(standing->limit, money), "percent",
-        (int)standing->percent, "resets_at", json_moment(standing->resets_ms), "forecast",
-        standing->has_forecast ? json_amount(standing->forecast, money) : json_null(), "reached_at",
-        quota->reached_ms == INT64_MAX ? json_null() : json_moment(quota->reached_ms), "history",
+        amount_json(standing->used, money), "limit", amount_json(standing->limit, money), "percent",
+        (int)standing->percent, "resets_at", moment_json(standing->resets_ms), "forecast",
+        standing->has_forecast ? amount_json(standing->forecast, money) : json_null(), "reached_at",
+        quota->reached_ms == INT64_MAX ? json_null() : moment_json(quota->reached_ms), "history",
         history);
     json_t *more =
         json_pack("{s:o, s:o, s:o, s:o, s:b}", "average",
-                  average ? json_amount(quota->average, money) : json_null(), "growth_percent",
+                  average ? amount_json(quota->average, money) : json_null(), "growth_percent",
                   average ? json_integer(quota->growth_pct) : json_null(), "need",
-                  has ? json_amount(quota->need, money) : json_null(), "suggestion",
-                  has && !quota->suffices ? json_amount(quota->suggestion, money) : json_null(),
+                  has ? amount_json(quota->need, money) : json_null(), "suggestion",
+                  has && !quota->suffices ? amount_json(quota->suggestion, money) : json_null(),
                   "by_forecast", quota->by_forecast);
 
     (void)json_object_update(out, more);
@@ -255,7 +238,7 @@ json_top(const struct increase_share *top, size_t count)
 
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(out, json_pack("{s:s, s:o, s:I}", "name", top[i].name, "cost",
-                                                   json_amount(top[i].cost, true), "requests",
+                                                   amount_json(top[i].cost, true), "requests",
                                                    (json_int_t)top[i].requests));
     return out;
 }
@@ -271,11 +254,11 @@ json_pack_of(const struct increase *pack, const char *use_case)
     return json_pack(
         "{s:s, s:s, s:s, s:s%, s:o, s:s?, s:o, s:{s:o, s:o, s:o, s:o, s:I}, s:o, s:o}", "tenant",
         tenant->name.at, "plan", tenant->plan->name.at, "zone", zone_name(tenant->zone), "currency",
-        tenant->currency.at, tenant->currency.size, "as_of", json_moment(pack->load.now_ms),
-        "use_case", use_case, "quotas", quotas, "refused", "since", json_moment(pack->since_ms),
+        tenant->currency.at, tenant->currency.size, "as_of", moment_json(pack->load.now_ms),
+        "use_case", use_case, "quotas", quotas, "refused", "since", moment_json(pack->since_ms),
         "calls", pack->has_calls ? json_integer(pack->blocked_calls) : json_null(), "cost",
-        pack->has_cost ? json_amount(pack->blocked_cost, true) : json_null(), "estimate",
-        json_amount(pack->blocked_estimate, true), "seconds", (json_int_t)pack->blocked_seconds,
+        pack->has_cost ? amount_json(pack->blocked_cost, true) : json_null(), "estimate",
+        amount_json(pack->blocked_estimate, true), "seconds", (json_int_t)pack->blocked_seconds,
         "features", json_top(pack->features, pack->feature_count), "models",
         json_top(pack->models, pack->model_count));
 }

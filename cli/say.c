@@ -29,12 +29,12 @@ read_word(const struct arguments *arguments, const char *kind, struct word *word
     const char *duration = option_value(arguments, "for");
 
     *word = (struct word){.kind = option_given(arguments, "revoke") ? "revoke" : kind,
-                          .actor = command_actor(arguments),
-                          .reason = option_value(arguments, "reason")};
+                          .actor = command_actor(arguments)};
     if (!scope_of_word(arguments->words[0], word->scope, why))
         return false;
-    if (word->reason == NULL || word->reason[0] == '\0')
-        return err_set(why, ERR_INPUT, "why? Say it with --reason TEXT");
+    word->reason = command_reason(arguments, why);
+    if (word->reason == NULL)
+        return false;
     if (option_given(arguments, "revoke"))
         return duration == NULL || err_set(why, ERR_INPUT, "--revoke and --for do not go together");
     if (duration == NULL)
@@ -74,18 +74,23 @@ note_unknown_tenant(struct db *db, const char *scope, struct err *why)
 
 /* Shard time is wall time shifted by clock.offset, and words are compared with it. */
 static bool
-say(struct db *db, const struct config *config, const struct word *word, struct err *why)
+say(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
+    const struct word *word = what;
     char lasts[48];
     char offset[48];
     char until[MOMENT_SIZE];
 
+    (void)arguments;
+    if (!note_unknown_tenant(&session->db, word->scope, why))
+        return false;
     (void)snprintf(lasts, sizeof lasts, "%" PRId64 " milliseconds", word->for_ms);
-    (void)snprintf(offset, sizeof offset, "%" PRId64 " milliseconds", config->clock_offset_ms);
+    (void)snprintf(offset, sizeof offset, "%" PRId64 " milliseconds",
+                   session->config->clock_offset_ms);
     const char *const values[] = {word->scope, word->kind,   word->for_ms == 0 ? NULL : lasts,
                                   word->actor, word->reason, offset};
     PGresult *rows =
-        db_query(db,
+        db_query(&session->db,
                  "SELECT tripmeter.operator_say($1, $2, u, $4, $5,"
                  " now() + $6::interval), " DB_MS(
                      "u") " FROM (SELECT now() + $6::interval + $3::interval AS u) AS x",
@@ -107,20 +112,11 @@ static enum answer
 run_word(const struct arguments *arguments, const char *kind)
 {
     struct err why = {.class = ERR_NONE};
-    struct session session;
-    enum answer answer;
     struct word word;
 
-    if (!read_word(arguments, kind, &word, &why)) {
-        command_complain("%s", why.text);
-        return ANSWER_USAGE;
-    }
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (note_unknown_tenant(&session.db, word.scope, &why) &&
-        db_execute(&session.db, "BEGIN", &why) && say(&session.db, session.config, &word, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    if (!read_word(arguments, kind, &word, &why))
+        return command_misused(&why);
+    return applied_command(arguments, say, &word);
 }
 
 static enum answer
@@ -176,13 +172,14 @@ static const struct option_row enforce_options[] = {
     {NULL, NULL, NULL, false}};
 
 static bool
-enforce(struct db *db, const struct arguments *arguments, struct err *why)
+enforce(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
     const char *word = arguments->words[0];
     const char *const values[] = {strcmp(word, "on") == 0 ? "true" : "false",
                                   command_actor(arguments), option_value(arguments, "reason")};
-    PGresult *rows = db_query(db, "SELECT tripmeter.enforce($1, $2, $3)", values, 3, why);
+    PGresult *rows = db_query(&session->db, "SELECT tripmeter.enforce($1, $2, $3)", values, 3, why);
 
+    (void)what;
     if (rows == NULL)
         return false;
     PQclear(rows);
@@ -197,23 +194,13 @@ run_enforce(const struct arguments *arguments)
 {
     struct err why = {.class = ERR_NONE};
     const char *word = arguments->words[0];
-    const char *reason = option_value(arguments, "reason");
-    struct session session;
-    enum answer answer;
 
     if (strcmp(word, "on") != 0 && strcmp(word, "off") != 0) {
         command_complain("enforce on, or enforce off? Not \"%s\"", word);
         return ANSWER_USAGE;
     }
-    if (reason == NULL || reason[0] == '\0') {
-        command_complain("why? Say it with --reason TEXT");
-        return ANSWER_USAGE;
-    }
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (db_execute(&session.db, "BEGIN", &why) && enforce(&session.db, arguments, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    return command_reason(arguments, &why) == NULL ? command_misused(&why)
+                                                   : applied_command(arguments, enforce, NULL);
 }
 
 const struct command_row command_enforce = {

@@ -282,24 +282,6 @@ print_throttles(const PGresult *rows, const struct zone *zone)
 
 /* ---- for programs -------------------------------------------------------------------------------- */
 
-/* Money as exact text, counts as numbers. */
-static json_t *
-json_amount(tally amount, bool is_money)
-{
-    char text[TALLY_TEXT_SIZE];
-
-    return is_money ? json_string(tally_format_short(amount, 2, text))
-                    : json_integer((json_int_t)amount);
-}
-
-static json_t *
-json_moment(int64_t at_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    return json_string(clock_format(at_ms, text));
-}
-
 /* null where it does not apply, or is not known. */
 static void
 add_pace(json_t *out, const struct standing *one)
@@ -308,17 +290,17 @@ add_pace(json_t *out, const struct standing *one)
         !one->has_pace
             ? json_null()
             : json_pack("{s:o, s:o, s:I}", "today",
-                        one->has_today ? json_amount(one->today, one->is_money) : json_null(),
-                        "day_share", json_amount(one->day_share, one->is_money), "days_left",
+                        one->has_today ? amount_json(one->today, one->is_money) : json_null(),
+                        "day_share", amount_json(one->day_share, one->is_money), "days_left",
                         (json_int_t)one->days);
 
     (void)json_object_set_new(out, "pace", pace);
     (void)json_object_set_new(out, "forecast",
                               one->has_pace && one->has_forecast
-                                  ? json_amount(one->forecast, one->is_money)
+                                  ? amount_json(one->forecast, one->is_money)
                                   : json_null());
     (void)json_object_set_new(out, "unallocated",
-                              one->has_budgets ? json_amount(one->unallocated, one->is_money)
+                              one->has_budgets ? amount_json(one->unallocated, one->is_money)
                                                : json_null());
 }
 
@@ -339,10 +321,10 @@ json_standing(const struct standing_load *load, size_t index)
         one.project.at == NULL ? json_null() : json_stringn(one.project.at, one.project.size),
         "meter", rule->gauge.size > 0 ? rule->gauge.at : meter_names[rule->meter], "currency",
         one.is_money ? json_stringn(tenant->currency.at, tenant->currency.size) : json_null(),
-        "used", json_amount(one.used, one.is_money), "limit",
-        limited ? json_amount(one.limit, one.is_money) : json_null(), "remaining",
-        limited ? json_amount(one.remaining, one.is_money) : json_null(), "over",
-        limited ? json_amount(one.over, one.is_money) : json_null());
+        "used", amount_json(one.used, one.is_money), "limit",
+        limited ? amount_json(one.limit, one.is_money) : json_null(), "remaining",
+        limited ? amount_json(one.remaining, one.is_money) : json_null(), "over",
+        limited ? amount_json(one.over, one.is_money) : json_null());
     json_t *more = json_pack(
         "{s:s, s:o, s:s, s:o, s:s, s:b, s:b, s:s, s:s, s:o, s:o, s:o}", "scope",
         scopes[rule->scope], "subject",
@@ -352,9 +334,9 @@ json_standing(const struct standing_load *load, size_t index)
         one.approaching, "blocked", one.quota->blocked, "on_exceed",
         rule->on_exceed == ON_EXCEED_BLOCK ? "block" : "alert", "mode",
         rule->mode == MODE_SHADOW ? "shadow" : "enforce", "resets_at",
-        one.resets_ms == INT64_MAX ? json_null() : json_moment(one.resets_ms), "base",
-        limited ? json_amount(one.quota->base, one.is_money) : json_null(), "carry",
-        limited ? json_amount(one.quota->carry, one.is_money) : json_null());
+        one.resets_ms == INT64_MAX ? json_null() : moment_json(one.resets_ms), "base",
+        limited ? amount_json(one.quota->base, one.is_money) : json_null(), "carry",
+        limited ? amount_json(one.quota->carry, one.is_money) : json_null());
 
     (void)json_object_update(out, more);
     json_decref(more);
@@ -390,7 +372,7 @@ json_throttles(const PGresult *rows)
             list, json_pack("{s:s, s:s, s:I, s:I, s:o, s:I, s:s}", "scope", db_text(rows, i, 0),
                             "subject", db_text(rows, i, 1), "sent", (json_int_t)db_int(rows, i, 2),
                             "limit", (json_int_t)db_int(rows, i, 3), "until",
-                            json_moment(db_int(rows, i, 4)), "times",
+                            moment_json(db_int(rows, i, 4)), "times",
                             (json_int_t)db_int(rows, i, 5), "mode", db_text(rows, i, 6)));
     return list;
 }
@@ -409,16 +391,16 @@ json_status(const struct standing_load *load, const PGresult *rows, const PGresu
         (void)json_array_append_new(
             restrictions, json_pack("{s:s, s:s, s:s, s:o, s:o}", "scope", db_text(rows, i, 0),
                                     "outcome", db_text(rows, i, 1), "code", db_text(rows, i, 2),
-                                    "since", json_moment(db_int(rows, i, 3)), "restrictions",
+                                    "since", moment_json(db_int(rows, i, 3)), "restrictions",
                                     json_loads(db_text(rows, i, 4), 0, NULL)));
     return json_pack(
         "{s:s%, s:b, s:I, s:s%, s:s, s:s, s:s%, s:o, s:b, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
         "tenant", tenant->name.at, tenant->name.size, "known", tenant->known, "version",
         (json_int_t)tenant->version, "plan", tenant->plan->name.at, tenant->plan->name.size, "zone",
         zone_name(tenant->zone), "cycle", cycle_text(&tenant->cycle, cycle), "currency",
-        tenant->currency.at, tenant->currency.size, "as_of", json_moment(load->now_ms), "settled",
-        load->settled, "period", "start", json_moment(tenant->periods[0].period.start_ms), "end",
-        json_moment(tenant->periods[0].period.end_ms), "quotas", quotas, "restrictions",
+        tenant->currency.at, tenant->currency.size, "as_of", moment_json(load->now_ms), "settled",
+        load->settled, "period", "start", moment_json(tenant->periods[0].period.start_ms), "end",
+        moment_json(tenant->periods[0].period.end_ms), "quotas", quotas, "restrictions",
         restrictions, "burst", json_bursts(tenant), "throttled", json_throttles(throttles));
 }
 

@@ -58,7 +58,7 @@ change_all(json_t *spec, const struct arguments *arguments, struct err *why)
 
 /* Shows what holds now; the transaction is open. */
 static bool
-set(struct session *session, const struct arguments *arguments, struct err *why)
+set(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
     const char *tenant = arguments->words[0];
     const char *reason = option_value(arguments, "reason");
@@ -73,6 +73,7 @@ set(struct session *session, const struct arguments *arguments, struct err *why)
                       contract_check(spec, session->policy, why) &&
                       contract_write(&session->db, tenant, spec, &words, &version, why);
 
+    (void)what;
     if (good && version == 0)
         printf("tenant %s: nothing changed (version %" PRId64 ")\n", tenant, before);
     else if (good) {
@@ -89,15 +90,7 @@ set(struct session *session, const struct arguments *arguments, struct err *why)
 static enum answer
 run_set(const struct arguments *arguments)
 {
-    struct err why = {.class = ERR_NONE};
-    struct session session;
-    enum answer answer;
-
-    if (!session_open(&session, arguments, &answer))
-        return answer;
-    if (db_execute(&session.db, "BEGIN", &why) && set(&session, arguments, &why))
-        (void)applied_commit(&session.db, option_given(arguments, "no-wait"), &why);
-    return session_close(&session, ANSWER_FINE, &why);
+    return applied_command(arguments, set, NULL);
 }
 
 const struct command_row command_tenant_set = {

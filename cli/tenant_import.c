@@ -134,21 +134,21 @@ member_or(const struct line *line, const char *name, const char *otherwise)
 }
 
 static bool
-write_lines(struct import *import, struct err *why)
+write_lines(struct session *session, const struct arguments *arguments, void *what, struct err *why)
 {
-    const char *reason = option_value(import->arguments, "reason");
+    struct import *import = what;
+    const char *reason = option_value(arguments, "reason");
     size_t count[3] = {0, 0, 0}; /* unchanged, new, changed */
 
     for (size_t i = 0; i < import->lines.count; i++) {
         struct line *line = list_at(&import->lines, i);
         const struct contract_words words = {
-            .actor = member_or(line, "actor", command_actor(import->arguments)),
+            .actor = member_or(line, "actor", command_actor(arguments)),
             .reason = member_or(line, "reason", reason == NULL ? "import" : reason),
             .from = member_or(line, "from", NULL)};
         int64_t version = 0;
 
-        if (!contract_write(&import->session->db, line->tenant, line->object, &words, &version,
-                            why))
+        if (!contract_write(&session->db, line->tenant, line->object, &words, &version, why))
             return err_wrap(why, "%s:%zu: tenant %s", import->name, line->number, line->tenant);
         count[version > 1 ? 2 : version]++;
     }
@@ -165,8 +165,7 @@ import_file(struct import *import, FILE *file, struct err *why)
                          import->errors);
         return ANSWER_NO;
     }
-    if (db_execute(&import->session->db, "BEGIN", why) && write_lines(import, why))
-        (void)applied_commit(&import->session->db, option_given(import->arguments, "no-wait"), why);
+    (void)applied_change(import->session, import->arguments, write_lines, import, why);
     return ANSWER_FINE;
 }
 
