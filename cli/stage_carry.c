@@ -1,18 +1,6 @@
 /* What Postgres would hold of quotas that roll over: table quota_period. */
 #include "cli/stage_state.h"
 
-static int
-compare_carries(const struct carry_memory *a, const struct carry_memory *b)
-{
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->quota, b->quota);
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
-}
-
 /* The row of this key, made in its place when it is not there. */
 static struct carry_row *
 row_of(struct stage *stage, const struct carry_memory *memory)
@@ -21,13 +9,13 @@ row_of(struct stage *stage, const struct carry_memory *memory)
     size_t at = rows->count;
 
     for (size_t i = 0; i < rows->count; i++)
-        if (compare_carries(&((struct carry_row *)list_at(rows, i))->memory, memory) == 0)
+        if (carry_memory_compare(&((struct carry_row *)list_at(rows, i))->memory, memory) == 0)
             return list_at(rows, i);
     (void)stage_must(list_add(rows));
     for (; at > 0; at--) {
         const struct carry_row *before = list_at(rows, at - 1);
 
-        if (compare_carries(&before->memory, memory) < 0)
+        if (carry_memory_compare(&before->memory, memory) < 0)
             break;
         memcpy(list_at(rows, at), before, sizeof *before);
     }

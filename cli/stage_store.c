@@ -400,8 +400,7 @@ write_quota(struct stage *stage, const struct quota_memory *memory)
     for (size_t i = 0; i < rows->count && row == NULL; i++) {
         struct quota_memory *one = list_at(rows, i);
 
-        if (one->period_ms == memory->period_ms && text_eq(one->tenant, memory->tenant) &&
-            text_eq(one->quota, memory->quota) && text_eq(one->project, memory->project))
+        if (quota_memory_compare(one, memory) == 0)
             row = one;
     }
     if (row == NULL)
@@ -410,16 +409,6 @@ write_quota(struct stage *stage, const struct quota_memory *memory)
     row->tenant = stage_keep(stage, memory->tenant);
     row->quota = stage_keep(stage, memory->quota);
     row->project = stage_keep(stage, memory->project);
-}
-
-static int
-compare_counters(const struct counter_memory *a, const struct counter_memory *b)
-{
-    int order = text_compare(a->quota, b->quota);
-
-    if (order == 0)
-        order = text_compare(a->subject, b->subject);
-    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
 }
 
 static void
@@ -432,12 +421,12 @@ write_counter(struct stage *stage, const struct counter_memory *memory)
     for (size_t i = 0; i < rows->count && row == NULL; i++) {
         struct counter_memory *one = list_at(rows, i);
 
-        if (text_eq(one->tenant, memory->tenant) && compare_counters(one, memory) == 0)
+        if (counter_memory_compare(one, memory) == 0)
             row = one;
     }
     if (row == NULL) {
         (void)stage_must(list_add(rows));
-        for (; at > 0 && compare_counters(list_at(rows, at - 1), memory) > 0; at--)
+        for (; at > 0 && counter_memory_compare(list_at(rows, at - 1), memory) > 0; at--)
             memcpy(list_at(rows, at), list_at(rows, at - 1), sizeof *memory);
         row = list_at(rows, at);
     }

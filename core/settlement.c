@@ -142,3 +142,52 @@ settlement_full(const struct settlement *settlement)
         bytes += list_in(settlement, i)->count * lists[i].element_size;
     return bytes >= settlement->memory_limit;
 }
+
+/* ---- keys -------------------------------------------------------------------------------------- */
+
+struct key {
+    struct text tenant, quota, of;
+    int64_t begin_ms;
+};
+
+static int
+compare_key(const struct key *a, const struct key *b)
+{
+    int order = text_compare(a->tenant, b->tenant);
+
+    if (order == 0)
+        order = text_compare(a->quota, b->quota);
+    if (order == 0)
+        order = text_compare(a->of, b->of);
+    return order != 0 ? order : (a->begin_ms > b->begin_ms) - (a->begin_ms < b->begin_ms);
+}
+
+int
+quota_memory_compare(const void *one, const void *other)
+{
+    const struct quota_memory *a = one;
+    const struct quota_memory *b = other;
+
+    return compare_key(&(struct key){a->tenant, a->quota, a->project, a->period_ms},
+                       &(struct key){b->tenant, b->quota, b->project, b->period_ms});
+}
+
+int
+counter_memory_compare(const void *one, const void *other)
+{
+    const struct counter_memory *a = one;
+    const struct counter_memory *b = other;
+
+    return compare_key(&(struct key){a->tenant, a->quota, a->subject, a->start_ms},
+                       &(struct key){b->tenant, b->quota, b->subject, b->start_ms});
+}
+
+int
+carry_memory_compare(const void *one, const void *other)
+{
+    const struct carry_memory *a = one;
+    const struct carry_memory *b = other;
+
+    return compare_key(&(struct key){a->tenant, a->quota, a->project, a->start_ms},
+                       &(struct key){b->tenant, b->quota, b->project, b->start_ms});
+}

@@ -230,6 +230,11 @@ struct carry_memory {
     int64_t policy; /* serial of the policy whose rule that is */
 };
 
+/* Memories by their keys, as comparisons say it: the arguments are of the type. */
+int quota_memory_compare(const void *one, const void *other);
+int counter_memory_compare(const void *one, const void *other);
+int carry_memory_compare(const void *one, const void *other);
+
 /* Somebody who sent more than a burst limit (rules/throttle.h): written whole whenever it changes.
  * (tenant, scope, subject, began) */
 struct throttle_memory {

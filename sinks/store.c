@@ -50,7 +50,7 @@ store_close(struct store *store)
     arena_free(store->arena);
     for (size_t i = 0; i < store->topic_count; i++)
         free(store->topic_names[i]);
-    free(store->order);
+    free(store->keyed);
     free(store->placed);
     free(store->differing);
     free(store);

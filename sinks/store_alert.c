@@ -68,59 +68,52 @@ static const enum pg_type column_types[] = {
     PG_TEXT,    PG_TEXT,    PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_INT4, PG_TEXT,
     PG_NUMERIC, PG_NUMERIC, PG_BOOL, PG_TEXT, PG_TEXT, PG_TIME, PG_BOOL, PG_TEXT, PG_TEXT,
 };
-enum { COLUMN_COUNT = sizeof column_types / sizeof column_types[0] };
 
-static bool
-add_transition(struct store *store, const struct transition *transition,
-               struct pgparam *const column[COLUMN_COUNT], struct err *why)
-{
-    static const char *const moves[] = {"fire", "step", "resolve"};
-    char fingerprint[FINGERPRINT_SIZE];
-    const struct text labels = store_json_labels(transition->labels, store->arena);
-    const bool resolved = transition->move == MOVE_RESOLVE;
-
-    if (!store_fingerprint(transition, fingerprint, why))
-        return false;
-    if (labels.at == NULL)
-        return err_set(why, ERR_RETRY, "no memory for the labels of an alert");
-    pgarray_text(column[0], text_of(fingerprint));
-    pgarray_text(column[1], text_of(moves[transition->move]));
-    pgarray_text(column[2], transition->rule);
-    pgarray_text_or_null(column[3], transition->labels[LABEL_TENANT]);
-    pgarray_text(column[4], labels);
-    pgarray_text(column[5], text_of(severity_names[transition->severity]));
-    pgarray_time(column[6], transition->at_ms);
-    pgarray_int4(column[7], transition->step);
-    add_crossed(column[8], transition);
-    add_value(column[9], transition, transition->value);
-    add_value(column[10], transition, transition->threshold);
-    pgarray_bool(column[11], transition->is_money);
-    pgarray_text_or_null(column[12], transition->unit);
-    pgarray_text_or_null(column[13], transition->zone);
-    add_time_or_null(column[14], transition->resets_ms);
-    pgarray_bool(column[15], transition->restricts);
-    pgarray_text_or_null(column[16], text_of(resolved ? resolved_names[transition->reason] : NULL));
-    pgarray_text_or_null(column[17], transition->summary);
-    return true;
-}
-
-bool
-store_transition_params(struct store *store, int32_t shard, const struct transition *const *at,
-                        size_t count, struct err *why)
+void
+store_transition_params(struct store *store, int32_t shard)
 {
     struct pgparams *const params = store_params(store);
     struct pgparam *const scalar = pgparams_scalar(params, PG_INT4);
-    struct pgparam *column[COLUMN_COUNT];
 
     if (shard < 0)
         pgarray_null(scalar);
     else
         pgarray_int4(scalar, shard);
-    for (size_t i = 0; i < COLUMN_COUNT; i++)
-        column[i] = pgparams_array(params, column_types[i]);
-    for (size_t i = 0; i < count; i++)
-        if (!add_transition(store, at[i], column, why))
-            return false;
+    for (size_t i = 0; i < sizeof column_types / sizeof column_types[0]; i++)
+        (void)pgparams_array(params, column_types[i]);
+}
+
+bool
+store_transition_add(struct store *store, const struct transition *transition, struct err *why)
+{
+    static const char *const moves[] = {"fire", "step", "resolve"};
+    char fingerprint[FINGERPRINT_SIZE];
+    const struct text labels = store_json_labels(transition->labels, store->arena);
+    const bool resolved = transition->move == MOVE_RESOLVE;
+    struct pgparam *column = store->params.at + 1; /* behind the shard */
+
+    if (!store_fingerprint(transition, fingerprint, why))
+        return false;
+    if (labels.at == NULL)
+        return err_set(why, ERR_RETRY, "no memory for the labels of an alert");
+    pgarray_text(column++, text_of(fingerprint));
+    pgarray_text(column++, text_of(moves[transition->move]));
+    pgarray_text(column++, transition->rule);
+    pgarray_text_or_null(column++, transition->labels[LABEL_TENANT]);
+    pgarray_text(column++, labels);
+    pgarray_text(column++, text_of(severity_names[transition->severity]));
+    pgarray_time(column++, transition->at_ms);
+    pgarray_int4(column++, transition->step);
+    add_crossed(column++, transition);
+    add_value(column++, transition, transition->value);
+    add_value(column++, transition, transition->threshold);
+    pgarray_bool(column++, transition->is_money);
+    pgarray_text_or_null(column++, transition->unit);
+    pgarray_text_or_null(column++, transition->zone);
+    add_time_or_null(column++, transition->resets_ms);
+    pgarray_bool(column++, transition->restricts);
+    pgarray_text_or_null(column++, text_of(resolved ? resolved_names[transition->reason] : NULL));
+    pgarray_text_or_null(column, transition->summary);
     return true;
 }
 
@@ -128,7 +121,8 @@ bool
 store_raise(struct store *store, const struct transition *transition, struct err *why)
 {
     arena_clear(store->arena);
-    if (!store_transition_params(store, -1, &transition, 1, why))
+    store_transition_params(store, -1);
+    if (!store_transition_add(store, transition, why))
         return false;
     PGresult *const done = store_query(store, store_transitions_sql, why);
 

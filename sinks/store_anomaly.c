@@ -17,13 +17,11 @@ nano(float value)
 static int
 compare_watches(const void *one, const void *other)
 {
-    const struct watch_memory *const a = *(const struct watch_memory *const *)one;
-    const struct watch_memory *const b = *(const struct watch_memory *const *)other;
-    int order = text_compare(a->tenant, b->tenant);
+    const struct watch_memory *const a = one;
+    const struct watch_memory *const b = other;
+    const int order = text_compare(a->tenant, b->tenant);
 
-    if (order == 0)
-        order = text_compare(a->feature, b->feature);
-    return order != 0 ? order : store_later(a, b);
+    return order != 0 ? order : text_compare(a->feature, b->feature);
 }
 
 const char sql_watches[] =
@@ -67,21 +65,17 @@ fill_watches(struct store *store, const struct settle_input *input, size_t *rows
                                          PG_TIME,    PG_INT4,    PG_INT8,   PG_NUMERIC,
                                          PG_NUMERIC, PG_NUMERIC, PG_NUMERIC};
     const struct list *const list = &input->settlement->watches;
-    const void **const row = store_sorted(store, list, compare_watches);
+    const struct keyed_row *const row = store_keyed(store, list, compare_watches);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct watch_memory *const one = row[i];
-        const struct watch_memory *const next = row[i + 1 < list->count ? i + 1 : i];
-
-        if (next != one && text_eq(one->tenant, next->tenant) &&
-            text_eq(one->feature, next->feature))
+        if (!row[i].last)
             continue;
         for (int m = 0; m < WATCH_METRIC_COUNT; m++) {
-            put_series(column, one, (enum watch_metric)m);
+            put_series(column, row[i].row, (enum watch_metric)m);
             ++*rows;
         }
     }
@@ -132,25 +126,17 @@ store_read_watches(struct store *store, const PGresult *answer, int row, int cou
 /* ---- incidents ---------------------------------------------------------------------------------------- */
 
 static int
-compare_incidents(const struct anomaly_note *a, const struct anomaly_note *b)
+compare_notes(const void *one, const void *other)
 {
+    const struct anomaly_note *const a = one;
+    const struct anomaly_note *const b = other;
     int order = text_compare(a->tenant, b->tenant);
 
     if (order == 0)
         order = text_compare(a->feature, b->feature);
     if (order == 0)
         order = (int)a->metric - (int)b->metric;
-    return order != 0 ? order : (a->since_ms > b->since_ms) - (a->since_ms < b->since_ms);
-}
-
-static int
-compare_notes(const void *one, const void *other)
-{
-    const struct anomaly_note *const a = *(const struct anomaly_note *const *)one;
-    const struct anomaly_note *const b = *(const struct anomaly_note *const *)other;
-    const int order = compare_incidents(a, b);
-
-    return order != 0 ? order : store_later(a, b);
+    return order != 0 ? order : store_compare_int(a->since_ms, b->since_ms);
 }
 
 const char sql_notes[] =
@@ -219,17 +205,17 @@ fill_notes(struct store *store, const struct settle_input *input, size_t *rows, 
                                          PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_TEXT,
                                          PG_TEXT,    PG_BYTEA};
     const struct list *const list = &input->settlement->notes;
-    const void **const row = store_sorted(store, list, compare_notes);
+    const struct keyed_row *const row = store_keyed(store, list, compare_notes);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        struct anomaly_note note = *(const struct anomaly_note *)row[i];
+        struct anomaly_note note = *(const struct anomaly_note *)row[i].row;
 
-        for (; i + 1 < list->count && compare_incidents(&note, row[i + 1]) == 0; i++)
-            join(&note, row[i + 1]);
+        for (; !row[i].last; i++)
+            join(&note, row[i + 1].row);
         put_note(column, &note);
         ++*rows;
     }

@@ -10,28 +10,6 @@ scale_of(enum meter meter)
 
 /* ---- written -------------------------------------------------------------------------------------- */
 
-static int
-compare_keys(const struct carry_memory *a, const struct carry_memory *b)
-{
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->quota, b->quota);
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
-}
-
-static int
-compare_carries(const void *one, const void *other)
-{
-    const struct carry_memory *const a = *(const struct carry_memory *const *)one;
-    const struct carry_memory *const b = *(const struct carry_memory *const *)other;
-    const int order = compare_keys(a, b);
-
-    return order != 0 ? order : store_later(a, b);
-}
-
 const char sql_carries[] =
     "INSERT INTO tripmeter.quota_period AS q (tenant, quota, project, period, period_end, meter,"
     " base, carry, total_cap, closed, used, allowance, unused, overage, rolls, ratio, carry_cap,"
@@ -104,16 +82,16 @@ fill_carries(struct store *store, const struct settle_input *input, size_t *rows
         PG_NUMERIC, PG_NUMERIC, PG_BOOL,    PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC,
         PG_BOOL,    PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_BOOL,    PG_NUMERIC, PG_INT8};
     const struct list *const list = &input->settlement->carries;
-    const void **const row = store_sorted(store, list, compare_carries);
+    const struct keyed_row *const row = store_keyed(store, list, carry_memory_compare);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const columns = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        if (i + 1 < list->count && compare_keys(row[i], row[i + 1]) == 0)
+        if (!row[i].last)
             continue;
-        add_row(columns, row[i]);
+        add_row(columns, row[i].row);
         ++*rows;
     }
     return true;

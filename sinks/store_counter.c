@@ -3,28 +3,6 @@
 
 /* ---- written -------------------------------------------------------------------------------------- */
 
-static int
-compare_keys(const struct counter_memory *a, const struct counter_memory *b)
-{
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->quota, b->quota);
-    if (order == 0)
-        order = text_compare(a->subject, b->subject);
-    return order != 0 ? order : (a->start_ms > b->start_ms) - (a->start_ms < b->start_ms);
-}
-
-static int
-compare_counters(const void *one, const void *other)
-{
-    const struct counter_memory *const a = *(const struct counter_memory *const *)one;
-    const struct counter_memory *const b = *(const struct counter_memory *const *)other;
-    const int order = compare_keys(a, b);
-
-    return order != 0 ? order : store_later(a, b);
-}
-
 const char sql_counters[] =
     "INSERT INTO tripmeter.counter AS c (tenant, quota, subject, window_start, window_end, label,"
     " used, measured_at, spent, is_open, blocked, since_at)"
@@ -42,17 +20,17 @@ fill_counters(struct store *store, const struct settle_input *input, size_t *row
     static const enum pg_type types[] = {PG_TEXT,    PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT4,
                                          PG_NUMERIC, PG_TIME, PG_INT8, PG_BOOL, PG_BOOL, PG_TIME};
     const struct list *const list = &input->settlement->counters;
-    const void **const row = store_sorted(store, list, compare_counters);
+    const struct keyed_row *const row = store_keyed(store, list, counter_memory_compare);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const columns = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct counter_memory *const counter = row[i];
+        const struct counter_memory *const counter = row[i].row;
         struct pgparam *column = columns;
 
-        if (i + 1 < list->count && compare_keys(counter, row[i + 1]) == 0)
+        if (!row[i].last)
             continue;
         pgarray_text(column++, counter->tenant);
         pgarray_text(column++, counter->quota);

@@ -3,8 +3,6 @@
 
 #include "core/baseline.h"
 
-#include <assert.h>
-
 /* NULL for a moment that never was. */
 static void
 put_moment(struct pgparam *column, int64_t at_ms)
@@ -55,21 +53,11 @@ place_of(const struct feature_slot *slot)
 static int
 compare_slots(const void *one, const void *other)
 {
-    const struct feature_slot *const a = *(const struct feature_slot *const *)one;
-    const struct feature_slot *const b = *(const struct feature_slot *const *)other;
+    const struct feature_slot *const a = one;
+    const struct feature_slot *const b = other;
     const int order = compare_names(a->tenant, a->feature, b->tenant, b->feature);
 
-    if (order != 0)
-        return order;
-    return place_of(a) != place_of(b) ? (place_of(a) > place_of(b)) - (place_of(a) < place_of(b))
-                                      : store_later(a, b);
-}
-
-static bool
-same_slot(const struct feature_slot *a, const struct feature_slot *b)
-{
-    return place_of(a) == place_of(b) && text_eq(a->tenant, b->tenant) &&
-           text_eq(a->feature, b->feature);
+    return order != 0 ? order : store_compare_int(place_of(a), place_of(b));
 }
 
 const char sql_slots[] =
@@ -89,16 +77,16 @@ fill_slots(struct store *store, const struct settle_input *input, size_t *rows, 
                                          PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC,
                                          PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC};
     const struct list *const list = &input->settlement->slots;
-    const void **const row = store_sorted(store, list, compare_slots);
+    const struct keyed_row *const row = store_keyed(store, list, compare_slots);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct feature_slot *const one = row[i];
+        const struct feature_slot *const one = row[i].row;
 
-        if (i + 1 < list->count && same_slot(one, row[i + 1]))
+        if (!row[i].last)
             continue;
         pgarray_text(&column[0], one->tenant);
         pgarray_text(&column[1], one->feature);
@@ -120,21 +108,11 @@ fill_slots(struct store *store, const struct settle_input *input, size_t *rows, 
 static int
 compare_hours(const void *one, const void *other)
 {
-    const struct feature_hour *const a = *(const struct feature_hour *const *)one;
-    const struct feature_hour *const b = *(const struct feature_hour *const *)other;
+    const struct feature_hour *const a = one;
+    const struct feature_hour *const b = other;
     const int order = compare_names(a->tenant, a->feature, b->tenant, b->feature);
 
-    if (order != 0)
-        return order;
-    return a->hour_ms != b->hour_ms ? (a->hour_ms > b->hour_ms) - (a->hour_ms < b->hour_ms)
-                                    : store_later(a, b);
-}
-
-static bool
-same_hour(const struct feature_hour *a, const struct feature_hour *b)
-{
-    return a->hour_ms == b->hour_ms && text_eq(a->tenant, b->tenant) &&
-           text_eq(a->feature, b->feature);
+    return order != 0 ? order : store_compare_int(a->hour_ms, b->hour_ms);
 }
 
 const char sql_hours[] =
@@ -150,7 +128,7 @@ fill_hours(struct store *store, const struct settle_input *input, size_t *rows, 
     static const enum pg_type types[] = {PG_TEXT, PG_TEXT,    PG_TIME,
                                          PG_INT4, PG_NUMERIC, PG_NUMERIC};
     const struct list *const list = &input->settlement->hours;
-    const void **const row = store_sorted(store, list, compare_hours);
+    const struct keyed_row *const row = store_keyed(store, list, compare_hours);
     tally learned = 0;
 
     if (row == NULL)
@@ -158,10 +136,10 @@ fill_hours(struct store *store, const struct settle_input *input, size_t *rows, 
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct feature_hour *const one = row[i];
+        const struct feature_hour *const one = row[i].row;
 
         learned += one->learned;
-        if (i + 1 < list->count && same_hour(one, row[i + 1]))
+        if (!row[i].last)
             continue;
         pgarray_text(&column[0], one->tenant);
         pgarray_text(&column[1], one->feature);
@@ -178,11 +156,10 @@ fill_hours(struct store *store, const struct settle_input *input, size_t *rows, 
 static int
 compare_breakers(const void *one, const void *other)
 {
-    const struct breaker_memory *const a = *(const struct breaker_memory *const *)one;
-    const struct breaker_memory *const b = *(const struct breaker_memory *const *)other;
-    const int order = compare_names(a->tenant, a->feature, b->tenant, b->feature);
+    const struct breaker_memory *const a = one;
+    const struct breaker_memory *const b = other;
 
-    return order != 0 ? order : store_later(a, b);
+    return compare_names(a->tenant, a->feature, b->tenant, b->feature);
 }
 
 const char sql_breakers[] =
@@ -245,21 +222,16 @@ fill_breakers(struct store *store, const struct settle_input *input, size_t *row
         PG_TIME, PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_INT4,    PG_BOOL, PG_BOOL, PG_INT4, PG_TIME,
         PG_TIME, PG_TIME,    PG_NUMERIC, PG_NUMERIC, PG_NUMERIC, PG_TIME, PG_TEXT, PG_TEXT};
     const struct list *const list = &input->settlement->breakers;
-    const void **const row = store_sorted(store, list, compare_breakers);
+    const struct keyed_row *const row = store_keyed(store, list, compare_breakers);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct breaker_memory *const one = row[i];
-        const struct breaker_memory *const next = row[i + 1 < list->count ? i + 1 : i];
-
-        assert(one != NULL && next != NULL);
-        if (next != one && text_eq(one->tenant, next->tenant) &&
-            text_eq(one->feature, next->feature))
+        if (!row[i].last)
             continue;
-        put_breaker(column, one);
+        put_breaker(column, row[i].row);
         ++*rows;
     }
     return true;

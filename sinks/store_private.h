@@ -24,10 +24,10 @@ struct store {
     int64_t dedupe_records; /* how far back dead letters matter after a claim */
     bool prepared;          /* the statements of settlements */
     struct load_query loading;
-    int load_step;        /* statements of the load that are answered */
-    PGresult *loaded[15]; /* their results; see store_load.c */
-    const void **order;   /* rows of a settlement in the order they are sent */
-    size_t order_room;
+    int load_step;           /* statements of the load that are answered */
+    PGresult *loaded[15];    /* their results; see store_load.c */
+    struct keyed_row *keyed; /* rows of a settlement in the order they are sent */
+    size_t keyed_room;
     struct placed *placed; /* the same of facts and totals; as much again to sort them */
     size_t placed_room;
     uint32_t sums_used[SUMS_COUNT]; /* what the prepared statements take; 0: not prepared */
@@ -70,10 +70,17 @@ bool store_read_amounts(const PGresult *result, int row, int column, struct amou
 bool store_compare_periods(struct store *store, const struct settlement *settlement,
                            const PGresult *totals, struct settle_result *result, struct err *why);
 
-/* The rows of a list sorted by key: all processes lock rows in the same order. NULL when memory is
- * short; overwritten by the next call. */
+/* Two rows by their keys. */
 typedef int row_compare(const void *a, const void *b);
-const void **store_sorted(struct store *store, const struct list *list, row_compare *compare);
+struct keyed_row {
+    const void *row;
+    row_compare *compare;
+    bool last; /* of its key: what changes whole is written as the last one says */
+};
+/* The rows of a list by key, those of one key as they came: all processes lock rows in the same order.
+ * NULL when memory is short; overwritten by the next call. */
+const struct keyed_row *store_keyed(struct store *store, const struct list *list,
+                                    row_compare *compare);
 
 /* The names of the topics as the next parameter. */
 void store_topics(struct store *store);
@@ -83,8 +90,8 @@ int32_t store_topic(const struct store *store, struct text name);
 struct pgparams *store_params(struct store *store);
 /* Begins one array a type. */
 struct pgparam *store_columns(struct store *store, const enum pg_type *types, size_t count);
-/* Rows of one list as store_sorted gives them, by index: the last one of a key comes last. */
-int store_later(const void *a, const void *b);
+/* Below 0, 0 or above it, as comparisons say it. */
+int store_compare_int(int64_t a, int64_t b);
 /* False. */
 bool store_no_memory(struct err *why);
 /* One statement with those parameters; NULL and an error when it fails. */
@@ -164,9 +171,11 @@ struct text store_json_restrictions(const struct scope_state *state, struct aren
 /* Fingerprint of an alert: 16 hex digits and NUL. */
 bool store_fingerprint(const struct transition *transition, char out[FINGERPRINT_SIZE],
                        struct err *why);
-/* The parameters of settle_transitions for these (store_alert.c); false when memory is short. */
-bool store_transition_params(struct store *store, int32_t shard, const struct transition *const *at,
-                             size_t count, struct err *why);
+/* The parameters of settle_transitions (store_alert.c), shard -1: of none; then one after the other,
+ * false when memory is short. */
+void store_transition_params(struct store *store, int32_t shard);
+bool store_transition_add(struct store *store, const struct transition *transition,
+                          struct err *why);
 extern const char store_transitions_sql[];
 
 #endif

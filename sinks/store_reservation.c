@@ -4,21 +4,13 @@
 /* ---- written -------------------------------------------------------------------------------------- */
 
 static int
-compare_keys(const struct reservation_memory *a, const struct reservation_memory *b)
+compare_reservations(const void *one, const void *other)
 {
+    const struct reservation_memory *const a = one;
+    const struct reservation_memory *const b = other;
     const int order = text_compare(a->tenant, b->tenant);
 
     return order != 0 ? order : text_compare(a->id, b->id);
-}
-
-static int
-compare_reservations(const void *one, const void *other)
-{
-    const struct reservation_memory *const a = *(const struct reservation_memory *const *)one;
-    const struct reservation_memory *const b = *(const struct reservation_memory *const *)other;
-    const int order = compare_keys(a, b);
-
-    return order != 0 ? order : store_later(a, b);
 }
 
 const char sql_reservations[] =
@@ -42,17 +34,17 @@ fill_reservations(struct store *store, const struct settle_input *input, size_t 
     static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,   PG_TEXT,
                                          PG_TIME, PG_TIME, PG_TIME, PG_NUMERIC};
     const struct list *const list = &input->settlement->reservations;
-    const void **const row = store_sorted(store, list, compare_reservations);
+    const struct keyed_row *const row = store_keyed(store, list, compare_reservations);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const columns = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct reservation_memory *const one = row[i];
+        const struct reservation_memory *const one = row[i].row;
         struct pgparam *column = columns;
 
-        if (i + 1 < list->count && compare_keys(one, row[i + 1]) == 0)
+        if (!row[i].last)
             continue;
         pgarray_text(column++, one->tenant);
         pgarray_text(column++, one->id);

@@ -1,26 +1,45 @@
 /* Rows of a settlement that do not add up: states, decisions, dead letters, events kept whole. */
 #include "sinks/store_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
-const void **
-store_sorted(struct store *store, const struct list *list, row_compare *compare)
+/* Of equal keys by index, which is where they stand in one list. */
+static int
+compare_keyed(const void *one, const void *other)
 {
-    if (list->count > store->order_room || store->order == NULL) {
+    const struct keyed_row *const a = one;
+    const struct keyed_row *const b = other;
+    const int order = a->compare(a->row, b->row);
+
+    return order != 0 ? order : (a->row > b->row) - (a->row < b->row);
+}
+
+const struct keyed_row *
+store_keyed(struct store *store, const struct list *list, row_compare *compare)
+{
+    if (list->count > store->keyed_room || store->keyed == NULL) {
         const size_t room = list->count + list->count / 2 + 16;
-        const void **const grown = realloc(store->order, room * sizeof *grown);
+        struct keyed_row *const grown = realloc(store->keyed, room * sizeof *grown);
 
         if (grown == NULL)
             return NULL;
-        store->order = grown;
-        store->order_room = room;
+        store->keyed = grown;
+        store->keyed_room = room;
     }
+    struct keyed_row *const keyed = store->keyed;
+
     for (size_t i = 0; i < list->count; i++)
-        store->order[i] = list_at(list, i);
-    if (compare != NULL)
-        qsort(store->order, list->count, sizeof *store->order, compare);
-    return store->order;
+        keyed[i] = (struct keyed_row){.row = list_at(list, i), .compare = compare};
+    qsort(keyed, list->count, sizeof *keyed, compare_keyed);
+    for (size_t i = 0; i < list->count; i++)
+        keyed[i].last = i + 1 == list->count || compare(keyed[i].row, keyed[i + 1].row) != 0;
+    return keyed;
+}
+
+int
+store_compare_int(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
 }
 
 struct pgparam *
@@ -40,34 +59,6 @@ store_no_memory(struct err *why)
 }
 
 /* ---- what changes whole: the last one of a key counts -------------------------------------------- */
-
-int
-store_later(const void *a, const void *b)
-{
-    return (a > b) - (a < b); /* rows of one list: by index */
-}
-
-static int
-compare_quota_keys(const struct quota_memory *a, const struct quota_memory *b)
-{
-    int order = text_compare(a->tenant, b->tenant);
-
-    if (order == 0)
-        order = text_compare(a->quota, b->quota);
-    if (order == 0)
-        order = text_compare(a->project, b->project);
-    return order != 0 ? order : (a->period_ms > b->period_ms) - (a->period_ms < b->period_ms);
-}
-
-static int
-compare_quotas(const void *one, const void *other)
-{
-    const struct quota_memory *const a = *(const struct quota_memory *const *)one;
-    const struct quota_memory *const b = *(const struct quota_memory *const *)other;
-    const int order = compare_quota_keys(a, b);
-
-    return order != 0 ? order : store_later(a, b);
-}
 
 const char sql_quotas[] =
     "INSERT INTO tripmeter.quota_state AS q"
@@ -89,16 +80,16 @@ fill_quotas(struct store *store, const struct settle_input *input, size_t *rows,
                                          PG_BOOL, PG_TIME, PG_TIME, PG_INT8,   PG_NUMERIC, PG_BOOL,
                                          PG_BOOL, PG_BOOL, PG_BOOL, PG_NUMERIC};
     const struct list *const list = &input->settlement->quotas;
-    const void **const row = store_sorted(store, list, compare_quotas);
+    const struct keyed_row *const row = store_keyed(store, list, quota_memory_compare);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct quota_memory *const quota = row[i];
+        const struct quota_memory *const quota = row[i].row;
 
-        if (i + 1 < list->count && compare_quota_keys(quota, row[i + 1]) == 0)
+        if (!row[i].last)
             continue;
         pgarray_text(&column[0], quota->tenant);
         pgarray_text(&column[1], quota->quota);
@@ -124,11 +115,10 @@ fill_quotas(struct store *store, const struct settle_input *input, size_t *rows,
 static int
 compare_due(const void *one, const void *other)
 {
-    const struct tenant_due *const a = *(const struct tenant_due *const *)one;
-    const struct tenant_due *const b = *(const struct tenant_due *const *)other;
-    const int order = text_compare(a->tenant, b->tenant);
+    const struct tenant_due *const a = one;
+    const struct tenant_due *const b = other;
 
-    return order != 0 ? order : store_later(a, b);
+    return text_compare(a->tenant, b->tenant);
 }
 
 /* Only the home looks after a tenant: what another shard remembers of it is not written. */
@@ -144,18 +134,16 @@ fill_due(struct store *store, const struct settle_input *input, size_t *rows, st
 {
     static const enum pg_type types[] = {PG_TEXT, PG_TIME, PG_BOOL};
     const struct list *const list = &input->settlement->due;
-    const void **const row = store_sorted(store, list, compare_due);
+    const struct keyed_row *const row = store_keyed(store, list, compare_due);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const column = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct tenant_due *const due = row[i];
-        const struct tenant_due *const next = row[i + 1 < list->count ? i + 1 : i];
+        const struct tenant_due *const due = row[i].row;
 
-        assert(due != NULL && next != NULL);
-        if (next != due && text_eq(due->tenant, next->tenant))
+        if (!row[i].last)
             continue;
         pgarray_text(&column[0], due->tenant);
         pgarray_time(&column[1], due->due_ms);
@@ -173,13 +161,13 @@ fill_transitions(struct store *store, const struct settle_input *input, size_t *
                  struct err *why)
 {
     const struct list *const list = &input->settlement->transitions;
-    const void **const row = store_sorted(store, list, NULL);
 
-    if (row == NULL)
-        return store_no_memory(why);
+    store_transition_params(store, input->settlement->shard);
+    for (size_t i = 0; i < list->count; i++)
+        if (!store_transition_add(store, list_at(list, i), why))
+            return false;
     *rows = list->count;
-    return store_transition_params(store, input->settlement->shard,
-                                   (const struct transition *const *)row, list->count, why);
+    return true;
 }
 
 const char sql_decisions[] =

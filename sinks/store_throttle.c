@@ -4,25 +4,17 @@
 /* ---- written -------------------------------------------------------------------------------------- */
 
 static int
-compare_keys(const struct throttle_memory *a, const struct throttle_memory *b)
+compare_throttles(const void *one, const void *other)
 {
+    const struct throttle_memory *const a = one;
+    const struct throttle_memory *const b = other;
     int order = text_compare(a->tenant, b->tenant);
 
     if (order == 0)
         order = (int)a->scope - (int)b->scope;
     if (order == 0)
         order = text_compare(a->subject, b->subject);
-    return order != 0 ? order : (a->began_ms > b->began_ms) - (a->began_ms < b->began_ms);
-}
-
-static int
-compare_throttles(const void *one, const void *other)
-{
-    const struct throttle_memory *const a = *(const struct throttle_memory *const *)one;
-    const struct throttle_memory *const b = *(const struct throttle_memory *const *)other;
-    const int order = compare_keys(a, b);
-
-    return order != 0 ? order : store_later(a, b);
+    return order != 0 ? order : store_compare_int(a->began_ms, b->began_ms);
 }
 
 const char sql_throttles[] =
@@ -45,17 +37,17 @@ fill_throttles(struct store *store, const struct settle_input *input, size_t *ro
                                          PG_TIME, PG_INT8, PG_INT8, PG_INT8, PG_NUMERIC, PG_NUMERIC,
                                          PG_BOOL, PG_BOOL, PG_BOOL, PG_BOOL};
     const struct list *const list = &input->settlement->throttles;
-    const void **const row = store_sorted(store, list, compare_throttles);
+    const struct keyed_row *const row = store_keyed(store, list, compare_throttles);
 
     if (row == NULL)
         return store_no_memory(why);
     struct pgparam *const columns = store_columns(store, types, sizeof types / sizeof types[0]);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct throttle_memory *const one = row[i];
+        const struct throttle_memory *const one = row[i].row;
         struct pgparam *column = columns;
 
-        if (i + 1 < list->count && compare_keys(one, row[i + 1]) == 0)
+        if (!row[i].last)
             continue;
         pgarray_text(column++, one->tenant);
         pgarray_text(column++, text_of(burst_names[one->scope]));
