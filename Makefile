@@ -202,8 +202,9 @@ detector-vectors: deps-lint ## prove the detector bit for bit: gcc and clang, -O
 	done
 
 evaluate: deps-test ## detector and breaker on real traffic with planted faults (needs the traces' archive)
-	@$(BUILD) $(addprefix $(OUT)/,tripmeter breaker_evaluate)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter anomaly_evaluate breaker_evaluate)
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter $(PYTHON) tests/evaluate/evaluate.py
+	@ANOMALY_EVALUATE=$(CURDIR)/$(OUT)/anomaly_evaluate $(PYTHON) tests/evaluate/anomaly.py
 	@BREAKER_EVALUATE=$(CURDIR)/$(OUT)/breaker_evaluate $(PYTHON) tests/evaluate/breaker.py
 
 # Both compilers, in folders of their own: what is up to date in the usual ones may have been built
@@ -272,6 +273,9 @@ $(OUT)/kafka_tool: $(call obj,$(wildcard tests/tools/kafka_*.c))
 
 $(OUT)/control_driver: $(call obj,tests/tools/control_driver.c) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CC) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
+
+$(OUT)/anomaly_evaluate: $(call obj,tests/tools/anomaly_evaluate.c) $(OUT)/libtripmeter.a
+	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@
 
 $(OUT)/breaker_evaluate: $(call obj,tests/tools/breaker_evaluate.c) $(OUT)/libtripmeter.a
 	$(call say,LINK,$@)$(CXX) $(FLAGS.$(MODE)) $(LINK) $^ $(lib_ldlibs) -o $@

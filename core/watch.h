@@ -194,7 +194,7 @@ struct watch_story {
     const char *since;           /* local time */
     const struct watch_top *top; /* NULL: not known */
 };
-#define WATCH_STORY_SIZE 768
+#define WATCH_STORY_SIZE 1024
 const char *watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE]);
 /* A value with its unit: "12.40 USD", "1200 requests", "31 %". Returns out. */
 #define WATCH_VALUE_SIZE 64

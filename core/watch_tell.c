@@ -1,5 +1,7 @@
 #include "core/watch.h"
 
+#include "core/event.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -80,6 +82,9 @@ watch_top_add(struct watch_top *top, struct text name, float excess)
     top->at[at].excess = excess;
 }
 
+/* With names as long as they may be. */
+#define TOP_SIZE (WATCH_TOP * (EVENT_ID_LIMIT + 24))
+
 /* "; mostly search 82 %, chat 11 %" */
 static void
 top_text(const struct watch_top *top, float all, char *out, size_t room)
@@ -108,7 +113,7 @@ watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE])
     char value[WATCH_VALUE_SIZE];
     char usual[WATCH_VALUE_SIZE];
     char ratio[32];
-    char top[WATCH_STORY_SIZE / 2];
+    char top[TOP_SIZE];
 
     (void)watch_words(story->watch, story->metric, words);
     (void)watch_value_text(story->metric, series->value, story->unit, value);
