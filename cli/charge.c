@@ -46,7 +46,7 @@ static const char sql_lines[] =
     " WHERE $3::text IS NULL OR feature = $3 ORDER BY f.charge DESC, 1, 2, 3, 4";
 
 static const char sql_events[] = "SELECT " DB_MS(
-    "at") ", kind || CASE WHEN reversal AND kind <> 'price' THEN ', taken back' ELSE '' END, id,"
+    "at") ", kind || CASE WHEN reversal AND kind = 'correct' THEN ', taken back' ELSE '' END, id,"
           " request_id, attempt, key, feature, model, coalesce(input_tokens, 0),"
           " coalesce(output_tokens, 0), cost, charge,"
           " CASE WHEN coalesce(unpriced, 0) > 0 THEN 'no price'"

@@ -75,6 +75,7 @@ enum part {
     PART_BLOCKED,
     PART_ALERTS,
     PART_DEAD,
+    PART_UNPRICED,
     PART_COUNT
 };
 
@@ -150,6 +151,14 @@ static const struct part_row parts[PART_COUNT] = {
                        "max(d.at)") " AS last_at"
                                     " FROM tripmeter.dead_letter d WHERE d.resolved_at IS NULL"
                                     " GROUP BY d.reason ORDER BY 2 DESC"},
+    [PART_UNPRICED] = {"unpriced", "nothing waits for a price or an exchange rate",
+                       "SELECT coalesce(u.provider, '') AS provider,"
+                       " coalesce(u.model, '') AS unpriced_model,"
+                       " coalesce(u.currency, '') AS currency, count(*) AS events,"
+                       " count(*) FILTER (WHERE u.kind = 'refund') AS refunds, " DB_MS(
+                           "min(u.at)") " AS since_at"
+                                        " FROM tripmeter.unpriced u WHERE u.priced_at IS NULL"
+                                        " GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 100"},
 };
 
 static bool

@@ -96,13 +96,16 @@ static bool
 count_waiting(struct session *session, const char *when, struct err *why)
 {
     PGresult *rows = db_query(&session->db,
-                              "SELECT count(*), count(DISTINCT (provider, model))"
+                              "SELECT count(*), count(DISTINCT (provider, model)),"
+                              " string_agg(DISTINCT currency, ', ')"
                               " FROM tripmeter.unpriced WHERE priced_at IS NULL",
                               NULL, 0, why);
 
     if (rows != NULL)
-        printf("%s%" PRId64 " events of %" PRId64 " models wait for a price\n", when,
-               db_int(rows, 0, 0), db_int(rows, 0, 1));
+        printf("%s%" PRId64 " events of %" PRId64 " models wait for a price%s%s\n", when,
+               db_int(rows, 0, 0), db_int(rows, 0, 1),
+               db_text(rows, 0, 2) == NULL ? "" : ", or for a rate of ",
+               db_text(rows, 0, 2) == NULL ? "" : db_text(rows, 0, 2));
     PQclear(rows);
     return rows != NULL;
 }

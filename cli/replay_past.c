@@ -37,22 +37,24 @@ read_policy(struct past *past, const PGresult *rows, int row, struct err *why)
 static bool
 read_policies(struct past *past, struct session *session, struct err *why)
 {
-    PGresult *rows = db_query(
-        &session->db, "SELECT serial, body FROM tripmeter.policy ORDER BY serial", NULL, 0, why);
+    PGresult *rows = db_query(&session->db,
+                              "SELECT serial, body FROM tripmeter.policy ORDER BY serial", NULL, 0,
+                              why);
     const int count = rows == NULL ? 0 : PQntuples(rows);
     bool good = rows != NULL;
 
-    if (good && (count == 0 || count > POLICY_LIMIT))
+    if (good && count == 0)
+        good = err_set(why, ERR_INPUT, "no engine has run yet: there is nothing to replay");
+    if (good && count > POLICY_LIMIT)
         good = err_set(why, ERR_INPUT,
-                       count == 0 ? "no engine has run yet: there is nothing to replay"
-                                  : "more than 4096 policies were in force: say which, --policy");
-    past->policies = good ? calloc((size_t)count, sizeof *past->policies) : NULL;
-    if (good && past->policies == NULL)
-        good = err_set(why, ERR_FATAL, "out of memory");
+                       "more than 4096 policies were in force: say which one, with --policy");
+    past->policies = calloc((size_t)count + 1, sizeof *past->policies);
+    if (past->policies == NULL)
+        good = false;
     for (int row = 0; good && row < count; row++)
         good = read_policy(past, rows, row, why);
     PQclear(rows);
-    return good;
+    return good || why->class != ERR_NONE || err_set(why, ERR_FATAL, "out of memory");
 }
 
 /* ---- who went over when ------------------------------------------------------------------------- */
@@ -81,9 +83,9 @@ read_steps(struct past *past, struct session *session, struct err *why)
     const size_t count = rows == NULL ? 0 : (size_t)PQntuples(rows);
     bool good = rows != NULL;
 
-    past->steps = good ? calloc(count + 1, sizeof *past->steps) : NULL;
-    if (good && past->steps == NULL)
-        good = err_set(why, ERR_FATAL, "out of memory");
+    past->steps = calloc(count + 1, sizeof *past->steps);
+    if (past->steps == NULL)
+        good = false;
     for (int row = 0; good && row < PQntuples(rows); row++) {
         const size_t policy = policy_index(past, db_int(rows, row, 1));
         const int64_t at_ms = db_int(rows, row, 2);
@@ -94,7 +96,7 @@ read_steps(struct past *past, struct session *session, struct err *why)
             past->policies[policy].at_ms = at_ms;
     }
     PQclear(rows);
-    return good;
+    return good || why->class != ERR_NONE || err_set(why, ERR_FATAL, "out of memory");
 }
 
 bool

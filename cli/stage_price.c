@@ -1,5 +1,7 @@
 #include "cli/stage_state.h"
 
+#include "core/identity.h"
+
 #include <stdlib.h>
 
 #define DONE (-1) /* topic of one that waits no longer */
@@ -8,9 +10,10 @@ static void
 keep(struct stage *stage, const struct unpriced_event *event)
 {
     struct unpriced_event *row = stage_must(list_add(&stage->db.unpriced));
-    struct text *const texts[] = {&row->tenant,   &row->source,  &row->id,
-                                  &row->project,  &row->feature, &row->key,
-                                  &row->provider, &row->model,   &row->currency};
+    struct text *const texts[] = {&row->tenant,          &row->source,     &row->id,
+                                  &row->project,         &row->feature,    &row->key,
+                                  &row->provider,        &row->model,      &row->currency,
+                                  &row->original_source, &row->original_id};
 
     *row = *event;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -91,6 +94,21 @@ stage_write_unpriced(struct stage *stage, const struct settlement *settlement)
         remove_done(&stage->db.unpriced);
 }
 
+/* What refunds are of, as it is settled: to be said while nothing is open. */
+static void
+tell_originals(struct stage *stage, struct unpriced_event *waiting, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct text who[] = {waiting[i].original_source, waiting[i].original_id};
+
+        if (waiting[i].original_id.at == NULL)
+            continue;
+        waiting[i].original =
+            settled_original(&stage->db, identity_texts(identity_one(waiting[i].tenant), who, 2));
+        shard_rerate_tell(stage->shard, &waiting[i]);
+    }
+}
+
 void
 stage_rerate(struct stage *stage)
 {
@@ -99,6 +117,7 @@ stage_rerate(struct stage *stage)
 
     if (count > 0)
         memcpy(waiting, stage->db.unpriced.at, count * sizeof *waiting);
+    tell_originals(stage, waiting, count);
     for (size_t i = 0; i < count; i++) {
         struct tenant_load load;
 
@@ -109,6 +128,7 @@ stage_rerate(struct stage *stage)
         if (shard_full(stage->shard)) {
             stage_pause(stage);
             stage_settle(stage);
+            tell_originals(stage, waiting + i, count - i);
         }
         (void)shard_rerate(stage->shard, &waiting[i]);
     }

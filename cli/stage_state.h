@@ -168,6 +168,8 @@ struct tenant_row *settled_tenant_made(struct stage *stage, struct text name);
 void settled_apply(struct stage *stage, const struct settlement *settlement);
 /* Answers what the shard wants to know of the record. */
 void settled_seek(struct stage *stage);
+/* What the record has of an identity; NULL: nothing. It may move with the next settlement. */
+struct original *settled_original(const struct settled *db, struct key128 identity);
 /* What a load answers: everything the home shard needs. Texts live in the stage. */
 void settled_load(struct stage *stage, struct text name, int64_t after_ms,
                   struct tenant_load *load);

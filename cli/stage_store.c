@@ -194,8 +194,8 @@ identity_of(struct text tenant, struct text source, struct text id)
     return identity_texts(identity_one(tenant), texts, 2);
 }
 
-static struct original *
-original_of(const struct settled *db, struct key128 identity)
+struct original *
+settled_original(const struct settled *db, struct key128 identity)
 {
     const uint32_t place = table_find(&db->record_by, identity);
 
@@ -210,8 +210,8 @@ settled_seek(struct stage *stage)
 
     shard_asked(stage->shard);
     for (size_t i = 0; i < count; i++) {
-        const struct original *original =
-            original_of(&stage->db, identity_of(sought[i].tenant, sought[i].source, sought[i].id));
+        const struct original *original = settled_original(
+            &stage->db, identity_of(sought[i].tenant, sought[i].source, sought[i].id));
 
         if (original != NULL)
             shard_found(stage->shard, i, original);
@@ -242,19 +242,19 @@ write_event(struct stage *stage, const struct settlement *settlement,
     struct original *before =
         event->original_id.at == NULL
             ? NULL
-            : original_of(db,
-                          identity_of(fact->tenant, event->original_source, event->original_id));
+            : settled_original(
+                  db, identity_of(fact->tenant, event->original_source, event->original_id));
 
     if (before != NULL && event->price) {
         (void)amounts_add(&before->amounts, &event->amounts);
         before->listed = event->price_version >= 0;
     }
     if (before != NULL && (event->reversal || event->kind == EVENT_REFUND)) {
-        before->replaced |= event->reversal && !event->price;
+        before->replaced |= event->reversal && !event->price && event->kind != EVENT_REFUND;
         before->left_cost += event->amounts.cost;
         before->left_charge += event->amounts.charge;
     }
-    if (event->reversal || original_of(db, identity) != NULL)
+    if (event->reversal || settled_original(db, identity) != NULL)
         return;
     struct original *row = stage_must(list_add(&db->record));
 

@@ -302,6 +302,8 @@ struct kept_event {
     struct text body;   /* `data`, minified JSON */
 };
 
+struct original; /* core/original.h */
+
 struct unpriced_event {
     int32_t topic;
     int64_t offset;
@@ -314,6 +316,10 @@ struct unpriced_event {
     bool has_cost; /* in a currency without a rate */
     struct money cost;
     tally estimate;
+    struct text original_source,
+        original_id;                 /* what a refund is of; absent: it is none, or was booked
+                                                 without a look at the record */
+    const struct original *original; /* as the record has that, when read again; NULL: it has not */
 };
 
 /* An unpriced event that waits no longer: its price is booked (where it stands is known), or a

@@ -58,6 +58,8 @@ rerate_page(struct worker *worker, struct held *held, struct order *order)
     }
     if (load_tenants(worker, held, order))
         return;
+    for (size_t i = 0; i < held->waiting_count; i++)
+        shard_rerate_tell(held->shard, &held->waiting[i]);
     for (size_t i = 0; i < held->waiting_count; i++) {
         const struct unpriced_event *waiting = &held->waiting[i];
 

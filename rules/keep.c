@@ -89,9 +89,14 @@ keep_unpriced(struct shard *shard, const struct place *place, const struct event
                                    .hour_ms = booking->hour_ms,
                                    .period_ms = booking->period.start_ms,
                                    .kind = event->kind,
-                                   .has_cost = (event->flags & EVENT_HAS_COST) != 0,
+                                   .has_cost = (event->flags & EVENT_HAS_COST) != 0 ||
+                                               event->kind == EVENT_REFUND,
                                    .cost = event->cost,
                                    .estimate = booking->amounts.estimate};
     memcpy(row->usage, event->usage, sizeof row->usage);
+    if (event->kind == EVENT_REFUND && shard->setup.record) {
+        row->original_source = shard_keep(shard, record_source_referred_to(event));
+        row->original_id = shard_keep(shard, event->refers.id);
+    }
     notice_unpriced(shard, event);
 }

@@ -45,8 +45,14 @@ notice_model(struct shard *shard, const struct event *event, struct text rule, s
 void
 notice_unpriced(struct shard *shard, const struct event *event)
 {
-    notice_model(shard, event, TEXT("ingest/unpriced_model"),
-                 TEXT("events without a cost: kept with amount 0 in table unpriced until priced"));
+    const bool says = (event->flags & EVENT_HAS_COST) != 0 || event->kind == EVENT_REFUND;
+
+    notice_model(
+        shard, event, TEXT("ingest/unpriced_model"),
+        says ? TEXT("costs or refunds in a currency that the policy has no exchange rate for, or "
+                    "refunds of what has no price: kept with amount 0 in table unpriced until "
+                    "there is one")
+             : TEXT("events without a cost: kept with amount 0 in table unpriced until priced"));
 }
 
 void

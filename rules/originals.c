@@ -175,7 +175,7 @@ booked_on_another(struct original *original, const struct settled_event *event)
     if (event->price) {
         (void)amounts_add(&original->amounts, &event->amounts);
         original->listed = event->price_version >= 0;
-    } else if (event->reversal)
+    } else if (event->reversal && event->kind != EVENT_REFUND)
         original->replaced = true;
     if (event->reversal || event->kind == EVENT_REFUND) {
         original->left_cost += event->amounts.cost;
@@ -208,6 +208,30 @@ originals_booked(struct originals *originals, const struct settlement *settlemen
 {
     if (originals->index.count > 0)
         add_booked(originals, KNOWN, settlement, event);
+}
+
+void
+originals_tell(struct originals *originals, struct key128 identity, const struct original *original)
+{
+    struct original_entry *entry = entry_of(originals, identity);
+
+    if (entry != NULL)
+        return;
+    entry = must(list_add(&originals->known));
+    entry->known = KNOWN;
+    if (original != NULL)
+        set_original(originals, entry, original);
+    (void)must(table_put(&originals->index, identity, (uint32_t)(originals->known.count - 1))
+                   ? originals
+                   : NULL);
+}
+
+const struct original *
+originals_known(const struct originals *originals, struct key128 identity)
+{
+    const struct original_entry *entry = entry_of(originals, identity);
+
+    return entry != NULL && entry->known == KNOWN && entry->found ? &entry->original : NULL;
 }
 
 /* ---- asked and answered ---------------------------------------------------------------------------- */

@@ -36,6 +36,12 @@ void originals_trim(struct originals *originals);
  * *found: it is there. */
 const struct original *originals_get(struct originals *originals, struct key128 identity,
                                      const struct sought *sought, bool *found);
+/* The store has that (NULL: nothing) of an identity, and nothing is booked that it does not know. What
+ * is known already stays. */
+void originals_tell(struct originals *originals, struct key128 identity,
+                    const struct original *original);
+/* NULL: it is not there, or was not asked for. */
+const struct original *originals_known(const struct originals *originals, struct key128 identity);
 /* An event was booked: what is known of it, or of the one it refers to, is so no longer. */
 void originals_booked(struct originals *originals, const struct settlement *settlement,
                       const struct settled_event *event);

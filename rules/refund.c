@@ -89,10 +89,10 @@ refund_allowed(const struct original *original, struct dead *why)
 }
 
 static void
-prepare(struct booking *booking, const struct place *place, const struct event *as,
-        const struct shard *shard, struct tenant *tenant, const struct original *original)
+prepare(struct booking *booking, int32_t topic, const struct event *as, const struct shard *shard,
+        struct tenant *tenant, const struct original *original)
 {
-    const int64_t closed_ms = shard_closed(shard, place->record->topic);
+    const int64_t closed_ms = shard_closed(shard, topic);
 
     booking_of(booking, as, tenant, shard->policy, false, closed_ms);
     move_to(booking, tenant, original, closed_ms);
@@ -108,6 +108,28 @@ book_as(struct shard *shard, struct tenant *tenant, const struct event *as,
     return book_event(shard->open, tenant, as, &lookup, booking);
 }
 
+/* Nobody knows yet what there is to give back. */
+static bool
+waits_itself(const struct original *original)
+{
+    return original->amounts.count[COUNT_unpriced] > 0 && !original->replaced;
+}
+
+void
+refund_booking(struct booking *booking, int32_t topic, const struct event *as,
+               const struct shard *shard, struct tenant *tenant, const struct original *original)
+{
+    prepare(booking, topic, as, shard, tenant, original);
+    set_project(booking, tenant, original);
+    booking->unpriced |= waits_itself(original);
+    if (!booking->unpriced) {
+        limit_to_what_is_left(&booking->amounts, original);
+        return;
+    }
+    booking->amounts.cost = booking->amounts.charge = booking->amounts.refunded = 0;
+    booking->amounts.count[COUNT_unpriced] = 1;
+}
+
 enum booked
 refund_book(struct shard *shard, const struct place *place, const struct event *event,
             struct tenant *tenant, const struct original *original, struct rebooking *rebooking)
@@ -117,10 +139,7 @@ refund_book(struct shard *shard, const struct place *place, const struct event *
 
     *as = *event;
     dress(as, original, true);
-    prepare(booking, place, as, shard, tenant, original);
-    set_project(booking, tenant, original);
-    if (!booking->unpriced)
-        limit_to_what_is_left(&booking->amounts, original);
+    refund_booking(booking, place->record->topic, as, shard, tenant, original);
     const enum booked booked = book_as(shard, tenant, as, booking);
 
     if (booked == BOOKED)
@@ -200,11 +219,11 @@ correction_book(struct shard *shard, const struct place *place, const struct eve
 
     *as = *event;
     dress(&old, original, true);
-    prepare(reversal, place, &old, shard, tenant, original);
+    prepare(reversal, place->record->topic, &old, shard, tenant, original);
     set_project(reversal, tenant, original);
     reverse(reversal, original);
     fill_in(as, original);
-    prepare(replacement, place, as, shard, tenant, original);
+    prepare(replacement, place->record->topic, as, shard, tenant, original);
     if (event->names[NAME_PROJECT].size == 0)
         set_project(replacement, tenant, original);
     replace(replacement, event, original);

@@ -136,6 +136,8 @@ const char *shard_anomaly(struct shard *shard, const struct command *command);
 void shard_command_done(struct shard *shard, int64_t id, const char *error);
 /* An unpriced event as it was kept: what it costs is booked when the policy has a price for it now. Only
  * with nothing open or frozen since it was read from the store. */
+/* Refunds among them need what the record has of their originals: it is said of all before the first. */
+void shard_rerate_tell(struct shard *shard, const struct unpriced_event *waiting);
 enum rerated { RERATED, RERATED_WAITS, RERATED_UNKNOWN /* its tenant is not held */ };
 enum rerated shard_rerate(struct shard *shard, const struct unpriced_event *waiting);
 /* A dead letter's event, read again: counted now (or duplicate, when it was sent again meanwhile);

@@ -124,7 +124,11 @@ struct rebooking {
 };
 /* What this event may be booked on; false when it is nothing that can be refunded or corrected. */
 bool refund_allowed(const struct original *original, struct dead *why);
-/* Where the original was booked while its period takes more, at most what is left of it. */
+/* Where the original was booked while its period takes more, at most what is left of it; unpriced while
+ * there is no rate of its currency, or no price of the original. */
+void refund_booking(struct booking *booking, int32_t topic, const struct event *as,
+                    const struct shard *shard, struct tenant *tenant,
+                    const struct original *original);
 enum booked refund_book(struct shard *shard, const struct place *place, const struct event *event,
                         struct tenant *tenant, const struct original *original,
                         struct rebooking *rebooking);

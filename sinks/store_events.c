@@ -208,12 +208,13 @@ const char sql_unpriced[] =
     "INSERT INTO tripmeter.unpriced (topic, record_offset, event_index, at, tenant, source, id,"
     " project, feature, key, provider, model, currency, hour, period, requests, input_tokens,"
     " cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, images, audio_ms,"
-    " bytes, kind, cost, estimate, partition)"
-    " SELECT *, $28 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[],"
+    " bytes, kind, cost, estimate, original_source, original_id, partition)"
+    " SELECT *, $30 FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::timestamptz[],"
     " $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],"
     " $12::text[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::bigint[],"
     " $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
-    " $23::bigint[], $24::bigint[], $25::text[], $26::numeric[], $27::numeric[])";
+    " $23::bigint[], $24::bigint[], $25::text[], $26::numeric[], $27::numeric[],"
+    " $28::text[], $29::text[])";
 
 static void
 add_unpriced(struct pgparam *column, const struct unpriced_event *event)
@@ -237,16 +238,19 @@ add_unpriced(struct pgparam *column, const struct unpriced_event *event)
         pgarray_money(column++, event->cost.nano);
     else
         pgarray_null(column++);
-    pgarray_money(column, event->estimate);
+    pgarray_money(column++, event->estimate);
+    pgarray_text_or_null(column++, event->original_source);
+    pgarray_text_or_null(column, event->original_id);
 }
 
 bool
 fill_unpriced(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
     static const enum pg_type types[] = {
-        PG_TEXT, PG_INT8, PG_INT4, PG_TIME, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,    PG_TEXT,
-        PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT8, PG_INT8,    PG_INT8,
-        PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_TEXT, PG_NUMERIC, PG_NUMERIC,
+        PG_TEXT, PG_INT8,    PG_INT4,    PG_TIME, PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT,
+        PG_TEXT, PG_TEXT,    PG_TEXT,    PG_TEXT, PG_TEXT, PG_TIME, PG_TIME, PG_INT8,
+        PG_INT8, PG_INT8,    PG_INT8,    PG_INT8, PG_INT8, PG_INT8, PG_INT8, PG_INT8,
+        PG_TEXT, PG_NUMERIC, PG_NUMERIC, PG_TEXT, PG_TEXT,
     };
     const struct list *const list = &input->settlement->unpriced;
 

@@ -209,10 +209,64 @@ test_record(void)
     db_end(&db);
 }
 
+/* One that waits: with what the record has of its original; a later line of it is no correction of that. */
+static void
+test_refund(void)
+{
+    const struct sought sought = {
+        .tenant = TEXT("acme"), .source = TEXT("gw"), .id = TEXT("e-1"), .since_ms = 0};
+    struct unpriced_event first = {.topic = -1};
+    struct err why;
+
+    db_begin(&db);
+    const struct claim claim = db_claim(&db, 3);
+    struct settlement *const one = settlement_of(&claim, 100);
+
+    settlement_book(one, "acme", 1, 0);
+    add_event(one, false, 0);
+    add_event(one, true, 50);
+    add_event(one, false, -20);
+    struct settled_event *const refund = list_at(&one->events, 2);
+
+    refund->kind = EVENT_REFUND;
+    refund->id = TEXT("r-1");
+    refund->reversal = true;
+    refund->original_source = TEXT("gw");
+    refund->original_id = TEXT("e-1");
+    refund->amounts = (struct amounts){.cost = -20, .charge = -20, .refunded = -20};
+    for (int i = 0; i < 2; i++) {
+        add_unpriced(one, 0, 100 + i, "r-2");
+        struct unpriced_event *const waits = list_at(&one->unpriced, (size_t)i);
+
+        waits->kind = EVENT_REFUND;
+        waits->original_source = TEXT("gw");
+        waits->original_id = i == 0 ? TEXT("e-1") : TEXT("e-9");
+    }
+    CHECK_INT("settled", db_settle(&db, one), SETTLED);
+    CHECK_INT("both", waiting(&(struct unpriced_query){.shard = 3, .topic = -1}, &first), 2);
+    CHECK_INT("a refund", first.kind, EVENT_REFUND);
+    CU_ASSERT(text_eq(first.original_id, TEXT("e-1")));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first.original);
+    CHECK_INT("cost", first.original->amounts.cost, 50);
+    CHECK_INT("left", first.original->left_cost, 30);
+    CHECK_INT("not replaced", first.original->replaced, false);
+    CHECK_INT("the other",
+              waiting(&(struct unpriced_query){.shard = 3, .topic = 0, .offset = 100, .index = 2},
+                      &first),
+              1);
+    CU_ASSERT_PTR_NULL(first.original);
+    CU_ASSERT_FATAL(store_seek_send(db.store, &sought, 1, &why));
+    CHECK_INT("answered", store_seek_poll(db.store, 5000, on_original, NULL, &why), 1);
+    CHECK_INT("left of it", found.left_cost, 30);
+    settlement_free(one);
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"it waits as it was, in order of its place", test_waits},
     {"it is priced once, or replaced", test_once},
     {"the record knows its price", test_record},
+    {"a refund that waits knows its original", test_refund},
     CU_TEST_INFO_NULL,
 };
 

@@ -460,10 +460,12 @@ CREATE TABLE tripmeter.unpriced (
     kind text NOT NULL,
     cost numeric(38, 9),
     estimate numeric(38, 9) NOT NULL,
+    original_source text,
+    original_id text,
     priced_at timestamptz,
     PRIMARY KEY (topic, partition, record_offset, event_index)
 );
-COMMENT ON TABLE tripmeter.unpriced IS 'Events without a cost, booked with amount 0 until they are priced';
+COMMENT ON TABLE tripmeter.unpriced IS 'Events without a cost, or with one in a currency without a rate, and refunds of such, booked with amount 0 until they are priced';
 COMMENT ON COLUMN tripmeter.unpriced.topic IS 'Usage topic';
 COMMENT ON COLUMN tripmeter.unpriced.partition IS 'Partition';
 COMMENT ON COLUMN tripmeter.unpriced.record_offset IS 'Offset of the record';
@@ -492,6 +494,8 @@ COMMENT ON COLUMN tripmeter.unpriced.bytes IS 'Bytes';
 COMMENT ON COLUMN tripmeter.unpriced.kind IS 'record, settle, refund or correct';
 COMMENT ON COLUMN tripmeter.unpriced.cost IS 'What it cost in that currency, when it says so';
 COMMENT ON COLUMN tripmeter.unpriced.estimate IS 'What it is taken for meanwhile by limits and breakers, in the tenant''s currency';
+COMMENT ON COLUMN tripmeter.unpriced.original_source IS 'refund: source of the event it refers to; NULL: it was booked without the record of settled events';
+COMMENT ON COLUMN tripmeter.unpriced.original_id IS 'refund: id of that event';
 COMMENT ON COLUMN tripmeter.unpriced.priced_at IS 'Shard time at which its price was booked, or a correction took its place; NULL: it waits';
 CREATE INDEX unpriced_model ON tripmeter.unpriced (provider, model, at);
 CREATE INDEX unpriced_waiting ON tripmeter.unpriced (partition, topic, record_offset, event_index)

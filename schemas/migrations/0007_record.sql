@@ -85,7 +85,7 @@ COMMENT ON COLUMN tripmeter.settled_event.clamped IS '1: a subset larger than it
 COMMENT ON COLUMN tripmeter.settled_event.partition IS 'Partition, which is the shard';
 COMMENT ON COLUMN tripmeter.settled_event.event_index IS 'Place of the event in the record''s array; 0 for a single event';
 COMMENT ON COLUMN tripmeter.settled_event.attempt IS 'Attempt of the request, from 1';
-COMMENT ON COLUMN tripmeter.settled_event.reversal IS 'No event of its own: takes back what the original booked (the line of a correction beside it books the replacement), or, kind price, adds what it costs since it has a price';
+COMMENT ON COLUMN tripmeter.settled_event.reversal IS 'No event of its own: takes back what the original booked (the line of a correction beside it books the replacement), or, kind price, adds what it costs since it has a price, or, kind refund, what it gives back since that is known';
 COMMENT ON COLUMN tripmeter.settled_event.kind IS 'record, settle, refund, ... as in the event''s type; price: an unpriced event has a price now';
 COMMENT ON COLUMN tripmeter.settled_event.topic IS 'Usage topic';
 COMMENT ON COLUMN tripmeter.settled_event.tenant IS 'Tenant';
@@ -153,7 +153,7 @@ BEGIN
              ORDER BY s.partition, s.topic, s.record_offset, s.event_index LIMIT 1) e
          LEFT JOIN LATERAL (
              SELECT sum(s.cost) AS cost, sum(s.charge) AS charge,
-                    bool_or(s.reversal AND s.kind <> 'price') AS replaced,
+                    bool_or(s.reversal AND s.kind NOT IN ('price', 'refund')) AS replaced,
                     sum(s.cost) FILTER (WHERE s.kind = 'price') AS price,
                     sum(s.charge) FILTER (WHERE s.kind = 'price') AS price_charge,
                     (sum(s.unpriced) FILTER (WHERE s.kind = 'price'))::bigint AS unpriced,

@@ -118,9 +118,13 @@ class PricesTest(IngestStory):
         self.engine.await_log("event=reload result=refused")
         self.assertIn("prices.yaml:3:19", self.engine.log_text())
         self.job.produce([used(3, "acme", "cheap-1", 100_000), used(4, "acme", "new-1", 100_000)])
+        # What is given back of an event without a price waits as well, and is limited by what it costs.
+        self.job.produce([event(number, "acme", now(), "refund", refund_of={"id": "record-2"},
+                                cost="-0.015", usage=None) for number in (7, 8)])
         self.job.await_settled()
-        self.assertEqual(2, self.waiting())
+        self.assertEqual(4, self.waiting())
         self.write_prices(NEW.replace("cheap-1: {input: 1e-06", "cheap-1: {input: 3e-06"))
+        self.assertRegex(self.job.say("status"), r"(?m)^lab +new-1 +4 +2 ")
         self.engine.reload()
         self.engine.await_log("event=reload result=accepted policy=2")
         wait_until(lambda: self.waiting() == 0, 60, lambda: f"all are priced:\n{self.engine.tail()}")
@@ -129,11 +133,12 @@ class PricesTest(IngestStory):
         # What had a price keeps it; what had none is priced by an entry of its own.
         old, new, waited = Decimal("0.1"), Decimal("0.3"), Decimal("0.02")
         self.assertEqual({"record-1": old, "record-2": waited, "record-3": old, "record-4": waited,
-                          "record-5": new, "record-6": waited}, self.booked())
+                          "record-5": new, "record-6": waited, "refund-7": Decimal("-0.015"),
+                          "refund-8": Decimal("-0.005")}, self.booked())
         self.assertEqual([("record-2", waited, -1), ("record-4", waited, -1)], self.job.rows(
             "SELECT id, cost, unpriced::int FROM tripmeter.settled_event WHERE kind = 'price' ORDER BY id"))
-        self.assertEqual([(Decimal("0.56"), 0, Decimal(0), 6)], self.job.rows("""
-            SELECT cost, unpriced::int, estimate, events::int FROM tripmeter.period_total
+        self.assertEqual([(Decimal("0.54"), Decimal("-0.02"), 0, Decimal(0), 8)], self.job.rows("""
+            SELECT cost, refunded, unpriced::int, estimate, events::int FROM tripmeter.period_total
             WHERE tenant = 'acme' AND project = ''"""))
         check_sums(self, self.job)
         check_record(self, self.job)
