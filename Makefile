@@ -66,7 +66,7 @@ BUILD = $(MAKE) --no-print-directory $(if $(findstring --jobserver,$(MAKEFLAGS))
 say = $(if $(V),,@echo "  $(1)	$(2)"; )
 
 .DEFAULT_GOAL := all
-.PHONY: all libs deps demo demo-stop test check simulate campaign chaos tsan mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench profile install clean help
+.PHONY: all libs deps demo demo-stop test check simulate campaign chaos tsan mutants scenarios integration detector-vectors evaluate lint layers format fuzz cover valgrind bench bench-scale profile install clean help
 .DELETE_ON_ERROR:
 
 all: libs ## build the engine
@@ -154,6 +154,11 @@ bench: deps-test ## how fast it is beside what Kafka alone costs (BENCH="--quick
 	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
 	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
 	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_bench.py $(BENCH)
+
+bench-scale: deps-test ## what grows with the number of keys, and how long a restart takes (SCALE=--quick)
+	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)
+	@TRIPMETER_BIN=$(CURDIR)/$(OUT)/tripmeter KAFKA_TOOL=$(CURDIR)/$(OUT)/kafka_tool \
+	  BENCH_TOOL=$(CURDIR)/$(OUT)/bench_tool $(PYTHON) tests/bench/run_scale.py $(SCALE)
 
 profile: deps-test ## where the time of an event goes, stage by stage (needs perf)
 	@$(BUILD) $(addprefix $(OUT)/,tripmeter kafka_tool bench_tool)

@@ -21,8 +21,8 @@ static const struct command commands[] = {
      "[--rounds N]\n"
      "      feeds 1,024 series N windows: bytes a series, nanoseconds of CPU a window"},
     {"generate", bench_generate,
-     "--topic T --events N --limits FILE [--seed N] [--dry]\n"
-     "      writes N records of UM-1, and limits for its tenants"},
+     "--topic T --events N --limits FILE [--seed N] [--keys N --rate N --first N] [--dry]\n"
+     "      writes N records of UM-1, and limits for its tenants; or of so many keys in turn"},
     {"oracle", bench_oracle,
      "--topic T --limits FILE --totals FILE --decisions FILE [--burst N]\n"
      "      reads UM-1 back and writes what it adds up to, and what is to be decided"},

@@ -109,6 +109,44 @@ send_one(struct sending *sending, struct um1_writer *writer, const struct um1_ev
     }
 }
 
+/* Instead of UM-1's few keys: --keys of them in turn, spread over WIDE_TENANTS, --rate a second of event
+ * time, numbered from --first on.  All use one feature, project and model: only keys are many. */
+#define WIDE_TENANTS 1000
+
+struct wide {
+    int64_t keys; /* 0: UM-1 as it is */
+    int64_t rate;
+    int64_t first;
+};
+
+static struct wide
+wide_of(const struct options *options)
+{
+    const struct wide wide = {.keys = option_number(options, "--keys", 0),
+                              .rate = option_number(options, "--rate", 1000),
+                              .first = option_number(options, "--first", 0)};
+
+    if (wide.keys % WIDE_TENANTS != 0 || wide.rate < 1)
+        die("--keys must be a multiple of %d, and --rate not 0", WIDE_TENANTS);
+    return wide;
+}
+
+static void
+widen(const struct wide *wide, struct um1_event *event)
+{
+    const int64_t number = event->number + wide->first;
+
+    if (wide->keys == 0)
+        return;
+    event->number = number;
+    event->tenant = (int)(number % WIDE_TENANTS);
+    event->key = (int)(number / WIDE_TENANTS % (wide->keys / WIDE_TENANTS));
+    event->feature = event->project = event->model = 0;
+    event->at_ms = UM1_START_MS + number * 1000 / wide->rate;
+    if (event->at_ms >= UM1_START_MS + UM1_HOURS * INT64_C(3600000))
+        die("--rate is too small: the events take more than %d hours", UM1_HOURS);
+}
+
 int
 bench_generate(const struct options *options)
 {
@@ -133,6 +171,7 @@ bench_generate(const struct options *options)
     struct totals *totals = calloc(1, sizeof *totals);
     struct um1_writer writer = {.day = -1};
     struct sending sending = {.topic = option_needed(options, "--topic")};
+    const struct wide wide = wide_of(options);
     FILE *limits_file = file_new(options, "--limits");
 
     if (um1 == NULL || order == NULL || totals == NULL)
@@ -146,6 +185,7 @@ bench_generate(const struct options *options)
         bool repeat;
 
         um1_make(um1, um1_next(order, &repeat), &event);
+        widen(&wide, &event);
         send_one(&sending, &writer, &event);
         if (!repeat)
             count(totals, &event);
