@@ -23,6 +23,17 @@ now_steady_ms(void)
     return in_ms(CLOCK_MONOTONIC);
 }
 
+void
+now_steady_condition(pthread_cond_t *condition)
+{
+    pthread_condattr_t steady;
+
+    (void)pthread_condattr_init(&steady);
+    (void)pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &steady);
+    (void)pthread_condattr_destroy(&steady);
+}
+
 struct timespec
 now_steady_after(int64_t ms)
 {

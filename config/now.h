@@ -4,6 +4,7 @@
 #ifndef CONFIG_NOW_H
 #define CONFIG_NOW_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -11,7 +12,9 @@
 int64_t now_wall_ms(void);
 /* For intervals: it never goes back and begins anywhere. */
 int64_t now_steady_ms(void);
-/* The steady clock in so many ms, as pthread_cond_timedwait wants it. */
+/* A condition that is waited for by the steady clock; and that clock in so many ms, as
+ * pthread_cond_timedwait wants it. */
+void now_steady_condition(pthread_cond_t *condition);
 struct timespec now_steady_after(int64_t ms);
 
 #endif

@@ -448,7 +448,6 @@ fleet_start(const struct fleet_setup *setup)
 {
     const struct config *config = setup->config;
     struct fleet *fleet = calloc(1, sizeof *fleet);
-    pthread_condattr_t monotonic;
 
     if (fleet == NULL)
         return NULL;
@@ -456,10 +455,7 @@ fleet_start(const struct fleet_setup *setup)
     (void)snprintf(fleet->owner, sizeof fleet->owner, "%s/fleet#%d.%" PRId64, setup->name,
                    (int)getpid(), now_steady_ms());
     (void)pthread_mutex_init(&fleet->lock, NULL);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&fleet->woken, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
+    now_steady_condition(&fleet->woken);
     list_init(&fleet->offers, sizeof(struct offer), OFFER_LIMIT);
     list_init(&fleet->orders, sizeof(struct command), ORDER_LIMIT);
     fleet->memory = arena_new(CLAIM_MEMORY);

@@ -29,6 +29,16 @@ void trip_write_hour(struct shard *shard, const struct tenant *tenant,
                      const struct feature *feature, const struct hour_sample *sample,
                      tally learned);
 void trip_write_breaker(struct shard *shard, struct tenant *tenant, struct feature *feature);
+/* What a breaker did, which was `before`: as a row, and as an alert. */
+void trip_write_move(struct shard *shard, const struct tenant *tenant,
+                     const struct feature *feature, const struct breaker *before,
+                     struct text trigger);
+void trip_tell(struct shard *shard, const struct tenant *tenant, const struct feature *feature,
+               const struct breaker *before, const struct breaker_view *view);
+void trip_tell_storm(struct shard *shard, const struct tenant *tenant, enum move move);
+/* Of a past hour that turned out dear. */
+void trip_tell_late(struct shard *shard, const struct tenant *tenant, const struct feature *feature,
+                    const struct hour_sample *sample);
 /* The sample of the hour that an instant lies in; NULL when that is too long ago. */
 struct hour_sample *trip_sample(struct shard *shard, const struct tenant *tenant,
                                 struct feature *feature, int64_t at_ms);
