@@ -80,6 +80,11 @@ shard_at(const struct shard *shard, struct key128 id)
 }
 /* The same by name; *id is its identity either way. */
 struct tenant *shard_find(const struct shard *shard, struct text name, struct key128 *id);
+/* A tenant is made anew from its own export, under another contract (NULL: the same) or policy. */
+void shard_rebind(struct shard *shard, uint32_t place, const struct tenant_load *change);
+/* All tenants leave; or idle ones beyond the limit do, a few each time. */
+void shard_forget(struct shard *shard);
+void shard_evict(struct shard *shard);
 
 /* ---- rules/record.c: the record of settled events ------------------------------------------------- */
 /* Where an event stands in the log. */
