@@ -12,6 +12,11 @@ write_watch(struct stage *stage, const struct watch_memory *memory)
         if (text_eq(one->tenant, memory->tenant) && text_eq(one->feature, memory->feature))
             row = one;
     }
+    if (memory->gone) {
+        if (row != NULL)
+            *row = *(struct watch_memory *)list_at(rows, --rows->count);
+        return;
+    }
     if (row == NULL) {
         row = stage_must(list_add(rows));
         row->tenant = stage_keep(stage, memory->tenant);

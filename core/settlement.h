@@ -155,6 +155,7 @@ struct breaker_move {
 struct watch_memory {
     struct text tenant, feature;
     struct watch watch;
+    bool gone; /* nothing is known any more: its rows are deleted */
 };
 
 /* An incident of a series, as it stands: a later row of a key (tenant, feature, metric, since)

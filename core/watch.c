@@ -157,6 +157,14 @@ watch_due(const struct watch *watch, bool used)
     return watch->book.fed_ms - past_ms + width_ms;
 }
 
+bool
+watch_is_silent(const struct watch *watch)
+{
+    return watch->book.silent >= WATCH_SILENT_DAYS && watch->book.broken == 0 &&
+           watch->book.crowded == 0 && watch_usage_empty(&watch->book.usage) &&
+           !has_incident(watch);
+}
+
 static int64_t
 series_ms(const struct watch *watch, const struct series *series)
 {
@@ -290,6 +298,10 @@ end_day(struct watch *watch)
     book->day_events = 0;
     if (events < 0)
         return;
+    if (events > 0)
+        book->silent = 0;
+    else if (book->silent < UINT8_MAX)
+        book->silent++;
     if (book->days < VOLUME_DAYS)
         book->days++;
     book->volume += (events - book->volume) / (float)book->days;

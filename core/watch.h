@@ -90,7 +90,7 @@ struct watch_book {
     uint8_t width;          /* place in watch_widths_ms */
     uint8_t crowded; /* of a tenant: further incidents are told as one, and that alert is open */
     uint8_t broken;  /* bit r: rule r of enum watch_rule is broken, and told */
-    uint8_t unused;
+    uint8_t silent;  /* whole days (UTC) without any use; stays at its most */
 };
 
 struct watch {
@@ -123,6 +123,9 @@ bool watch_take(struct watch *watch, const struct watch_usage *usage, struct wat
 /* End of the window under way; INT64_MAX while an empty one changes nothing but ages. `used`: slots that
  * were not taken yet hold something. */
 int64_t watch_due(const struct watch *watch, bool used);
+/* Nothing was used for so many days, and nothing is told of it: it may be forgotten. */
+#define WATCH_SILENT_DAYS 90
+bool watch_is_silent(const struct watch *watch);
 /* Width of its windows. */
 int64_t watch_width(const struct watch *watch);
 /* What is usual in a day, in units of the currency; at least 20 events. */

@@ -145,6 +145,30 @@ take_slot(struct shard *shard, struct tenant *tenant, int64_t at_ms)
     }
 }
 
+/* The tenant's own goes last. */
+static void
+forget_silent(struct shard *shard, struct tenant *tenant)
+{
+    struct features *features = tenant->features;
+    struct anomalies *anomalies = features->anomalies;
+
+    for (size_t i = 0; i < features->count; i++) {
+        struct feature *feature = features->at[i];
+
+        if (feature->watch == NULL || !watch_is_silent(feature->watch))
+            continue;
+        anomaly_erase(shard, &(struct scope){tenant, feature, feature->watch});
+        free(feature->watch);
+        feature->watch = NULL;
+        anomalies->watched--;
+    }
+    if (anomalies->watched > 0 || !watch_is_silent(anomalies->watch))
+        return;
+    anomaly_erase(shard, &(struct scope){.tenant = tenant, .watch = anomalies->watch});
+    free(anomalies->watch);
+    anomalies->watch = NULL;
+}
+
 void
 anomaly_turn(struct shard *shard, struct tenant *tenant)
 {
@@ -153,6 +177,7 @@ anomaly_turn(struct shard *shard, struct tenant *tenant)
 
     for (int64_t at_ms = first_slot(features); at_ms < until_ms; at_ms += SLOT_MS)
         take_slot(shard, tenant, at_ms);
+    forget_silent(shard, tenant);
     set_turn(features);
 }
 

@@ -13,7 +13,9 @@
  * "anomaly/incident", for all further ones.
  *
  * WATCH_LIMIT features of a tenant are followed, the first that are seen; what others use is in the
- * tenant's own series.
+ * tenant's own series.  Who was silent for WATCH_SILENT_DAYS is forgotten, and begins anew when it comes
+ * back; Postgres forgets tenants that are not in memory later than that (tripmeter.maintain), so that
+ * it makes no difference who was.
  */
 #ifndef RULES_ANOMALY_H
 #define RULES_ANOMALY_H
@@ -74,5 +76,7 @@ void anomaly_rules_end(struct shard *shard, const struct scope *scope, enum reso
 void anomaly_end(struct shard *shard, const struct scope *scope, enum resolved reason);
 /* The watch goes to the open settlement. */
 void anomaly_write(struct shard *shard, const struct scope *scope);
+/* What is stored of it goes. */
+void anomaly_erase(struct shard *shard, const struct scope *scope);
 
 #endif

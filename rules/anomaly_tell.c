@@ -21,8 +21,8 @@ name_of(const struct scope *scope)
     return scope->feature == NULL ? TEXT("") : scope->feature->name;
 }
 
-void
-anomaly_write(struct shard *shard, const struct scope *scope)
+static struct watch_memory *
+row_of(struct shard *shard, const struct scope *scope)
 {
     struct list *rows = &shard->open->settlement->watches;
     struct row_ref *held = scope->feature == NULL ? &scope->tenant->features->anomalies->row
@@ -35,8 +35,23 @@ anomaly_write(struct shard *shard, const struct scope *scope)
         row->feature = shard_keep(shard, name_of(scope));
         *held = (struct row_ref){.of = shard->open->number, .row = (uint32_t)(rows->count - 1)};
     }
-    ((struct watch_memory *)list_at(rows, held->row))->watch = *scope->watch;
     scope->tenant->touched = shard->open->number;
+    return list_at(rows, held->row);
+}
+
+void
+anomaly_write(struct shard *shard, const struct scope *scope)
+{
+    struct watch_memory *row = row_of(shard, scope);
+
+    row->watch = *scope->watch;
+    row->gone = false;
+}
+
+void
+anomaly_erase(struct shard *shard, const struct scope *scope)
+{
+    row_of(shard, scope)->gone = true;
 }
 
 /* The incident as it is; what is absent in `more` stays as it was noted before. */

@@ -16,7 +16,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tripmeter_engine') THEN
         GRANT USAGE ON SCHEMA tripmeter TO tripmeter_engine;
         GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA tripmeter TO tripmeter_engine;
-        GRANT DELETE ON tripmeter.reservation TO tripmeter_engine;
+        GRANT DELETE ON tripmeter.anomaly_series, tripmeter.reservation TO tripmeter_engine;
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA tripmeter TO tripmeter_engine;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tripmeter TO tripmeter_engine;
         REVOKE INSERT, UPDATE ON tripmeter.migration, tripmeter.period_closing,

@@ -25,12 +25,15 @@ compare_watches(const void *one, const void *other)
 }
 
 const char sql_watches[] =
-    "INSERT INTO tripmeter.anomaly_series AS s"
+    "WITH w AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[],"
+    " $5::timestamptz[], $6::integer[], $7::bigint[], $8::numeric[], $9::numeric[], $10::numeric[],"
+    " $11::numeric[]) AS w(tenant, feature, metric, state, taken_at, seconds, windows, low, high,"
+    " usual, threshold)),"
+    " gone AS (DELETE FROM tripmeter.anomaly_series s USING w WHERE w.state IS NULL"
+    " AND s.tenant = w.tenant AND s.feature = w.feature AND s.metric = w.metric)"
+    " INSERT INTO tripmeter.anomaly_series AS s"
     " SELECT w.tenant, w.feature, w.metric, w.state, w.taken_at, w.seconds * interval '1 second',"
-    " w.windows, w.low, w.high, w.usual, w.threshold"
-    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[],"
-    " $6::integer[], $7::bigint[], $8::numeric[], $9::numeric[], $10::numeric[], $11::numeric[])"
-    " AS w(tenant, feature, metric, state, taken_at, seconds, windows, low, high, usual, threshold)"
+    " w.windows, w.low, w.high, w.usual, w.threshold FROM w WHERE w.state IS NOT NULL"
     " ON CONFLICT (tenant, feature, metric) DO UPDATE SET state = excluded.state,"
     " taken_at = excluded.taken_at, width = excluded.width, windows = excluded.windows,"
     " low = excluded.low, high = excluded.high, usual = excluded.usual,"
@@ -48,7 +51,8 @@ put_series(struct pgparam *column, const struct watch_memory *memory, enum watch
     pgarray_text(column++, memory->tenant);
     pgarray_text(column++, memory->feature);
     pgarray_text(column++, text_of(watch_metric_names[metric]));
-    pgarray_text(column++, (struct text){state, size});
+    pgarray_text_or_null(column++,
+                         memory->gone ? (struct text){NULL, 0} : (struct text){state, size});
     pgarray_time(column++, watch->book.fed_ms);
     pgarray_int4(column++, (int32_t)(watch_width(watch) / CLOCK_SECOND_MS));
     pgarray_int8(column++, detector->windows);

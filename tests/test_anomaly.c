@@ -2,6 +2,8 @@
  * alerts at the same times with the same words, the same incidents. */
 #include "cli/stage.h"
 #include "config/config.h"
+#include "rules/feature.h"
+#include "rules/tenant.h"
 #include "tests/check.h"
 
 #include <assert.h>
@@ -362,7 +364,76 @@ test_limits(void)
     policy_free(both.ours);
 }
 
-static CU_TestInfo tests[] = {{"restarts", test_restarts},
+/* ---- silence --------------------------------------------------------------------------------------------- */
+
+static bool
+is_followed(struct stage *stage, const char *name)
+{
+    struct tenant *tenant = stage_tenant(stage, TEXT("acme"));
+    const struct feature *feature = feature_find(tenant->features, text_of(name));
+    const bool followed = feature != NULL && feature->watch != NULL;
+
+    tenant_free(tenant);
+    return followed;
+}
+
+/* A call of each of 65 features a day; not all: without the eighth. */
+static void
+work_days(struct stage *stage, int from, int until, bool all, bool restarts)
+{
+    for (int day = from; day < until; day++) {
+        stage_advance(stage, START_MS + day * CLOCK_DAY_MS + CLOCK_HOUR_MS);
+        for (int i = 0; i < 65; i++) {
+            char name[16];
+
+            (void)snprintf(name, sizeof name, "%c%d", i == 7 ? 'k' : 'f', i);
+            if (all || i != 7)
+                call(stage, name, 1);
+        }
+        stage_settle(stage);
+        if (restarts && day % 20 == 0)
+            stage_restart(stage);
+    }
+    stage_settle(stage);
+}
+
+/* 64 features are followed; one that is silent for 90 days makes room, in memory and in Postgres. */
+static void
+test_silence(void)
+{
+    const struct policy *policy = read_policy();
+    union {
+        const struct policy *kept;
+        struct policy *ours;
+    } both = {.kept = policy};
+
+    for (int restarts = 0; restarts < 2; restarts++) {
+        struct stage *stage = stage_new(policy);
+
+        assert(stage != NULL);
+        work_days(stage, 0, 2, true, restarts == 1);
+        CHECK_INT("the 64th", is_followed(stage, "f63"), true);
+        CHECK_INT("one too many", is_followed(stage, "f64"), false);
+        work_days(stage, 2, 92, false, restarts == 1);
+        CHECK_INT("silent, not for long enough", is_followed(stage, "k7"), true);
+        work_days(stage, 92, 94, false, restarts == 1);
+        CHECK_INT("forgotten", is_followed(stage, "k7"), false);
+        CHECK_INT("there is room", is_followed(stage, "f64"), true);
+        CHECK_INT("others stay", is_followed(stage, "f63"), true);
+        stage_advance(stage, START_MS + 300 * CLOCK_DAY_MS);
+        call(stage, "k7", 1);
+        stage_settle(stage);
+        stage_settle(stage);
+        CHECK_INT("all were forgotten", is_followed(stage, "f63"), false);
+        CHECK_INT("and it begins anew", is_followed(stage, "k7"), true);
+        CU_ASSERT_PTR_NULL(stage_fault(stage));
+        stage_free(stage);
+    }
+    policy_free(both.ours);
+}
+
+static CU_TestInfo tests[] = {{"silence", test_silence},
+                              {"restarts", test_restarts},
                               {"pages", test_pages},
                               {"limits of reservations", test_limits},
                               CU_TEST_INFO_NULL};

@@ -241,6 +241,66 @@ test_reservations(void)
     db_end(&db);
 }
 
+/* What is erased leaves no row, unless it came back. */
+static void
+test_erased(void)
+{
+    const struct watch watch = make(MONEY_NANO_PER_UNIT);
+
+    db_begin(&db);
+    db_open_shard(&db, 3);
+    add("acme", "search", &watch);
+    add("acme", "", &watch);
+    db_settle_open(&db);
+    add("acme", "search", &watch);
+    ((struct watch_memory *)list_at(&db.open->watches, 0))->gone = true;
+    add("acme", "", &watch);
+    ((struct watch_memory *)list_at(&db.open->watches, 1))->gone = true;
+    add("acme", "", &watch);
+    db_settle_open(&db);
+    load();
+    CHECK_INT("the tenant's own came back", loaded.count, 1);
+    CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.anomaly_series", "6");
+    db_end(&db);
+}
+
+/* By the shards' clock, where that is behind. */
+static void
+test_kept(void)
+{
+    const struct watch watch = make(MONEY_NANO_PER_UNIT);
+
+    db_begin(&db);
+    db_open_shard(&db, 3);
+    add("acme", "", &watch);
+    note("noted", WATCH_NOTE, true, "highest", NULL);
+    note("paged", WATCH_PAGE, true, "highest", NULL);
+    note("goes_on", WATCH_NOTE, false, "highest", NULL);
+    hold("open", RESERVATION_OPEN, 0);
+    hold("late", RESERVATION_LATE, 0);
+    hold("over", RESERVATION_SETTLED, 0);
+    db_settle_open(&db);
+#define KEPT                                                                                    \
+    "SELECT string_agg(what, ' ' ORDER BY what) FROM (SELECT feature AS what FROM"              \
+    " tripmeter.anomaly UNION ALL SELECT id FROM tripmeter.reservation UNION ALL SELECT metric" \
+    " FROM tripmeter.anomaly_series WHERE metric = 'cost') x"
+    db_run(&db, "UPDATE tripmeter.shard SET shard_time = '2026-03-01Z'");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2030-01-01Z')");
+    CHECK_SQL(&db, KEPT, "cost goes_on late noted open over paged");
+    db_run(&db, "UPDATE tripmeter.shard SET shard_time = '2030-01-01Z'");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2026-05-30 00:00Z')");
+    CHECK_SQL(&db, KEPT, "cost goes_on late noted open over paged");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2026-05-30 02:00Z')");
+    CHECK_SQL(&db, KEPT, "cost late open paged");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2026-06-29 00:00Z')");
+    CHECK_SQL(&db, KEPT, "cost late open paged");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2026-06-29 00:01Z')");
+    CHECK_SQL(&db, KEPT, "late open paged");
+    db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, '2027-04-06Z')");
+    CHECK_SQL(&db, KEPT, "late open");
+    db_end(&db);
+}
+
 /* key_fact and tenant_fact have no defaults: what is not named is 0. */
 static void
 test_views(void)
@@ -272,10 +332,9 @@ test_views(void)
     db_end(&db);
 }
 
-static CU_TestInfo tests[] = {{"views", test_views},
-                              {"series", test_series},
-                              {"notes", test_notes},
-                              {"reservations", test_reservations},
+static CU_TestInfo tests[] = {{"views", test_views},   {"series", test_series},
+                              {"notes", test_notes},   {"reservations", test_reservations},
+                              {"erased", test_erased}, {"kept", test_kept},
                               CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_store_anomaly = {.pName = "store_anomaly", .pTests = tests};

@@ -316,11 +316,34 @@ test_story(void)
                " 10 %");
 }
 
+/* 90 whole days without any use, whatever the windows are, and no incident. */
+static void
+test_silence(void)
+{
+    struct watch watch;
+    const struct watch_usage none = calls(0);
+    struct watch_window window;
+
+    watch_begin(&watch, START_MS);
+    (void)feed(&watch, START_MS + CLOCK_DAY_MS, 100);
+    (void)feed(&watch, START_MS + 91 * CLOCK_DAY_MS - SLOT_MS, 0);
+    CHECK_INT("a slot before", watch_is_silent(&watch), false);
+    (void)watch_take(&watch, &none, &window);
+    CHECK_INT("90 days", watch_is_silent(&watch), true);
+    watch.series[WATCH_COST].tier = WATCH_TICKET;
+    CHECK_INT("something is told of it", watch_is_silent(&watch), false);
+    watch.series[WATCH_COST].tier = WATCH_QUIET;
+    (void)feed(&watch, watch.book.fed_ms + SLOT_MS, 1);
+    CHECK_INT("it comes back", watch_is_silent(&watch), false);
+    (void)feed(&watch, START_MS + 500 * CLOCK_DAY_MS, 0);
+    CHECK_INT("for ever", watch_is_silent(&watch), true);
+}
+
 static CU_TestInfo tests[] = {
-    {"widths", test_widths}, {"width changes", test_width_changes}, {"windows", test_windows},
-    {"idle", test_idle},     {"evidence", test_evidence},           {"impact", test_impact},
-    {"stops", test_stops},   {"strange rows", test_strange_rows},   {"story", test_story},
-    CU_TEST_INFO_NULL,
+    {"silence", test_silence}, {"widths", test_widths}, {"width changes", test_width_changes},
+    {"windows", test_windows}, {"idle", test_idle},     {"evidence", test_evidence},
+    {"impact", test_impact},   {"stops", test_stops},   {"strange rows", test_strange_rows},
+    {"story", test_story},     CU_TEST_INFO_NULL,
 };
 
 const CU_SuiteInfo suite_watch = {.pName = "watch", .pTests = tests};

@@ -377,6 +377,8 @@ CREATE FUNCTION tripmeter.maintain(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     this_month timestamptz := date_trunc('month', at);
+    -- What goes by the shards' clock; old traffic may be read long after its time.
+    settled timestamptz := least(at, (SELECT max(s.shard_time) FROM tripmeter.shard s));
     of_table text;
     month timestamptz;
     old record;
@@ -388,6 +390,13 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('tripmeter.maintain'));
     DELETE FROM tripmeter.feature_slot s WHERE s.start_at < at - interval '2 days';
     DELETE FROM tripmeter.feature_hour h WHERE h.hour < at - interval '60 days';
+    -- The engine forgets series in memory after 90 days: never later than this.
+    DELETE FROM tripmeter.anomaly_series s WHERE s.taken_at < settled - interval '120 days';
+    DELETE FROM tripmeter.anomaly a WHERE a.noticed_at < settled - interval '90 days'
+        AND coalesce(a.over_at, a.noticed_at) < settled
+            - CASE a.tier WHEN 'note' THEN interval '90 days' ELSE interval '400 days' END;
+    DELETE FROM tripmeter.reservation r WHERE r.state IN ('settled', 'released', 'given up')
+        AND r.state_at < settled - interval '90 days';
     DELETE FROM tripmeter.throttle t WHERE t.is_over AND t.began_at < at - interval '90 days';
     FOREACH of_table IN ARRAY ARRAY['tenant_fact', 'key_fact'] LOOP
         FOR month IN EXECUTE format(
