@@ -207,6 +207,7 @@ class RecordTest(IngestStory):
         use(1, "2026-01-30T10:00", "old-1", 100_000)
         use(2, "2026-01-30T11:00", "new-1", 200_000)
         use(3, "2026-01-30T12:00", "last-1", 300_000)
+        self.job.await_settled()
         # Another price for one, a first one for another; what was priced stays as it was.
         list_prices(", new-1: {input: 2e-06, output: 0}")
         with open(os.path.join(self.job.directory, "prices.yaml"), encoding="utf-8") as file:
