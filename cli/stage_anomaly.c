@@ -62,21 +62,29 @@ write_note(struct stage *stage, const struct anomaly_note *note)
         memcpy(row->before, before.before, sizeof row->before);
 }
 
-/* In the order they were made, as a load answers. */
+static bool
+same_reservation(const struct reservation_memory *a, const struct reservation_memory *b)
+{
+    return text_eq(a->tenant, b->tenant) && text_eq(a->id, b->id);
+}
+
+/* In the order they were made, as a load answers; what is over is not loaded any more. */
 static void
 write_reservation(struct stage *stage, const struct reservation_memory *memory)
 {
     struct list *rows = &stage->db.reservations;
-    struct reservation_memory *row = NULL;
+    size_t at = rows->count;
 
-    for (size_t i = rows->count; i-- > 0 && row == NULL;) {
-        struct reservation_memory *one = list_at(rows, i);
-
-        if (text_eq(one->tenant, memory->tenant) && text_eq(one->id, memory->id))
-            row = one;
+    while (at > 0 && !same_reservation(list_at(rows, at - 1), memory))
+        at--;
+    if (at > 0 && memory->state > RESERVATION_EARLY) {
+        memmove(list_at(rows, at - 1), list_at(rows, at), (rows->count - at) * rows->size);
+        rows->count--;
     }
-    if (row == NULL)
-        row = stage_must(list_add(rows));
+    if (memory->state > RESERVATION_EARLY)
+        return;
+    struct reservation_memory *row = at > 0 ? list_at(rows, at - 1) : stage_must(list_add(rows));
+
     *row = *memory;
     row->tenant = stage_keep(stage, memory->tenant);
     row->id = stage_keep(stage, memory->id);
@@ -113,7 +121,7 @@ stage_load_anomalies(struct stage *stage, struct text tenant, struct tenant_load
     for (size_t i = 0; i < db->reservations.count; i++) {
         const struct reservation_memory *row = list_at(&db->reservations, i);
 
-        if (row->state <= RESERVATION_EARLY && text_eq(row->tenant, tenant))
+        if (text_eq(row->tenant, tenant))
             load->reservations[load->reservation_count++] = *row;
     }
 }

@@ -22,6 +22,15 @@ height_of(double value, double most)
     return HEIGHT - 1 - (HEIGHT - 2) * fmin(fmax(share, 0), 1);
 }
 
+/* What the detector knows of the series. */
+static void
+put_known(struct writer *out, const json_t *anomaly)
+{
+    if (json_is_number(json_object_get(anomaly, "threshold")))
+        writer_format(out, "<small>record %.4g, noted above %.4g</small>", number(anomaly, "high"),
+                      number(anomaly, "threshold"));
+}
+
 /* What is usual at each hour of the day, the record above it, and where the incident reached. */
 static void
 put_picture(struct writer *out, const json_t *anomaly)
@@ -91,6 +100,7 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     page_cell_end(out);
     page_cell(out, "Usual day", "");
     put_picture(out, anomaly);
+    put_known(out, anomaly);
     page_cell_end(out);
     page_cell(out, "Beyond the usual", "num");
     page_amount(out, page_member(anomaly, "excess"));

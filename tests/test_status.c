@@ -551,6 +551,7 @@ test_page(void)
         "highest 5 min in 48 days, 3.4x the old record",
         "&#60;u&#62;search",
         "d=\"M12 26.9L17 26.9L22", /* two hours are not known */
+        "record 2, noted above 2.5",
         "L112 24.9L117 20.8\"/>",
         "cy=\"1.0\"", /* the worst window is the highest of all */
         "31.25<small>42 % of a day",

@@ -26,7 +26,7 @@ static const char tables[] =
     " noticed_at timestamptz, over_at timestamptz, words text, value numeric, usual numeric,"
     " excess numeric, usual_day numeric, answer text, folded_into text);"
     "CREATE TABLE anomaly_series (tenant text, feature text, metric text, state bytea,"
-    " high numeric);"
+    " high numeric, threshold numeric);"
     "CREATE FUNCTION anomaly_hours(state bytea) RETURNS double precision[] LANGUAGE sql AS"
     " 'SELECT ARRAY[length(state), NULL]::double precision[]';"
     "CREATE TABLE shard (shard integer, owner text, epoch bigint, settled_at timestamptz,"
@@ -54,7 +54,7 @@ static const char rows[] =
     " ('acme', 'folded', 'cost', 'page', now(), now(), NULL, 'w', 1, 1, 1, 1, NULL, 'over'),"
     " ('acme', 'search', 'cost', 'page', now() - interval '1 hour', now(), NULL, 'highest', 6.5, 2,"
     "  4.499, 9, 'real', NULL);"
-    "INSERT INTO anomaly_series VALUES ('acme', 'search', 'cost', '\\x0101', 6.5);"
+    "INSERT INTO anomaly_series VALUES ('acme', 'search', 'cost', '\\x0101', 6.5, 8.25);"
     "INSERT INTO shard VALUES (0, 'tm-1/0', 7, now(), now()),"
     " (100000, 'tm-2/fleet', 8, now(), now());"
     "INSERT INTO v_breaker VALUES ('acme', 'chat', 'closed', NULL, NULL, 1, 1, 0, 0, 0),"
@@ -155,6 +155,7 @@ check_anomalies(const json_t *answer)
     check_text(anomaly, "percent", "50");
     CHECK_INT("hours", json_array_size(json_object_get(anomaly, "hours")), 2);
     CHECK_INT("a number", json_number_value(json_object_get(anomaly, "value")) * 10, 65);
+    CHECK_INT("threshold", json_number_value(json_object_get(anomaly, "threshold")) * 100, 825);
 }
 
 static void

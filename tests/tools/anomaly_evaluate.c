@@ -46,7 +46,7 @@ static void
 fail(const char *what)
 {
     fprintf(stderr, "anomaly_evaluate: %s\n", what);
-    exit(1);
+    abort();
 }
 
 /* ---- what comes out --------------------------------------------------------------------------------- */
