@@ -55,7 +55,6 @@ def decisions(env, rate, every, seconds, record):
     took.update(base_rss_mib=base_rss_mib, cpu=(usage.cpu_s() - before) / seconds)
     assert engine.stop() == 0, engine.tail()
     assert took["blocks"] == took["triggers"], f"{took}: blocks are missing\n{engine.tail()}"
-    assert took["decision"]["count"] > 0, f"{took}: there was nothing to decide"
     assert took["marks"] == took["marks_visible"], f"{took}: events are missing in Postgres"
     return took
 
@@ -73,6 +72,7 @@ def at_rate(env, rate, every, seconds, rounds, record):
     """Medians of all rounds; what a decision takes above the echo is the difference of one round."""
     each = [{"echo": echo(env, rate, every, seconds),
              "engine": decisions(env, rate, every, seconds, record)} for _ in range(rounds)]
+    assert all(one["engine"]["decision"]["count"] > 0 for one in each), f"nothing to decide: {each}"
     above = {name: [one["engine"]["decision"][name] - one["echo"][name] for one in each]
              for name in TIMES}
     return {"rate": rate, "every": every,
