@@ -2,7 +2,7 @@
 
 import datetime
 
-from tests.lib.generate import now
+from tests.lib.generate import event, now
 from tests.lib.story import Story
 from tests.lib.wait import wait_until
 
@@ -23,9 +23,12 @@ class AnomalyTest(Story):
         return [self.call("acme", at=start + i * SLOT / count, feature="search")
                 for i in range(count)]
 
-    def told(self):
+    def told(self, rule="anomaly/cost"):
         return [one for one in self.webhooks("engineering")
-                if one["labels"]["alertname"].startswith("anomaly")]
+                if one["labels"]["alertname"] == rule]
+
+    def hold(self, kind, at, **data):
+        return event("r1", "acme", at, kind, **{"usage": None, "cost": None, **data})
 
     def test_ticket(self):
         """a record that costs: one alert in words, one row, one series; nothing is blocked"""
@@ -36,6 +39,9 @@ class AnomalyTest(Story):
                                         microseconds=over.microsecond) - SLOT
         self.job.produce([call for i in range(DAYS * 288, 0, -1)
                           for call in self.slot(end - i * SLOT, 3)] + self.slot(end, 200))
+        self.job.produce([self.hold("reserve", end + SLOT, reservation={
+            "id": "r1", "cost": "1.50",
+            "expires": (end + SLOT + datetime.timedelta(seconds=10)).isoformat()})])
         self.start()
         # The window ends with the time: nothing has to come behind it.
         alert, = wait_until(self.told, 30, lambda: f"engineering is told:\n{self.engine.tail()}")
@@ -49,9 +55,17 @@ class AnomalyTest(Story):
             WHERE feature = 'search' ORDER BY metric"""))
         self.assertEqual(12, self.job.one("SELECT count(*) FROM tripmeter.anomaly_series"
                                           " WHERE length(state) <= 512"))
+        alert, = wait_until(lambda: self.told("anomaly/reservations"), 30,
+                            lambda: f"of a reservation, too:\n{self.engine.tail()}")
+        self.assertIn("reservation r1 of 1.50 USD for chat", alert["annotations"]["summary"])
         self.restart()
         self.await_idle()
         self.assertEqual(1, len(self.told()))
+        self.job.produce([self.hold("release", now(), reservation={"id": "r1"})])
+        wait_until(lambda: [one["resolvedReason"] for one in self.told("anomaly/reservations")]
+                   == [None, "cleared"], 30, lambda: f"released: {self.webhooks('engineering')}")
+        self.assertEqual([("r1", "released")], self.job.rows(
+            "SELECT id, state FROM tripmeter.v_reservation_unsettled"))
         for text in (self.job.say("anomaly", "list"), self.job.say("anomaly", "show", "acme")):
             self.assertIn("search", text)
         self.await_page("/status", 200, "Records broken this week", "<svg")
