@@ -43,6 +43,9 @@ rd_kafka_t *producer_new(const struct options *options, const char *const *setti
 /* linger 0, acks all, idempotent: how decisions, and events that are timed, are sent. */
 rd_kafka_t *producer_prompt(const struct options *options, on_delivery_function *on_delivery,
                             void *opaque);
+/* Hands a message over and lets the client call back; waits while its queue is full. */
+void produce_at_last(rd_kafka_t *client, rd_kafka_topic_t *topic, const char *key, void *value,
+                     size_t size);
 /* A consumer as the engine sets its own up (ingest/consumer.c). */
 rd_kafka_t *consumer_new(const struct options *options);
 /* Reads these partitions from an offset on into one queue, which is returned. */

@@ -175,6 +175,19 @@ producer_prompt(const struct options *options, on_delivery_function *on_delivery
     return producer_new(options, settings, on_delivery, opaque);
 }
 
+void
+produce_at_last(rd_kafka_t *client_of, rd_kafka_topic_t *topic, const char *key, void *value,
+                size_t size)
+{
+    while (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, value, size, key,
+                            strlen(key), NULL) != 0) {
+        if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            die("produce: %s", rd_kafka_err2str(rd_kafka_last_error()));
+        (void)rd_kafka_poll(client_of, 10);
+    }
+    (void)rd_kafka_poll(client_of, 0);
+}
+
 rd_kafka_t *
 consumer_new(const struct options *options)
 {

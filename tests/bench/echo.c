@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MESSAGE_SIZE 530
+#define LAST_NS      INT64_C(60000000000) /* how long the last answers may take */
 
 struct echo {
     const struct options *options;
@@ -67,14 +68,12 @@ topic_of(rd_kafka_t *client, const char *name)
 }
 
 static void
-produce(rd_kafka_topic_t *topic, const struct content *content, const char *key)
+produce(rd_kafka_t *client, rd_kafka_topic_t *topic, const struct content *content, const char *key)
 {
     char bytes[MESSAGE_SIZE] = {0};
 
     memcpy(bytes, content, sizeof *content);
-    if (rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, bytes, sizeof bytes,
-                         key, strlen(key), NULL) != 0)
-        die("produce: %s", rd_kafka_err2str(rd_kafka_last_error()));
+    produce_at_last(client, topic, key, bytes, sizeof bytes);
 }
 
 struct answering {
@@ -88,8 +87,7 @@ answer(void *context, const struct content *content)
     const struct answering *answering = context;
 
     if (content->answer)
-        produce(answering->topic, content, "answer");
-    (void)rd_kafka_poll(answering->producer, 0);
+        produce(answering->producer, answering->topic, content, "answer");
 }
 
 static void *
@@ -142,9 +140,8 @@ ask_all(struct echo *echo, int64_t rate, int64_t seconds, int64_t every)
         (void)snprintf(key, sizeof key, "k-%" PRId64, i % 1000);
         const struct content content = {now_ns(), i % every == 0};
 
-        produce(topic, &content, key);
+        produce(producer, topic, &content, key);
         asked += content.answer;
-        (void)rd_kafka_poll(producer, 0);
     }
     (void)rd_kafka_flush(producer, 10000);
     rd_kafka_topic_destroy(topic);
@@ -170,7 +167,7 @@ bench_echo(const struct options *options)
     while (atomic_load(&echo.ready) < 2)
         sleep_until_ns(now_ns() + 1000000);
     const int64_t asked = ask_all(&echo, rate, seconds, option_number(options, "--every", 1));
-    const int64_t until_ns = now_ns() + 10000000000;
+    const int64_t until_ns = now_ns() + LAST_NS;
 
     while (atomic_load(&echo.answered) < asked && now_ns() < until_ns)
         sleep_until_ns(now_ns() + 1000000);

@@ -26,6 +26,7 @@ TARGETS = [
     Target("CPU at 1,000 events/s", "%", 1, 5, 2, None, False, ("idle_cpu",)),
     Target("start to first decision", "s", 2, 2, 1, None, False, ("start", "median")),
 ]
+LATE_S = 1
 # What a figure as it is kept is multiplied with: shares, and MiB.
 FACTOR = {"%": 100, "MB": 1.048576}
 
@@ -42,10 +43,17 @@ def reached(target, found, limit):
     return found >= limit if target.more else found <= limit
 
 
+def late_s(target, result):
+    """A rate that could not be sent is none."""
+    return (value(result, (*target.path[:2], "sender_late_ms")) or 0) / 1000
+
+
 def verdict(target, result):
     found = value(result, target.path)
     if found is None:
         return "not measured here: make bench-scale"
+    if late_s(target, result) > LATE_S:
+        return f"void: the sender was {late_s(target, result):.0f} s late"
     found *= FACTOR.get(target.unit, 1)
     if not reached(target, found, target.must):
         return "missed"
