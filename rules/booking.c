@@ -258,7 +258,25 @@ book_foresee_rows(const struct book *book, const struct tenant *tenant, const st
         ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta, COMMON_AMOUNTS);
 }
 
-static struct amounts *
+/* What an event adds to. A new row is not read for that: its memory may still be on its way. */
+struct target {
+    struct amounts *sum; /* NULL: memory is short */
+    bool fresh;
+};
+
+/* Asks for the memory of a row to come, too: rows are written one after the other. */
+static void *
+add_row(struct list *rows)
+{
+    enum { AHEAD = 3 };
+    void *row = list_add(rows);
+
+    if (rows->count + AHEAD < rows->room)
+        ask_for(list_at(rows, rows->count + AHEAD), rows->size);
+    return row;
+}
+
+static struct target
 fact_row(struct book *book, const struct tenant *tenant, const struct event *event,
          struct key128 key, const struct booking *booking)
 {
@@ -267,12 +285,12 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 
     book->fact = found;
     if (found != TABLE_NONE)
-        return &((struct fact *)list_at(facts, found))->delta;
+        return (struct target){.sum = &((struct fact *)list_at(facts, found))->delta};
     book->fact = facts->count;
-    struct fact *fact = list_add(facts);
+    struct fact *fact = add_row(facts);
 
     if (fact == NULL)
-        return NULL;
+        return (struct target){.sum = NULL};
     fact->tenant = tenant->name;
     fact->project = booking->project;
     fact->feature = event->names[NAME_FEATURE];
@@ -286,12 +304,12 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
     if (!keep_texts(book->settlement->arena, texts, 5) ||
         !table_put(&book->facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
-        return NULL;
+        return (struct target){.sum = NULL};
     }
-    return &fact->delta;
+    return (struct target){.sum = &fact->delta, .fresh = true};
 }
 
-static struct amounts *
+static struct target
 key_row(struct book *book, const struct tenant *tenant, const struct event *event,
         struct key128 key, const struct booking *booking)
 {
@@ -299,11 +317,11 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
     const uint32_t found = table_find(&book->key_facts, key);
 
     if (found != TABLE_NONE)
-        return &((struct key_fact *)list_at(facts, found))->delta;
-    struct key_fact *fact = list_add(facts);
+        return (struct target){.sum = &((struct key_fact *)list_at(facts, found))->delta};
+    struct key_fact *fact = add_row(facts);
 
     if (fact == NULL)
-        return NULL;
+        return (struct target){.sum = NULL};
     fact->tenant = tenant->name;
     fact->key = event->names[NAME_API_KEY_ID];
     fact->hour_ms = booking->hour_ms;
@@ -313,9 +331,9 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
     if (!keep_texts(book->settlement->arena, texts, 2) ||
         !table_put(&book->key_facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
-        return NULL;
+        return (struct target){.sum = NULL};
     }
-    return &fact->delta;
+    return (struct target){.sum = &fact->delta, .fresh = true};
 }
 
 /* The row of a period's total, made when it is not there; TABLE_NONE: memory is short. */
@@ -442,8 +460,17 @@ total_of(struct book *book, const struct tenant *tenant, struct totals *held,
 
 enum { TARGETS = 4 };
 
+static bool
+add_to(const struct target *target, const struct amounts *amounts)
+{
+    if (!target->fresh)
+        return amounts_add(target->sum, amounts);
+    *target->sum = *amounts;
+    return true;
+}
+
 static void
-take_back(struct amounts *const *targets, size_t count, const struct amounts *amounts)
+take_back(const struct target *targets, size_t count, const struct amounts *amounts)
 {
     struct amounts negative = {.cost = -amounts->cost,
                                .charge = -amounts->charge,
@@ -453,7 +480,7 @@ take_back(struct amounts *const *targets, size_t count, const struct amounts *am
     for (size_t i = 0; i < COUNT_COUNT; i++)
         negative.count[i] = -amounts->count[i];
     for (size_t i = 0; i < count; i++)
-        (void)amounts_add(targets[i], &negative);
+        (void)amounts_add(targets[i].sum, &negative);
 }
 
 enum booked
@@ -467,7 +494,7 @@ book_event(struct book *book, struct tenant *tenant, const struct event *event,
                               ? NULL
                               : tenant->periods[booking->period_index].totals;
     const int32_t project = booking->project_index;
-    struct amounts *targets[TARGETS];
+    struct target targets[TARGETS];
     size_t count = 0;
 
     /* The rows of a list may move while others are added: rows of different lists do not, and the
@@ -478,15 +505,16 @@ book_event(struct book *book, struct tenant *tenant, const struct event *event,
     if (project >= 0 && total_of(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
                                  booking->project) == NULL)
         return BOOKED_NO_MEMORY;
-    targets[count++] = total_of(book, tenant, held, booking, TEXT(""));
+    targets[count++] = (struct target){.sum = total_of(book, tenant, held, booking, TEXT(""))};
     if (project >= 0)
-        targets[count++] = total_of(book, tenant, held == NULL ? NULL : &held[project + 1], booking,
-                                    booking->project);
+        targets[count++] =
+            (struct target){.sum = total_of(book, tenant, held == NULL ? NULL : &held[project + 1],
+                                            booking, booking->project)};
     for (size_t i = 0; i < count; i++)
-        if (targets[i] == NULL)
+        if (targets[i].sum == NULL)
             return BOOKED_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
-        if (!amounts_add(targets[i], &booking->amounts)) {
+        if (!add_to(&targets[i], &booking->amounts)) {
             take_back(targets, i, &booking->amounts);
             return BOOKED_OVERFLOW;
         }
