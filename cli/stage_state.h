@@ -119,9 +119,15 @@ void stage_set_fault(struct stage *stage, const char *text);
 /* What a list or an arena gave; a fault is set and the process ends when memory is short. */
 void *stage_must(void *memory);
 struct text stage_keep(struct stage *stage, struct text text);
+
+/* ---- cli/stage_notice.c ------------------------------------------------------------------------ */
 struct effect *stage_add_effect(struct stage *stage, enum effect_kind kind);
 /* A text that lives as long as the effects. */
 struct text stage_speak(struct stage *stage, struct text text);
+/* Everything that is there to be noticed becomes an effect. */
+void stage_listen(struct stage *stage);
+/* What was known before the restart is known again: what was held back is published. */
+void stage_may_allow(struct stage *stage);
 
 /* ---- cli/stage_command.c ----------------------------------------------------------------------- */
 /* The effect of a stored command, by its place in the list. */

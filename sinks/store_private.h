@@ -13,6 +13,26 @@
 
 enum sums { SUMS_FACTS, SUMS_KEY_FACTS, SUMS_PERIODS, SUMS_ADJUSTMENTS, SUMS_COUNT };
 
+/* What a load asks, in this order (store_load.c). */
+enum load_answer {
+    ANSWER_HOMES,
+    ANSWER_TENANTS,
+    ANSWER_PLANS,
+    ANSWER_PERIODS,
+    ANSWER_PAST,
+    ANSWER_QUOTAS,
+    ANSWER_COUNTERS,
+    ANSWER_CARRIES,
+    ANSWER_THROTTLES,
+    ANSWER_WORDS,
+    ANSWER_HOURS,
+    ANSWER_SLOTS,
+    ANSWER_BREAKERS,
+    ANSWER_WATCHES,
+    ANSWER_RESERVATIONS,
+    ANSWERS
+};
+
 struct store {
     struct pg pg;
     struct pgparams params; /* of one statement at a time */
@@ -104,7 +124,7 @@ void store_rollback(struct store *store);
  * settlement. */
 void store_end_silent(struct store *store);
 
-/* ---- loaded tenants (store_load.c) --------------------------------------------------------------- */
+/* ---- loaded tenants (store_loaded.c) ------------------------------------------------------------- */
 /* Where the next tenant's rows begin in each answer. */
 struct load_cursor {
     int tenant;
@@ -125,7 +145,7 @@ struct load_cursor {
 /* The next tenant, in the store's arena and results until the next call. */
 bool store_loaded(struct store *store, struct load_cursor *cursor, struct tenant_load *load,
                   struct err *why);
-/* Like store_load_poll, but leaves the answers for store_loaded, until store_load_end. */
+/* Like store_load_poll (store_load.c), but leaves the answers for store_loaded, until store_load_end. */
 int store_load_take(struct store *store, int timeout_ms, struct err *why);
 void store_load_end(struct store *store);
 
