@@ -77,7 +77,6 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     const bool page = page_is(anomaly, "tier", "page");
     const bool note = page_is(anomaly, "tier", "note");
 
-    writer_string(out, "<tr>");
     page_cell(out, "Series", "");
     writer_string(out, "<b>");
     page_name(out, page_member(anomaly, "tenant"));
@@ -108,13 +107,8 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     page_escaped(out, page_member(anomaly, "percent"));
     writer_string(out, " % of a day</small>");
     page_cell_end(out);
-    page_cell(out, "Since", "");
-    page_time(out, document, page_member(anomaly, "since_at"));
-    page_cell_end(out);
-    page_cell(out, "Over", "");
-    page_time(out, document, page_member(anomaly, "over_at"));
-    page_cell_end(out);
-    writer_string(out, "</tr>\n");
+    page_time_cell(out, "Since", document, page_member(anomaly, "since_at"));
+    page_time_cell(out, "Over", document, page_member(anomaly, "over_at"));
 }
 
 /* Nothing at all where nothing was noted in a week. */
@@ -122,14 +116,11 @@ void
 page_anomalies(struct writer *out, const json_t *document)
 {
     static const char *const columns[] = {
-        "Series", "Tier", "What", "Window", "Usual day", "Beyond the usual", "Since", "Over"};
+        "Series", "Tier", "What", "Window", "Usual day", "Beyond the usual", "Since", "Over", NULL};
     const json_t *anomalies = json_object_get(json_object_get(document, "database"), "anomalies");
 
     if (json_array_size(anomalies) == 0)
         return;
     writer_string(out, "<h2>Records broken this week</h2>\n");
-    page_table(out, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < json_array_size(anomalies); i++)
-        put_anomaly(out, document, json_array_get(anomalies, i));
-    writer_string(out, "</tbody></table>\n");
+    page_table(out, columns, put_anomaly, document, anomalies);
 }

@@ -70,7 +70,6 @@ put_breaker(struct writer *out, const json_t *document, const json_t *breaker)
     const bool rests = page_is(breaker, "state", "closed") || page_is(breaker, "state", "shadow") ||
                        page_is(breaker, "state", "learning");
 
-    writer_string(out, "<tr>");
     page_cell(out, "Feature", "");
     writer_string(out, "<b>");
     page_name(out, page_member(breaker, "feature"));
@@ -88,9 +87,7 @@ put_breaker(struct writer *out, const json_t *document, const json_t *breaker)
     if (is_set(page_member(breaker, "observed")))
         put_used(out, page_member(breaker, "observed"), page_member(breaker, "baseline"), "usual");
     page_cell_end(out);
-    page_cell(out, "Since", "");
-    page_time(out, document, page_member(breaker, "since_at"));
-    page_cell_end(out);
+    page_time_cell(out, "Since", document, page_member(breaker, "since_at"));
     page_cell(out, "Until", "");
     if (page_member(breaker, "until_at") == NULL && !rests)
         writer_string(out, "somebody says so");
@@ -102,7 +99,6 @@ put_breaker(struct writer *out, const json_t *document, const json_t *breaker)
     page_name(out, page_member(breaker, "reason"));
     writer_string(out, "</small>");
     page_cell_end(out);
-    writer_string(out, "</tr>\n");
 }
 
 /* Nothing at all where the policy has no breakers. */
@@ -110,7 +106,7 @@ void
 page_breakers(struct writer *out, const json_t *document)
 {
     static const char *const columns[] = {"Feature", "Breaker", "Last hour", "When it tripped",
-                                          "Since",   "Until",   "Said by"};
+                                          "Since",   "Until",   "Said by",   NULL};
     const json_t *database = json_object_get(document, "database");
     const json_t *breakers = json_object_get(database, "breakers");
     const json_t *learning = json_object_get(database, "learning");
@@ -122,10 +118,7 @@ page_breakers(struct writer *out, const json_t *document)
         return;
     put_section(out, "Features that run away", (int64_t)count, (int64_t)count);
     if (count > 0) {
-        page_table(out, columns, sizeof columns / sizeof columns[0]);
-        for (size_t i = 0; i < count; i++)
-            put_breaker(out, document, json_array_get(breakers, i));
-        writer_string(out, "</tbody></table>\n");
+        page_table(out, columns, put_breaker, document, breakers);
     } else {
         put_none(out, "No breaker is open.");
     }
@@ -198,7 +191,6 @@ put_scope(struct writer *out, const json_t *document, const json_t *scope)
     const json_t *all = json_object_get(scope, "restrictions");
     const json_t *answer = json_array_get(all, 0);
 
-    writer_string(out, "<tr>");
     page_cell(out, "Scope", "name");
     writer_string(out, "<b>");
     page_name(out, page_member(scope, "scope"));
@@ -214,9 +206,7 @@ put_scope(struct writer *out, const json_t *document, const json_t *scope)
     for (size_t i = 0; i < json_array_size(all); i++)
         put_why(out, json_array_get(all, i));
     page_cell_end(out);
-    page_cell(out, "Since", "");
-    page_time(out, document, page_member(answer, "since"));
-    page_cell_end(out);
+    page_time_cell(out, "Since", document, page_member(answer, "since"));
     page_cell(out, "Until", "");
     if (page_member(answer, "until") == NULL)
         writer_string(out, "taken back");
@@ -225,14 +215,13 @@ put_scope(struct writer *out, const json_t *document, const json_t *scope)
     page_cell(out, "What to do", "wide");
     put_todo(out, page_member(scope, "scope"), answer);
     page_cell_end(out);
-    writer_string(out, "</tr>\n");
 }
 
 void
 page_restrictions(struct writer *out, const json_t *document)
 {
-    static const char *const columns[] = {"Scope", "Calls are", "Why",
-                                          "Since", "Until",     "What to do"};
+    static const char *const columns[] = {"Scope", "Calls are",  "Why", "Since",
+                                          "Until", "What to do", NULL};
     const json_t *scopes = json_object_get(document, "restrictions");
     const json_t *counts = json_object_get(document, "restricted");
 
@@ -243,10 +232,7 @@ page_restrictions(struct writer *out, const json_t *document)
         put_none(out, "Nothing is blocked, throttled or downgraded.");
         return;
     }
-    page_table(out, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < json_array_size(scopes); i++)
-        put_scope(out, document, json_array_get(scopes, i));
-    writer_string(out, "</tbody></table>\n");
+    page_table(out, columns, put_scope, document, scopes);
 }
 
 /* ---- alerts ------------------------------------------------------------------------------------ */
@@ -275,7 +261,6 @@ put_alert(struct writer *out, const json_t *document, const json_t *alert)
 {
     const bool bad = page_is(alert, "severity", "critical") || page_is(alert, "severity", "error");
 
-    writer_string(out, "<tr>");
     page_cell(out, "Severity", "");
     page_pill(out,
               bad                                     ? "bad"
@@ -303,13 +288,8 @@ put_alert(struct writer *out, const json_t *document, const json_t *alert)
         put_used(out, page_member(alert, "value"), page_member(alert, "threshold"),
                  page_member(alert, "unit"));
     page_cell_end(out);
-    page_cell(out, "Since", "");
-    page_time(out, document, page_member(alert, "opened_at"));
-    page_cell_end(out);
-    page_cell(out, "Resets", "");
-    page_time(out, document, page_member(alert, "resets_at"));
-    page_cell_end(out);
-    writer_string(out, "</tr>\n");
+    page_time_cell(out, "Since", document, page_member(alert, "opened_at"));
+    page_time_cell(out, "Resets", document, page_member(alert, "resets_at"));
 }
 
 /* What comes from Postgres cannot be shown while it is away: says so, and true when it is. */
@@ -327,7 +307,8 @@ put_away(struct writer *out, const json_t *database)
 void
 page_alerts(struct writer *out, const json_t *document)
 {
-    static const char *const columns[] = {"Severity", "Alert", "Where", "Value", "Since", "Resets"};
+    static const char *const columns[] = {"Severity", "Alert",  "Where", "Value",
+                                          "Since",    "Resets", NULL};
     const json_t *database = json_object_get(document, "database");
     const json_t *alerts = json_object_get(database, "alerts");
 
@@ -339,10 +320,7 @@ page_alerts(struct writer *out, const json_t *document)
         put_none(out, "No alert is open.");
         return;
     }
-    page_table(out, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < json_array_size(alerts); i++)
-        put_alert(out, document, json_array_get(alerts, i));
-    writer_string(out, "</tbody></table>\n");
+    page_table(out, columns, put_alert, document, alerts);
 }
 
 /* ---- deliveries -------------------------------------------------------------------------------- */
@@ -353,7 +331,6 @@ put_delivery(struct writer *out, const json_t *document, const json_t *endpoint)
     const int64_t dead = page_number(endpoint, "dead");
     const bool off = page_member(endpoint, "disabled_at") != NULL;
 
-    writer_string(out, "<tr>");
     page_cell(out, "Endpoint", "");
     writer_string(out, "<b>");
     page_name(out, page_member(endpoint, "endpoint"));
@@ -365,9 +342,8 @@ put_delivery(struct writer *out, const json_t *document, const json_t *endpoint)
     page_cell(out, "Last error", "wide");
     page_escaped(out, page_member(endpoint, "last_error"));
     page_cell_end(out);
-    page_cell(out, "Since", "");
-    page_time(out, document, page_member(endpoint, off ? "disabled_at" : "failing_since"));
-    page_cell_end(out);
+    page_time_cell(out, "Since", document,
+                   page_member(endpoint, off ? "disabled_at" : "failing_since"));
     page_cell(out, "Waiting", "");
     page_count(out, page_number(endpoint, "waiting"));
     if (page_member(endpoint, "oldest") != NULL) {
@@ -379,14 +355,13 @@ put_delivery(struct writer *out, const json_t *document, const json_t *endpoint)
     page_count(out, dead);
     writer_string(out, "<small>in 24 hours</small>");
     page_cell_end(out);
-    writer_string(out, "</tr>\n");
 }
 
 void
 page_deliveries(struct writer *out, const json_t *document)
 {
-    static const char *const columns[] = {"Endpoint", "State",   "Last error",
-                                          "Since",    "Waiting", "Given up"};
+    static const char *const columns[] = {"Endpoint", "State",    "Last error", "Since",
+                                          "Waiting",  "Given up", NULL};
     const json_t *database = json_object_get(document, "database");
     const json_t *deliveries = json_object_get(database, "deliveries");
 
@@ -397,10 +372,7 @@ page_deliveries(struct writer *out, const json_t *document)
         put_none(out, "Every endpoint takes its alerts.");
         return;
     }
-    page_table(out, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < json_array_size(deliveries); i++)
-        put_delivery(out, document, json_array_get(deliveries, i));
-    writer_string(out, "</tbody></table>\n");
+    page_table(out, columns, put_delivery, document, deliveries);
 }
 
 /* ---- partitions -------------------------------------------------------------------------------- */
@@ -421,7 +393,6 @@ put_partition(struct writer *out, const json_t *document, const json_t *partitio
 {
     const char *halted = page_member(partition, "halted");
 
-    writer_string(out, "<tr>");
     page_cell(out, "Partition", "");
     writer_string(out, "<b>");
     page_name(out, page_member(partition, "topic"));
@@ -449,16 +420,14 @@ put_partition(struct writer *out, const json_t *document, const json_t *partitio
     writer_string(out, " of ");
     put_known(out, partition, "end");
     page_cell_end(out);
-    page_cell(out, "As of", "");
-    page_time(out, document, page_member(partition, "as_of"));
-    page_cell_end(out);
-    writer_string(out, "</tr>\n");
+    page_time_cell(out, "As of", document, page_member(partition, "as_of"));
 }
 
 void
 page_partitions(struct writer *out, const json_t *document)
 {
-    static const char *const columns[] = {"Partition", "State", "Behind", "Position", "As of"};
+    static const char *const columns[] = {"Partition", "State", "Behind",
+                                          "Position",  "As of", NULL};
     const json_t *partitions = json_object_get(document, "partitions");
     const size_t count = json_array_size(partitions);
 
@@ -469,10 +438,8 @@ page_partitions(struct writer *out, const json_t *document)
     }
     writer_format(out, "<details%s><summary>Position and lag</summary>\n",
                   count <= OPEN_PARTITIONS ? " open" : "");
-    page_table(out, columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < json_array_size(partitions); i++)
-        put_partition(out, document, json_array_get(partitions, i));
-    writer_string(out, "</tbody></table></details>\n");
+    page_table(out, columns, put_partition, document, partitions);
+    writer_string(out, "</details>\n");
 }
 
 /* Nothing before the first one has led. */

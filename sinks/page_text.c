@@ -153,12 +153,19 @@ page_pill(struct writer *out, const char *tone, const char *text)
 }
 
 void
-page_table(struct writer *out, const char *const *columns, size_t count)
+page_table(struct writer *out, const char *const *columns, page_row *put_row,
+           const json_t *document, const json_t *rows)
 {
     writer_string(out, "<table><thead><tr>");
-    for (size_t i = 0; i < count; i++)
-        writer_format(out, "<th>%s</th>", columns[i]);
+    for (; *columns != NULL; columns++)
+        writer_format(out, "<th>%s</th>", *columns);
     writer_string(out, "</tr></thead><tbody>\n");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        writer_string(out, "<tr>");
+        put_row(out, document, json_array_get(rows, i));
+        writer_string(out, "</tr>\n");
+    }
+    writer_string(out, "</tbody></table>\n");
 }
 
 void
@@ -172,4 +179,12 @@ void
 page_cell_end(struct writer *out)
 {
     writer_string(out, "</div></td>");
+}
+
+void
+page_time_cell(struct writer *out, const char *label, const json_t *document, const char *text)
+{
+    page_cell(out, label, "");
+    page_time(out, document, text);
+    page_cell_end(out);
 }

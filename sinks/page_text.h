@@ -31,10 +31,17 @@ void page_time(struct writer *out, const json_t *document, const char *text);
 /* tone: good, info, warn or bad. */
 void page_pill(struct writer *out, const char *tone, const char *text);
 
-void page_table(struct writer *out, const char *const *columns, size_t count);
+/* The cells of one row. */
+typedef void page_row(struct writer *out, const json_t *document, const json_t *row);
+/* A table of an array's rows; columns end with NULL. */
+void page_table(struct writer *out, const char *const *columns, page_row *put_row,
+                const json_t *document, const json_t *rows);
 /* `label` repeats the column's name where a phone shows the row as a card; class may be "". */
 void page_cell(struct writer *out, const char *label, const char *class);
 void page_cell_end(struct writer *out);
+/* A cell that holds but a time. */
+void page_time_cell(struct writer *out, const char *label, const json_t *document,
+                    const char *text);
 
 /* The sections of the page (page_tables.c). */
 void page_breakers(struct writer *out, const json_t *document);
