@@ -37,9 +37,8 @@ read_policy(struct past *past, const PGresult *rows, int row, struct err *why)
 static bool
 read_policies(struct past *past, struct session *session, struct err *why)
 {
-    PGresult *rows = db_query(&session->db,
-                              "SELECT serial, body FROM tripmeter.policy ORDER BY serial", NULL, 0,
-                              why);
+    PGresult *rows = db_query(
+        &session->db, "SELECT serial, body FROM tripmeter.policy ORDER BY serial", NULL, 0, why);
     const int count = rows == NULL ? 0 : PQntuples(rows);
     bool good = rows != NULL;
 

@@ -145,11 +145,15 @@ class BreakerTest(Story):
     def test_learn(self):
         """what a gateway's log says of the days before makes a baseline at once"""
         self.begin()
-        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\n"
-                            "breakers: {mode: enforce}\n")
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\nrates: {JPY: 0.01}\n"
+                            "breakers: {mode: enforce, features: {batch: {budget: 4.00, absolute: 500.00}}}\n")
         self.job.tenant("acme", zone="Asia/Kathmandu")
+        self.job.tenant("yen", currency="JPY")
+        self.job.tenant("franc", currency="CHF")
         self.start()
         self.calls("acme", 1, feature="search", cost="0.10")
+        self.calls("yen", 1, feature="batch", cost="0.10")
+        self.calls("franc", 1, feature="batch", cost="0.10")
         self.job.await_settled()
         path = os.path.join(self.job.directory, "gateway.log")
         hours = [now() - datetime.timedelta(hours=ago) for ago in range(2, 40)]
@@ -166,6 +170,13 @@ class BreakerTest(Story):
         text = self.job.say("breaker", "explain", "acme", "search")
         self.assertIn("baseline  2.00", text)
         self.assertIn("7 days: 2.00 of 38 samples", text)
+        self.assertIn("the floor is 1.00 USD\n", text)
+        text = self.job.say("breaker", "explain", "yen", "batch")
+        self.assertIn("baseline  400.00 JPY (4.00 USD), as configured", text)
+        self.assertIn("absolute  50000.00 JPY (500.00 USD) in an hour trips", text)
+        self.assertIn("trips     above 1200.00 in this clock hour", text)
+        self.assertIn("baseline  4.00 CHF (as written: there is no rate from USD), as configured",
+                      self.job.say("breaker", "explain", "franc", "batch"))
         self.calls("acme", 25, feature="search", cost="0.50")
         http = self.gateway.await_denied("acme", "feature_suspended", feature="search")
         self.assertEqual("2.00", http["body"]["error"]["baseline"])
@@ -176,6 +187,7 @@ class BreakerTest(Story):
         """check --history says what a policy would have cut, before it is switched on"""
         self.begin()
         self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\n")
+        self.job.tenant("yen", currency="JPY")
         self.start()
         whole = now().replace(minute=30, second=0, microsecond=0)
         events = []
@@ -184,18 +196,24 @@ class BreakerTest(Story):
             # Two hours in a row of ten times the usual are one story.
             cost = "1.000000000" if ago in (9, 8) else "0.100000000"
             events += [self.call("acme", at, feature="search", cost=cost) for _ in range(20)]
+            # The same in a currency of which a hundredth of the policy's is one.
+            cost = "100.000000000" if ago in (9, 8) else "10.000000000"
+            events += [self.call("yen", at, feature="search", cost=cost) for _ in range(20)]
         events += [self.call("acme", whole - datetime.timedelta(hours=5), feature="rare")]
         self.job.produce(events)
         self.calls("acme", 1, feature="chat")
         self.job.await_settled()
         self.assertIn("no section breakers", self.job.say("check", "--history", "28d", status=1))
-        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\nbreakers:\n")
+        self.job.set_policy("fallback_plan: free\nplans: {free: {quotas: {}}}\nbreakers:\n"
+                            "rates: {JPY: 0.01}\n")
         text = self.job.say("check", "--history", "28d")
         line = next(line for line in text.splitlines() if line.startswith("acme"))
         # 59 hours, 24 of them without a baseline; twice 20.00 with a limit of 6.00.
         self.assertEqual(["acme", "search", "learned", "shadow", "59", "24", "1", "2", "28.00",
                           "USD"],
                          line.split())
-        self.assertIn("2 features, 1 of them would have tripped", text)
+        line = next(line for line in text.splitlines() if line.startswith("yen"))
+        self.assertEqual(["2800.00", "JPY"], line.split()[-2:])
+        self.assertIn("3 features, 2 of them would have tripped and been kept from spending 56.00 USD", text)
         self.assertIn("1 had no baseline", text)
         self.assertIn("is no duration", self.job.say("check", "--history", "soon", status=2))
