@@ -143,7 +143,7 @@ ask_all(struct echo *echo, int64_t rate, int64_t seconds, int64_t every)
         produce(producer, topic, &content, key);
         asked += content.answer;
     }
-    (void)rd_kafka_flush(producer, 10000);
+    (void)rd_kafka_flush(producer, 60000);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(producer);
     return asked;

@@ -237,7 +237,7 @@ send_all(struct latency *latency, struct plan *plan)
             atomic_store(note, handed_ns);
         produce_at_last(producer, topic, subject, value, size);
     }
-    (void)rd_kafka_flush(producer, 10000);
+    (void)rd_kafka_flush(producer, 60000);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(producer);
 }

@@ -2,6 +2,8 @@
 
 from collections import namedtuple
 
+from tests.bench.steady import LATE_MS
+
 # first: the target of the first version; more: more is better; path: where the result has it.
 # What begins with "scale" is measured by run_scale.py.
 Target = namedtuple("Target", "name unit digits must aim first more path")
@@ -26,7 +28,6 @@ TARGETS = [
     Target("CPU at 1,000 events/s", "%", 1, 5, 2, None, False, ("idle_cpu",)),
     Target("start to first decision", "s", 2, 2, 1, None, False, ("start", "median")),
 ]
-LATE_S = 1
 # What a figure as it is kept is multiplied with: shares, and MiB.
 FACTOR = {"%": 100, "MB": 1.048576}
 
@@ -43,17 +44,17 @@ def reached(target, found, limit):
     return found >= limit if target.more else found <= limit
 
 
-def late_s(target, result):
+def late_ms(target, result):
     """A rate that could not be sent is none."""
-    return (value(result, (*target.path[:2], "sender_late_ms")) or 0) / 1000
+    return value(result, (*target.path[:2], "sender_late_ms")) or 0
 
 
 def verdict(target, result):
     found = value(result, target.path)
     if found is None:
         return "not measured here: make bench-scale"
-    if late_s(target, result) > LATE_S:
-        return f"void: the sender was {late_s(target, result):.0f} s late"
+    if late_ms(target, result) > LATE_MS:
+        return f"void: the sender was {late_ms(target, result) / 1000:.0f} s late"
     found *= FACTOR.get(target.unit, 1)
     if not reached(target, found, target.must):
         return "missed"
