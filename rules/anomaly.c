@@ -287,6 +287,32 @@ anomaly_next(const struct tenant *tenant)
                                                                      : window_ms;
 }
 
+static bool
+tells(const struct watch *watch)
+{
+    bool told = watch->book.broken != 0 || watch->book.crowded != 0;
+
+    for (size_t m = 0; m < WATCH_METRIC_COUNT; m++)
+        told = told || watch->series[m].told != 0;
+    return told;
+}
+
+bool
+anomaly_tells(const struct tenant *tenant)
+{
+    const struct features *features = tenant->features;
+
+    if (features == NULL || features->anomalies == NULL)
+        return false;
+    const struct anomalies *anomalies = features->anomalies;
+    bool told = (anomalies->reservations != NULL && anomalies->reservations->late > 0) ||
+                (anomalies->watch != NULL && tells(anomalies->watch));
+
+    for (size_t i = 0; i < features->count && !told; i++)
+        told = features->at[i]->watch != NULL && tells(features->at[i]->watch);
+    return told;
+}
+
 /* ---- the policy -------------------------------------------------------------------------------------- */
 
 void

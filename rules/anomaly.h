@@ -55,6 +55,8 @@ void anomaly_used(struct shard *shard, struct tenant *tenant, struct feature *fe
                   const struct slot *slot);
 /* When windows are to be closed, or reservations to be told of, without any event. */
 int64_t anomaly_next(const struct tenant *tenant);
+/* An alert of it is open: whoever owns the shard must hold the tenant, to end it. */
+bool anomaly_tells(const struct tenant *tenant);
 /* As the policy has it now: begins, or ends what is open. */
 void anomaly_bind(struct shard *shard, struct tenant *tenant, bool on);
 

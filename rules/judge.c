@@ -458,6 +458,7 @@ judge_due(struct shard *shard, struct tenant *tenant)
     const int64_t window_ms = anomaly_next(tenant);
     const int64_t throttle_ms = throttling_next(tenant, &restricted);
 
+    restricted |= anomaly_tells(tenant);
     due_ms = count_ms < due_ms ? count_ms : due_ms;
     due_ms = trip_ms < due_ms ? trip_ms : due_ms;
     tenant->patient = due_ms == INT64_MAX && throttle_ms == INT64_MAX;

@@ -276,6 +276,7 @@ reservations_event(struct shard *shard, struct tenant *tenant, const struct even
         tenant->features->anomalies->reservations = reservations_new();
     const struct reservations *reservations = tenant->features->anomalies->reservations;
     struct reservation *one = find_open(reservations, event->reservation.id);
+    const size_t late = reservations->late;
 
     if (event->kind == EVENT_RESERVE)
         reserve(shard, tenant, event);
@@ -285,7 +286,7 @@ reservations_event(struct shard *shard, struct tenant *tenant, const struct even
         close_one(shard, tenant, one,
                   event->kind == EVENT_RELEASE ? RESERVATION_RELEASED : RESERVATION_SETTLED,
                   shard->time_ms);
-    if (reservations->next_ms < tenant->due_ms)
+    if (reservations->next_ms < tenant->due_ms || reservations->late != late)
         judge_due(shard, tenant);
 }
 
