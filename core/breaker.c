@@ -14,7 +14,7 @@ const char *const breaker_state_names[BREAKER_STATE_COUNT] = {
     [BREAKER_FORCED_CLOSED] = "forced_closed",
 };
 
-const char *const breaker_word_names[BREAKER_WORD_COUNT] = {
+static const char *const word_names[BREAKER_WORD_COUNT] = {
     [BREAKER_WORD_TRIP] = "trip",     [BREAKER_WORD_ALLOW] = "allow",
     [BREAKER_WORD_RESET] = "reset",   [BREAKER_WORD_ACCEPT] = "accept",
     [BREAKER_WORD_SHADOW] = "shadow", [BREAKER_WORD_STORM] = "storm",
@@ -24,7 +24,7 @@ bool
 breaker_word_by_name(struct text name, enum breaker_word *out)
 {
     for (enum breaker_word word = 0; word < BREAKER_WORD_STORM; word++)
-        if (text_eq(name, text_of(breaker_word_names[word]))) {
+        if (text_eq(name, text_of(word_names[word]))) {
             *out = word;
             return true;
         }

@@ -126,9 +126,7 @@ enum breaker_word {
     BREAKER_WORD_STORM,  /* the same, and as if it had not opened; not an operator's */
     BREAKER_WORD_COUNT
 };
-/* "trip", "allow", ...: what operators say. */
-extern const char *const breaker_word_names[BREAKER_WORD_COUNT];
-/* False for what is no operator's word. */
+/* "trip", "allow", ...: false for what is no operator's word. */
 bool breaker_word_by_name(struct text name, enum breaker_word *out);
 /* Like breaker_judge. until_ms INT64_MAX: until another word. */
 bool breaker_say(struct breaker *breaker, enum breaker_word word, int64_t until_ms,

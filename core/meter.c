@@ -8,12 +8,6 @@ const char *const count_names[COUNT_COUNT] = {
 #undef COUNT
 };
 
-const char *const count_comments[COUNT_COUNT] = {
-#define COUNT(name, what) [COUNT_##name] = (what),
-#include "core/meter.def"
-#undef COUNT
-};
-
 const char *const meter_names[METER_COUNT] = {
     [METER_REQUESTS] = "requests",
     [METER_ATTEMPTS] = "attempts",

@@ -17,7 +17,6 @@ enum count {
 };
 
 extern const char *const count_names[COUNT_COUNT];
-extern const char *const count_comments[COUNT_COUNT];
 
 struct amounts {
     tally cost;     /* net: refunds are in it */

@@ -39,6 +39,16 @@ new_shard(const struct worker *worker, int32_t number)
                                            .metrics = worker->setup.metrics});
 }
 
+static struct held
+held_new(int32_t number)
+{
+    struct held held = {.number = number};
+
+    for (size_t t = 0; t < TOPIC_LIMIT; t++)
+        held.topics[t].refuse = held.topics[t].step_until = held.topics[t].tail_from = -1;
+    return held;
+}
+
 static void
 drop(struct worker *worker, struct held *held)
 {
@@ -55,16 +65,6 @@ drop(struct worker *worker, struct held *held)
     fresh.alone = held->alone;
     fresh.refuse_command = held->refuse_command;
     *held = fresh;
-}
-
-struct held
-held_new(int32_t number)
-{
-    struct held held = {.number = number};
-
-    for (size_t t = 0; t < TOPIC_LIMIT; t++)
-        held.topics[t].refuse = held.topics[t].step_until = held.topics[t].tail_from = -1;
-    return held;
 }
 
 /* Memory can go on where it stands: it ran, and every tail had been read. */

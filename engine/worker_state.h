@@ -161,7 +161,6 @@ struct worker {
 };
 
 int64_t worker_wall_ms(const struct worker *worker); /* shifted by clock.offset */
-struct held held_new(int32_t number);
 struct held *worker_held(struct worker *worker, int32_t number);
 void worker_enforcing(struct worker *worker, bool on);
 /* Serves the group while the worker waits for something else. */

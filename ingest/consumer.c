@@ -70,8 +70,8 @@ consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard)
                             (size_t)topic];
 }
 
-void
-consumer_drop_parts(struct consumer *consumer)
+static void
+drop_parts(struct consumer *consumer)
 {
     (void)pthread_mutex_lock(&consumer->watch_lock);
     for (size_t i = 0; i < consumer->part_count; i++)
@@ -98,7 +98,7 @@ take_shards(struct consumer *consumer, const rd_kafka_topic_partition_list_t *li
     const size_t topics = consumer->config->kafka.topic_count;
     size_t count = 0;
 
-    consumer_drop_parts(consumer);
+    drop_parts(consumer);
     free(consumer->shards);
     consumer->shards = calloc((size_t)list->cnt + 1, sizeof *consumer->shards);
     if (consumer->shards == NULL)
@@ -155,7 +155,7 @@ on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t code, rd_kafka_topic_partit
     if (rd_kafka_assignment_lost(client)) {
         consumer_lost(consumer);
         unassign(consumer);
-        consumer_drop_parts(consumer);
+        drop_parts(consumer);
         consumer->membership = MEMBERSHIP_LOST;
         return;
     }
@@ -245,7 +245,7 @@ consumer_let_go(struct consumer *consumer)
         return;
     consumer->revoking = false;
     unassign(consumer);
-    consumer_drop_parts(consumer);
+    drop_parts(consumer);
 }
 
 size_t
@@ -369,7 +369,7 @@ leave(void *opaque)
     struct consumer *consumer = leaving->consumer;
 
     (void)rd_kafka_consumer_close(consumer->client);
-    consumer_drop_parts(consumer);
+    drop_parts(consumer);
     if (consumer->queue != NULL)
         rd_kafka_queue_destroy(consumer->queue);
     rd_kafka_destroy(consumer->client);

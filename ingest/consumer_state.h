@@ -59,7 +59,6 @@ struct consumer {
 
 /* NULL when the shard is not assigned. */
 struct part *consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard);
-void consumer_drop_parts(struct consumer *consumer);
 /* The group has, or may soon have, another member in its place. */
 void consumer_lost(struct consumer *consumer);
 /* False while the library may still be ending the assignment before. */

@@ -171,8 +171,8 @@ print_kind(FILE *out, const struct event *event)
     }
 }
 
-void
-explain_event(FILE *out, const char *name, const struct event *event)
+static void
+print_event(FILE *out, const char *name, const struct event *event)
 {
     fprintf(out, "%s: %s\n", name, event_kind_names[event->kind]);
     print_identity(out, event);
@@ -225,7 +225,7 @@ explain_value(FILE *out, struct decoder *decoder, struct text value, struct tall
                        seen->values, i);
         if (decoded == DECODED_EVENT) {
             seen->events++;
-            explain_event(out, name, &event);
+            print_event(out, name, &event);
         } else if (decoded == DECODED_DEAD) {
             seen->refused++;
             explain_dead(out, name, &event, &dead);

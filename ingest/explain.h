@@ -12,9 +12,8 @@
 
 #include "ingest/decode.h"
 
-/* `name` says where the event stands: "value 7", "value 7, event 2". */
-void explain_event(FILE *out, const char *name, const struct event *event);
-/* tenant, source and id of the event as far as they could be read. */
+/* Tenant, source and id of the event as far as they could be read; `name` says where it stands:
+ * "value 7", "value 7, event 2". */
 void explain_dead(FILE *out, const char *name, const struct event *event, const struct dead *dead);
 
 /* A file has no record times, so events are not judged for being too old or ahead.  *refused: how

@@ -4,8 +4,9 @@
 #include "rules/feature.h"
 #include "rules/throttle.h"
 
-const struct operator_word *
-evaluate_word(const struct tenant *tenant, struct text scope, int64_t now_ms)
+/* The word that governs a scope now, NULL when none does. */
+static const struct operator_word *
+word_of(const struct tenant *tenant, struct text scope, int64_t now_ms)
 {
     for (size_t i = 0; i < tenant->word_count; i++)
         if (tenant->words[i].until_ms > now_ms && text_eq(tenant->words[i].scope, scope))
@@ -209,7 +210,7 @@ void
 evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, int32_t project,
                const struct evaluation *evaluation, struct scope_state *out)
 {
-    const struct operator_word *word = evaluate_word(tenant, scope, evaluation->now_ms);
+    const struct operator_word *word = word_of(tenant, scope, evaluation->now_ms);
 
     *out =
         (struct scope_state){.scope = scope, .tenant = tenant->name, .at_ms = evaluation->now_ms};

@@ -23,8 +23,4 @@ struct evaluation {
 void evaluate_scope(const struct tenant *tenant, struct text scope, bool is_tenant, int32_t project,
                     const struct evaluation *evaluation, struct scope_state *out);
 
-/* The word that governs a scope now, NULL when none does. */
-const struct operator_word *evaluate_word(const struct tenant *tenant, struct text scope,
-                                          int64_t now_ms);
-
 #endif

@@ -66,8 +66,9 @@ outbox_set_now(struct outbox *outbox, int64_t now_ms)
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
 
-const char *
-outbox_endpoint_array(struct outbox *outbox, const struct config *config)
+/* Names of the endpoints of the configuration as a Postgres array; lives in the arena. */
+static const char *
+endpoint_array(struct outbox *outbox, const struct config *config)
 {
     struct writer array = writer_new((size_t)RECEIVER_LIMIT * ENDPOINT_LIMIT * 512);
     const char *separator = "{";
@@ -183,7 +184,7 @@ outbox_claim(struct outbox *outbox, const struct config *config, struct arena *a
              struct delivery *out, struct err *why)
 {
     arena_clear(outbox->arena);
-    const char *const values[] = {outbox_now(outbox), outbox_endpoint_array(outbox, config)};
+    const char *const values[] = {outbox_now(outbox), endpoint_array(outbox, config)};
     PGresult *rows = outbox_run(outbox, claim_sql, values, 2, why);
     int claimed = -1;
 
@@ -408,7 +409,7 @@ bool
 outbox_sweep(struct outbox *outbox, const struct config *config, struct err *why)
 {
     arena_clear(outbox->arena);
-    const char *const values[] = {outbox_now(outbox), outbox_endpoint_array(outbox, config)};
+    const char *const values[] = {outbox_now(outbox), endpoint_array(outbox, config)};
 
     return outbox_do(outbox,
                      "UPDATE tripmeter.outbox SET state = 'suppressed', lease_until = NULL,"

@@ -46,7 +46,4 @@ bool column_true(const PGresult *rows, int row, int column);
 /* SHA-256 of the parts, each followed by a NUL. */
 void outbox_hash(const struct text *parts, size_t count, unsigned char out[32]);
 
-/* Names of the endpoints of the configuration as a Postgres array; lives in the arena. */
-const char *outbox_endpoint_array(struct outbox *outbox, const struct config *config);
-
 #endif

@@ -19,8 +19,9 @@ static const int64_t refused_delays[] = {5 * M, 30 * M, 2 * H, 6 * H};
 
 static const int64_t longest_wish_ms = 1 * H;
 
-int64_t
-retry_age_limit_ms(bool critical)
+/* How long a message of that severity is worth delivering. */
+static int64_t
+age_limit_ms(bool critical)
 {
     return (critical ? 24 : 72) * H;
 }
@@ -46,7 +47,7 @@ bool
 retry_next(const struct retry *retry, const struct attempt *attempt, int64_t now_ms,
            int64_t *next_ms)
 {
-    const int64_t end_ms = retry->created_ms + retry_age_limit_ms(retry->critical);
+    const int64_t end_ms = retry->created_ms + age_limit_ms(retry->critical);
     int64_t delay_ms;
 
     if (attempt->verdict == VERDICT_REFUSED) {

@@ -49,7 +49,4 @@ bool retry_next(const struct retry *retry, const struct attempt *attempt, int64_
 /* `ms` spread by up to 20 % either way. */
 int64_t retry_jitter(const char *id, int attempts, int64_t ms);
 
-/* How long a message of that severity is worth delivering. */
-int64_t retry_age_limit_ms(bool critical);
-
 #endif

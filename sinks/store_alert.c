@@ -11,8 +11,9 @@ const char store_transitions_sql[] =
     " $12::numeric[], $13::boolean[], $14::text[], $15::text[], $16::timestamptz[],"
     " $17::boolean[], $18::text[], $19::text[])";
 
-bool
-store_fingerprint(const struct transition *transition, char out[FINGERPRINT_SIZE], struct err *why)
+/* 16 hex digits and NUL. */
+static bool
+fingerprint_of(const struct transition *transition, char out[FINGERPRINT_SIZE], struct err *why)
 {
     char identity[IDENTITY_SIZE];
     unsigned char hash[EVP_MAX_MD_SIZE];
@@ -92,7 +93,7 @@ store_transition_add(struct store *store, const struct transition *transition, s
     const bool resolved = transition->move == MOVE_RESOLVE;
     struct pgparam *column = store->params.at + 1; /* behind the shard */
 
-    if (!store_fingerprint(transition, fingerprint, why))
+    if (!fingerprint_of(transition, fingerprint, why))
         return false;
     if (labels.at == NULL)
         return err_set(why, ERR_RETRY, "no memory for the labels of an alert");

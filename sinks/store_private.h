@@ -188,9 +188,6 @@ bool store_read_reservations(struct store *store, const PGresult *answer, int ro
 /* Labels as an object, in the arena; absent ones are left out. Absent text when memory is short. */
 struct text store_json_labels(const struct text labels[LABEL_COUNT], struct arena *arena);
 struct text store_json_restrictions(const struct scope_state *state, struct arena *arena);
-/* Fingerprint of an alert: 16 hex digits and NUL. */
-bool store_fingerprint(const struct transition *transition, char out[FINGERPRINT_SIZE],
-                       struct err *why);
 /* The parameters of settle_transitions (store_alert.c), shard -1: of none; then one after the other,
  * false when memory is short. */
 void store_transition_params(struct store *store, int32_t shard);
