@@ -47,7 +47,7 @@ def copy_tree():
 
 
 def build():
-    return run("make", "-s", "-j2", *(f"{OUT}/{name}" for name in
+    return run("make", "-s", "-j2", "WHOLE=", *(f"{OUT}/{name}" for name in
                                       ("run_all", "tripmeter", "campaign_worker", "kafka_tool",
                                        "follower")))
 
