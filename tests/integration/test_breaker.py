@@ -115,7 +115,7 @@ class BreakerTest(Story):
         self.say("shadow", "--for", "ever")
         self.gateway.await_allowed("acme", 2, feature="search")
         self.say("accept")
-        self.assertIn("4.00, as configured", self.job.say("breaker", "explain", "acme", "search"))
+        self.assertIn("4.00 USD, as configured", self.job.say("breaker", "explain", "acme", "search"))
         self.assertEqual(
             [("trip", "jane", None), ("allow", "jane", None), ("reset", "jane", None),
              ("shadow", "jane", None), ("accept", "jane", None)],
