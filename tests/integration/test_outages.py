@@ -233,6 +233,10 @@ class ClaimTest(Outage):
         self.job.produce([event(number, f"t{number}", now()) for number in range(40)])
         self.job.await_settled()
         self.assertEqual(0, self.engine.stop())
+        # Its first claim is to be that of a shard: nobody leads the fleet meanwhile.
+        leader = psycopg2.connect(self.job.database)
+        self.addCleanup(leader.close)
+        leader.cursor().execute("SELECT pg_advisory_lock(hashtext('tripmeter.fleet'))")
         os.environ["TRIPMETER_FAILPOINTS"] = "claim_after=stop@1"
         self.addCleanup(os.environ.pop, "TRIPMETER_FAILPOINTS", None)
         for stops in (True, False):
