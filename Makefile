@@ -60,8 +60,8 @@ TESTCXX := $(wildcard tests/*.cc)
 HDR  := $(wildcard core/*.h rules/*.h config/*.h ingest/*.h sinks/*.h engine/*.h cli/*.h tests/*.h tests/tools/*.h tests/bench/*.h tests/campaign/*.h)
 # What lint reads: all C that is ours.
 C_FILES := $(wildcard main.c) $(SRC) $(TEST) $(wildcard tests/tools/*.c tests/bench/*.c tests/gateway/*.c tests/fuzz/*.c tests/campaign/*.c tests/tsan/*.c)
-# What the integration tests and the bench run.
-PROGRAMS := tripmeter kafka_tool control_driver follower bench_tool campaign_worker
+# What the integration tests run.
+PROGRAMS := tripmeter kafka_tool control_driver follower campaign_worker
 obj   = $(patsubst %.S,$(OUT)/%.o,$(patsubst %.cc,$(OUT)/%.o,$(patsubst %.c,$(OUT)/%.o,$(1))))
 
 # Targets that install packages first compile in a second make, which finds what the first brought.
@@ -220,8 +220,8 @@ evaluate: deps-test ## detector and breaker on real traffic with planted faults 
 # Both compilers, in folders of their own: what is up to date in the usual ones may have been built
 # without -Werror.
 strict-%: deps-lint
-	@$(BUILD) CC=$* STRICT=1 OUT=build/strict-$* \
-	  $(addprefix build/strict-$*/,$(PROGRAMS) run_all)
+	@$(BUILD) CC=$* STRICT=1 WHOLE= OUT=build/strict-$* \
+	  $(addprefix build/strict-$*/,$(PROGRAMS) bench_tool run_all)
 
 # How far clang's analyzer follows one function; its own default is thrice as far, takes thrice as
 # long, and has found nothing more here.
