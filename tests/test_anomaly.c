@@ -35,7 +35,7 @@ struct story {
     size_t count;
 };
 
-static const struct policy *
+static struct policy *
 read_policy(void)
 {
     static const char body[] = "fallback_plan: free\n"
@@ -77,6 +77,15 @@ hear(struct stage *stage, struct story *story)
             story->said[story->count++] = one;
     }
     stage_forget(stage);
+}
+
+/* What is open, and what was made of it. */
+static void
+settle_and_hear(struct stage *stage, struct story *story)
+{
+    stage_settle(stage);
+    stage_settle(stage);
+    hear(stage, story);
 }
 
 /* Calls in a busy and a quiet half of the day, here and there a burst of dear ones, some late, some
@@ -200,11 +209,7 @@ test_restarts(void)
 {
     static struct story whole;
     static struct story stopped;
-    const struct policy *policy = read_policy();
-    union {
-        const struct policy *kept;
-        struct policy *ours;
-    } both = {.kept = policy};
+    struct policy *policy = read_policy();
 
     play(policy, 0, &whole);
     play(policy, 40, &stopped);
@@ -217,7 +222,7 @@ test_restarts(void)
         CHECK_INT(whole.said[i].words, stopped.said[i].move, whole.said[i].move);
         CU_ASSERT_STRING_EQUAL(stopped.said[i].words, whole.said[i].words);
     }
-    policy_free(both.ours);
+    policy_free(policy);
 }
 
 /* ---- pages ----------------------------------------------------------------------------------------- */
@@ -265,11 +270,7 @@ static void
 test_pages(void)
 {
     static struct story story;
-    const struct policy *policy = read_policy();
-    union {
-        const struct policy *kept;
-        struct policy *ours;
-    } both = {.kept = policy};
+    struct policy *policy = read_policy();
     struct stage *stage = stage_new(policy);
     int64_t now_ms = START_MS;
 
@@ -280,27 +281,21 @@ test_pages(void)
         now_ms = work(stage, now_ms, now_ms + 5 * CLOCK_MINUTE_MS, dear);
         now_ms = work(stage, now_ms, now_ms + 25 * CLOCK_MINUTE_MS, -1);
     }
-    stage_settle(stage);
-    stage_settle(stage);
-    hear(stage, &story);
+    settle_and_hear(stage, &story);
     CHECK_INT("pages", said_so_often(&story, MOVE_FIRE, "anomaly/cost"), 3);
     CHECK_INT("one for the others", said_so_often(&story, MOVE_FIRE, "anomaly/incident"), 1);
     CHECK_INT("goes on", said_so_often(&story, MOVE_RESOLVE, "anomaly/incident"), 0);
     now_ms = work(stage, now_ms, now_ms + 12 * CLOCK_HOUR_MS, -1);
-    stage_settle(stage);
-    stage_settle(stage);
-    hear(stage, &story);
+    settle_and_hear(stage, &story);
     CHECK_INT("all end", said_so_often(&story, MOVE_RESOLVE, "anomaly/cost"), 3);
     CHECK_INT("and so does it", said_so_often(&story, MOVE_RESOLVE, "anomaly/incident"), 1);
     now_ms = work(stage, now_ms, now_ms + 5 * CLOCK_MINUTE_MS, TEAMS - 1);
     (void)work(stage, now_ms, now_ms + 10 * CLOCK_MINUTE_MS, -1);
-    stage_settle(stage);
-    stage_settle(stage);
-    hear(stage, &story);
+    settle_and_hear(stage, &story);
     CHECK_INT("another page", said_so_often(&story, MOVE_FIRE, "anomaly/cost"), 4);
     CU_ASSERT_PTR_NULL(stage_fault(stage));
     stage_free(stage);
-    policy_free(both.ours);
+    policy_free(policy);
 }
 
 /* ---- reservations ------------------------------------------------------------------------------------ */
@@ -327,11 +322,7 @@ static void
 test_limits(void)
 {
     static struct story story;
-    const struct policy *policy = read_policy();
-    union {
-        const struct policy *kept;
-        struct policy *ours;
-    } both = {.kept = policy};
+    struct policy *policy = read_policy();
     struct stage *stage = stage_new(policy);
 
     assert(stage != NULL);
@@ -349,9 +340,7 @@ test_limits(void)
     stage_restart(stage);
     hold_many(stage, "reserve", "e", 65);
     stage_advance(stage, START_MS + 90 * CLOCK_MINUTE_MS);
-    stage_settle(stage);
-    stage_settle(stage);
-    hear(stage, &story);
+    settle_and_hear(stage, &story);
     CHECK_INT("one was forgotten",
               said_so_often(&story, MOVE_FIRE, "anomaly/reservations  reservation e0 of 1.00 USD"),
               1);
@@ -361,7 +350,7 @@ test_limits(void)
     CHECK_INT("all are over", said_so_often(&story, MOVE_RESOLVE, "anomaly/reservations"), 2);
     CU_ASSERT_PTR_NULL(stage_fault(stage));
     stage_free(stage);
-    policy_free(both.ours);
+    policy_free(policy);
 }
 
 /* ---- silence --------------------------------------------------------------------------------------------- */
@@ -401,11 +390,7 @@ work_days(struct stage *stage, int from, int until, bool all, bool restarts)
 static void
 test_silence(void)
 {
-    const struct policy *policy = read_policy();
-    union {
-        const struct policy *kept;
-        struct policy *ours;
-    } both = {.kept = policy};
+    struct policy *policy = read_policy();
 
     for (int restarts = 0; restarts < 2; restarts++) {
         struct stage *stage = stage_new(policy);
@@ -429,7 +414,7 @@ test_silence(void)
         CU_ASSERT_PTR_NULL(stage_fault(stage));
         stage_free(stage);
     }
-    policy_free(both.ours);
+    policy_free(policy);
 }
 
 static CU_TestInfo tests[] = {{"silence", test_silence},

@@ -176,29 +176,45 @@ on_original(void *context, size_t index, const struct original *original)
     found = *original;
 }
 
-/* What refers to the event later finds it as if it had had its price from the beginning. */
+/* What the record has of e-1 is `found`. */
 static void
-test_record(void)
+seek(void)
 {
     const struct sought sought = {
         .tenant = TEXT("acme"), .source = TEXT("gw"), .id = TEXT("e-1"), .since_ms = 0};
     struct err why;
 
-    db_begin(&db);
+    CU_ASSERT_FATAL(store_seek_send(db.store, &sought, 1, &why));
+    CHECK_INT("answered", store_seek_poll(db.store, 5000, on_original, NULL, &why), 1);
+}
+
+/* e-1, and the line of its price. */
+static struct settlement *
+priced_later(void)
+{
     const struct claim claim = db_claim(&db, 3);
     struct settlement *const one = settlement_of(&claim, 100);
 
     settlement_book(one, "acme", 1, 0);
     add_event(one, false, 0);
     add_event(one, true, 50);
+    return one;
+}
+
+/* What refers to the event later finds it as if it had had its price from the beginning. */
+static void
+test_record(void)
+{
+    db_begin(&db);
+    struct settlement *const one = priced_later();
+
     CHECK_INT("settled", db_settle(&db, one), SETTLED);
     CHECK_SQL(&db,
               "SELECT kind, reversal, cost, unpriced, estimate, price_version, charge_version,"
               " charge_rule FROM tripmeter.settled_event ORDER BY reversal",
               "record f 0.000000000 1 0.000000012 - - - price t 0.000000050 -1 -0.000000012"
               " 2026-03-01 00:00:00+00 - 20%");
-    CU_ASSERT_FATAL(store_seek_send(db.store, &sought, 1, &why));
-    CHECK_INT("answered", store_seek_poll(db.store, 5000, on_original, NULL, &why), 1);
+    seek();
     CHECK_INT("cost", found.amounts.cost, 50);
     CHECK_INT("left", found.left_charge, 50);
     CHECK_INT("unpriced", found.amounts.count[COUNT_unpriced], 0);
@@ -213,18 +229,11 @@ test_record(void)
 static void
 test_refund(void)
 {
-    const struct sought sought = {
-        .tenant = TEXT("acme"), .source = TEXT("gw"), .id = TEXT("e-1"), .since_ms = 0};
     struct unpriced_event first = {.topic = -1};
-    struct err why;
 
     db_begin(&db);
-    const struct claim claim = db_claim(&db, 3);
-    struct settlement *const one = settlement_of(&claim, 100);
+    struct settlement *const one = priced_later();
 
-    settlement_book(one, "acme", 1, 0);
-    add_event(one, false, 0);
-    add_event(one, true, 50);
     add_event(one, false, -20);
     struct settled_event *const refund = list_at(&one->events, 2);
 
@@ -257,8 +266,7 @@ test_refund(void)
                       &first),
               1);
     CU_ASSERT_PTR_NULL(first.original);
-    CU_ASSERT_FATAL(store_seek_send(db.store, &sought, 1, &why));
-    CHECK_INT("answered", store_seek_poll(db.store, 5000, on_original, NULL, &why), 1);
+    seek();
     CHECK_INT("left of it", found.left_cost, 30);
     settlement_free(one);
     db_end(&db);
