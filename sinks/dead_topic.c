@@ -2,12 +2,12 @@
 
 #include "config/kafka_client.h"
 #include "config/log.h"
+#include "config/now.h"
 
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define BATCH_LIMIT 1000
 #define FLUSH_MS    2000
@@ -163,10 +163,8 @@ next_shard(struct dead_topic *topic, int32_t *shard)
 static void
 wait_before_retry(struct dead_topic *topic)
 {
-    struct timespec until;
+    const struct timespec until = now_steady_after(RETRY_MS);
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RETRY_MS / 1000;
     (void)pthread_mutex_lock(&topic->lock);
     while (!topic->stopping)
         if (pthread_cond_timedwait(&topic->woken, &topic->lock, &until) != 0)
@@ -273,7 +271,7 @@ dead_topic_open(const struct config *config, struct metric_set *metrics, struct 
     topic->metrics = metrics;
     list_init(&topic->waiting, sizeof(int32_t), 100000);
     (void)pthread_mutex_init(&topic->lock, NULL);
-    (void)pthread_cond_init(&topic->woken, NULL);
+    now_steady_condition(&topic->woken);
     if (config->kafka.create_topics && !exists(topic))
         create_topic(topic);
     topic->topic = rd_kafka_topic_new(topic->client, config->kafka.dead_letter_topic, NULL);
