@@ -13,11 +13,10 @@ import os
 import random
 import statistics
 import subprocess
-import sys
 from collections import Counter
 
-from evaluate import (ARCHIVE, DAY, FAULTS, HOUR, ROOT, ROW, SEED, WEEK_ROWS, is_steady, percent,
-                      places, plant, read_series, step_of, unpack, within)
+from evaluate import (DAY, FAULTS, HOUR, ROOT, ROW, SEED, WEEK_ROWS, is_steady, percent, places,
+                      plant, read_series, step_of, with_traces, within)
 
 PROGRAM = os.environ.get("ANOMALY_EVALUATE", f"{ROOT}/build/cc-release/anomaly_evaluate")
 PRICE = "0.01"
@@ -142,14 +141,5 @@ def evaluate(folder):
     report_teams(series)
 
 
-def main():
-    if not os.path.exists(ARCHIVE):
-        print(f"evaluate: left out: there is no {os.path.relpath(ARCHIVE)} (TRIPMETER_SHARED names "
-              "the folder above data/)")
-        return 0
-    evaluate(unpack(f"{ROOT}/build/evaluate"))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with_traces(evaluate)

@@ -12,9 +12,8 @@ for a false one.  Then runaways are planted at five places of the second week: f
 
 import os
 import subprocess
-import sys
 
-from evaluate import ARCHIVE, ROOT, read_series, unpack
+from evaluate import ROOT, read_series, with_traces
 
 PROGRAM = os.environ.get("BREAKER_EVALUATE", f"{ROOT}/build/cc-release/breaker_evaluate")
 PRICES = ("0.01",)
@@ -57,18 +56,12 @@ def report(price, rows):
         print(line)
 
 
-def main():
-    if not os.path.exists(ARCHIVE):
-        print(f"evaluate: left out: there is no {os.path.relpath(ARCHIVE)} (TRIPMETER_SHARED names "
-              "the folder above data/)")
-        return 0
-    series = [(name, requests)
-              for name, requests in read_series(unpack(f"{ROOT}/build/evaluate"))
+def evaluate(folder):
+    series = [(name, requests) for name, requests in read_series(folder)
               if sum(requests[1008:]) >= 168]  # at least one an hour in the second week
     for price in PRICES:
         report(price, judge(series, price))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with_traces(evaluate)

@@ -18,7 +18,6 @@ By chance: the share of the same spans that have an alert without the fault.
 import os
 import random
 import subprocess
-import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.environ.get("TRIPMETER_BIN", f"{ROOT}/build/cc-release/tripmeter")
@@ -41,10 +40,16 @@ FAULTS = (
 )
 
 
-def unpack(folder):
+def with_traces(judge):
+    """Hands the folder of the traces to `judge`; says what is missing where there are none."""
+    if not os.path.exists(ARCHIVE):
+        print(f"evaluate: left out: there is no {os.path.relpath(ARCHIVE)} (TRIPMETER_SHARED names "
+              "the folder above data/)")
+        return
+    folder = f"{ROOT}/build/evaluate"
     os.makedirs(folder, exist_ok=True)
     subprocess.run(["tar", "--zstd", "-xf", ARCHIVE, "-C", folder, FOLDER], check=True)
-    return f"{folder}/{FOLDER}"
+    judge(f"{folder}/{FOLDER}")
 
 
 def read_series(folder):
@@ -134,14 +139,5 @@ def evaluate(folder):
     report("at times idle", [one for one in judged if not is_steady(one[0], one[1])], chance)
 
 
-def main():
-    if not os.path.exists(ARCHIVE):
-        print(f"evaluate: left out: there is no {os.path.relpath(ARCHIVE)} (TRIPMETER_SHARED names "
-              "the folder above data/)")
-        return 0
-    evaluate(unpack(f"{ROOT}/build/evaluate"))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    with_traces(evaluate)
