@@ -9,7 +9,6 @@ The engine is $TRIPMETER_BIN, kafka_tool $KAFKA_TOOL; `make integration` builds 
 """
 
 import os
-import signal
 import sys
 import time
 import unittest
@@ -17,7 +16,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from tests.lib.engine import Engine  # noqa: E402 -- found only on the path above
-from tests.lib.env import environment  # noqa: E402
+from tests.lib.env import end_on_sigterm, environment  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
 
 
@@ -95,16 +94,12 @@ def chosen(tests, words):
             yield test
 
 
-def end(number, frame):
-    sys.exit(128 + number)
-
-
 def main(words):
     if "--help" in words:
         print(__doc__)
         return 0
     # So that the servers are stopped on the way out.
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     found = unittest.TestLoader().discover(os.path.join(ROOT, "tests", "integration"),
                                            top_level_dir=ROOT)
     suite = unittest.TestSuite(chosen(found, words))

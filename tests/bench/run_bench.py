@@ -17,7 +17,6 @@ build/bench/report.txt, plot.svg, result.json.  Exit status 0 only if nothing th
 
 import argparse
 import os
-import signal
 import statistics
 import sys
 import time
@@ -28,7 +27,7 @@ from tests.bench import report, steady  # noqa: E402 -- as the others, after the
 from tests.bench.catch_up import CatchUp  # noqa: E402
 from tests.bench.machine import machine  # noqa: E402
 from tests.bench.tool import run_tool, say  # noqa: E402
-from tests.lib.env import Env  # noqa: E402
+from tests.lib.env import Env, end_on_sigterm  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "build", "bench")
@@ -110,10 +109,6 @@ class Bench:
                                           for one in self.result["steady"].values())
 
 
-def end(number, frame):
-    sys.exit(128 + number)
-
-
 def main():
     words = argparse.ArgumentParser(description=__doc__,
                                     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,7 +118,7 @@ def main():
     words.add_argument("--save", action="store_true")
     words.add_argument("--record", action="store_true")
     words = words.parse_args()
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     began = time.monotonic()
     say("starting Kafka and Postgres")
     with Env() as env:

@@ -25,7 +25,7 @@ from tests.bench.catch_up import CatchUp  # noqa: E402
 from tests.bench.machine import machine_line  # noqa: E402
 from tests.bench.tool import say  # noqa: E402
 from tests.lib.engine import BINARY  # noqa: E402
-from tests.lib.env import Env  # noqa: E402
+from tests.lib.env import Env, end_on_sigterm  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "build", "profile")
@@ -76,10 +76,6 @@ def read_samples():
     return out
 
 
-def end(number, frame):
-    sys.exit(128 + number)
-
-
 def main():
     words = argparse.ArgumentParser(description=__doc__,
                                     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,7 +83,7 @@ def main():
     words.add_argument("--record", action="store_true",
                        help="keep the record of settled events, which is off otherwise")
     words = words.parse_args()
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     os.makedirs(RESULTS, exist_ok=True)
     why = why_no_perf()
     if why:

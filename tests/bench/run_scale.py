@@ -24,7 +24,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 import time
 import urllib.request
@@ -37,7 +36,7 @@ from tests.bench import targets  # noqa: E402
 from tests.bench.machine import machine, machine_line  # noqa: E402
 from tests.bench.process import Usage  # noqa: E402
 from tests.bench.tool import run_tool, say  # noqa: E402
-from tests.lib.env import Env  # noqa: E402
+from tests.lib.env import Env, end_on_sigterm  # noqa: E402
 from tests.lib.job import Job  # noqa: E402
 from tests.lib.server import ROOT  # noqa: E402
 from tests.lib.wait import wait_until  # noqa: E402
@@ -210,10 +209,6 @@ def report(result, words, host):
     return lines + targets.table(result, judged, of="scale"), targets.missed(result) if judged else []
 
 
-def end(number, frame):
-    sys.exit(128 + number)
-
-
 def main():
     words = argparse.ArgumentParser(description=__doc__,
                                     formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -232,7 +227,7 @@ def main():
     steps = [10**n for n in range(3, 9) if 10**n <= words.keys]
     if words.active == FEW or words.active not in steps:
         sys.exit(f"run_scale.py: --active must be one of {steps[1:]}, the steps up to --keys")
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     host = machine()
     with Env() as env:
         try:

@@ -13,7 +13,6 @@ fallen, and nothing is left to do. Exit status 0 only then. SEED= draws the same
 import argparse
 import os
 import random
-import signal
 import sys
 import time
 import unittest
@@ -23,7 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 from tests.chaos.faults import plan_of  # noqa: E402 -- found only on the path above
 from tests.chaos.invariants import Invariants  # noqa: E402
-from tests.lib.env import Env  # noqa: E402
+from tests.lib.env import Env, end_on_sigterm  # noqa: E402
 from tests.lib.generate import Generator, now  # noqa: E402
 from tests.lib.job import Job, alerts_to  # noqa: E402
 from tests.lib.load import Load  # noqa: E402
@@ -123,10 +122,6 @@ class Chaos:
             assert status == 0, f"SIGTERM: {status}\n{engine.tail()}"
 
 
-def end(number, frame):
-    sys.exit(128 + number)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--cycles", type=int, default=20)
@@ -134,7 +129,7 @@ def main():
     parser.add_argument("--faults", default="", help="only these, with commas: NAME,NAME")
     words = parser.parse_args()
     # So that the servers are stopped on the way out.
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     print(f"chaos: seed {words.seed}", flush=True)
     began = time.monotonic()
     with Env() as env:

@@ -13,6 +13,8 @@ import fcntl
 import itertools
 import os
 import shutil
+import signal
+import sys
 import tempfile
 
 from tests.lib.engine import Engine
@@ -20,6 +22,11 @@ from tests.lib.kafka import Kafka
 from tests.lib.postgres import Postgres
 from tests.lib.receivers import Receivers
 from tests.lib.server import ROOT, script
+
+
+def end_on_sigterm():
+    """As on an exception: whatever was started ends with its Env."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 class Env:
