@@ -54,6 +54,10 @@ run_load(const struct arguments *arguments)
 
     if (!session_open(&session, arguments, &answer))
         return answer;
+    if (session.is_stored) {
+        command_complain("nothing was changed");
+        return session_close(&session, ANSWER_NO, &why);
+    }
     struct policy *next = session.policy;
 
     /* session_policy puts the stored one in its place. */

@@ -28,6 +28,7 @@ struct replay {
     size_t count;
     size_t unsettled;
     int64_t records;
+    int64_t revived; /* events of records that were read again */
     bool quiet;
 };
 
@@ -189,6 +190,16 @@ replay_record(struct replay *replay, int64_t time_ms, struct text value)
         settle(replay);
 }
 
+void
+replay_revive(struct replay *replay, int64_t time_ms, struct text value, int32_t index)
+{
+    for (size_t i = 0; i < replay->count; i++)
+        stage_revive(replay->courses[i].stage, time_ms, value, index);
+    replay->revived++;
+    if (++replay->unsettled == BATCH)
+        settle(replay);
+}
+
 static void
 print_line(FILE *out, const char *mark, const struct line *line)
 {
@@ -342,6 +353,9 @@ replay_print(struct replay *replay, FILE *out, struct err *why)
         print_difference(replay, out);
     if (!print_totals(replay->courses[0].stage, out))
         return err_set(why, ERR_FATAL, "out of memory");
-    fprintf(out, "%" PRId64 " records\n", replay->records);
+    fprintf(out, "%" PRId64 " records", replay->records);
+    if (replay->revived > 0)
+        fprintf(out, ", and %" PRId64 " dead letters that were read again", replay->revived);
+    fputs("\n", out);
     return true;
 }

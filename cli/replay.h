@@ -29,6 +29,8 @@ void replay_policy(struct replay *replay, const struct policy *policy, int64_t a
 void replay_quietly(struct replay *replay);
 /* The next record, in the order of time. */
 void replay_record(struct replay *replay, int64_t time_ms, struct text value);
+/* An event of a record that was refused, and read again then, by its index; likewise. */
+void replay_revive(struct replay *replay, int64_t time_ms, struct text value, int32_t index);
 /* The end: prints the timeline, then the totals of every tenant and period. False and an error when
  * a limit of the stage was passed. */
 bool replay_print(struct replay *replay, FILE *out, struct err *why);

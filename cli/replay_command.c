@@ -19,6 +19,7 @@ struct taken {
     size_t topic;
     int32_t partition;
     int64_t offset;
+    int32_t again; /* event of a record that was read again then; -1: the record itself */
     struct text value;
 };
 
@@ -164,6 +165,13 @@ play_file(struct play *play, struct err *why)
 /* ---- topics --------------------------------------------------------------------------------------- */
 
 static bool
+too_many(struct err *why)
+{
+    return err_set(why, ERR_INPUT,
+                   "2,000,000 records can be replayed at once: say --from and --to");
+}
+
+static bool
 take_message(struct play *play, size_t topic, const rd_kafka_message_t *message, int64_t *time_ms,
              struct err *why)
 {
@@ -178,15 +186,42 @@ take_message(struct play *play, size_t topic, const rd_kafka_message_t *message,
         return true;
     taken = list_add(&play->records);
     if (taken == NULL)
-        return err_set(why, ERR_INPUT,
-                       "2,000,000 records can be replayed at once: say --from and --to");
+        return too_many(why);
     *taken = (struct taken){.time_ms = *time_ms,
                             .policy = past_policy_of(&play->past, message->partition, *time_ms),
                             .topic = topic,
                             .partition = message->partition,
                             .offset = message->offset,
+                            .again = -1,
                             .value = record.event};
     return true;
+}
+
+/* Dead letters that were read again are counted then, as if they stood there in the log. */
+static bool
+take_retries(struct play *play, struct session *session, struct err *why)
+{
+    struct list retries;
+
+    list_init(&retries, sizeof(struct past_retry), RECORDS_LIMIT);
+    bool good = past_retries(session, play->from_ms, play->to_ms, play->memory, &retries, why);
+
+    for (size_t i = 0; good && i < retries.count; i++) {
+        const struct past_retry *retry = list_at(&retries, i);
+        struct taken *taken = list_add(&play->records);
+
+        good = taken != NULL || too_many(why);
+        if (good)
+            *taken = (struct taken){.time_ms = retry->at_ms,
+                                    .policy =
+                                        past_policy_of(&play->past, retry->partition, retry->at_ms),
+                                    .partition = retry->partition,
+                                    .offset = retry->offset,
+                                    .again = retry->index,
+                                    .value = retry->value};
+    }
+    list_free(&retries);
+    return good;
 }
 
 static bool
@@ -230,11 +265,16 @@ by_time(const void *a, const void *b)
         return one->policy > other->policy ? 1 : -1;
     if (one->time_ms != other->time_ms)
         return one->time_ms > other->time_ms ? 1 : -1;
+    /* What was read again may refer to what came at that moment. */
+    if ((one->again >= 0) != (other->again >= 0))
+        return one->again >= 0 ? 1 : -1;
     if (one->topic != other->topic)
         return one->topic > other->topic ? 1 : -1;
     if (one->partition != other->partition)
         return one->partition > other->partition ? 1 : -1;
-    return (one->offset > other->offset) - (one->offset < other->offset);
+    if (one->offset != other->offset)
+        return one->offset > other->offset ? 1 : -1;
+    return (one->again > other->again) - (one->again < other->again);
 }
 
 /* Each version of a contract from when the engine applied it; but a tenant is loaded with what is
@@ -324,7 +364,10 @@ play_records(struct play *play, struct session *session, struct err *why)
 
         change_policy(play, &changes, taken->policy);
         change_contracts(play, &changes, taken->time_ms);
-        replay_record(play->replay, taken->time_ms, taken->value);
+        if (taken->again < 0)
+            replay_record(play->replay, taken->time_ms, taken->value);
+        else
+            replay_revive(play->replay, taken->time_ms, taken->value, taken->again);
     }
     /* Prices that came after the range are in the totals as well. */
     if (play->to_ms != INT64_MAX)
@@ -362,6 +405,7 @@ play_topics(struct play *play, struct session *session, struct err *why)
 
     for (size_t t = 0; good && t < session->config->kafka.topic_count; t++)
         good = read_topic(play, session->config, t, why);
+    good = good && take_retries(play, session, why);
     if (good && play->records.count > 0)
         qsort(play->records.at, play->records.count, sizeof(struct taken), by_time);
     good = good && begin_topics(play, session, why) && play_records(play, session, why) &&

@@ -211,3 +211,51 @@ past_carries(struct session *session, int64_t at_ms, struct arena *memory, struc
     PQclear(rows);
     return good;
 }
+
+/* ---- dead letters that were read again ------------------------------------------------------------- */
+
+static const char sql_retries[] =
+    "SELECT floor(extract(epoch FROM applied_time) * 1000)::bigint, shard,"
+    " (body ->> 'offset')::bigint, (body ->> 'index')::integer, payload FROM tripmeter.command"
+    " WHERE kind = 'retry' AND applied_at IS NOT NULL AND error IS NULL ORDER BY 1, id";
+
+static bool
+keep_bytes(struct arena *memory, const char *bytea, struct text *out)
+{
+    size_t size = 0;
+    unsigned char *bytes =
+        bytea == NULL ? NULL : PQunescapeBytea((const unsigned char *)bytea, &size);
+
+    *out = bytes == NULL ? (struct text){NULL, 0}
+                         : arena_text(memory, (struct text){(const char *)bytes, size});
+    PQfreemem(bytes);
+    return out->at != NULL;
+}
+
+bool
+past_retries(struct session *session, int64_t from_ms, int64_t to_ms, struct arena *memory,
+             struct list *out, struct err *why)
+{
+    PGresult *rows = db_query(&session->db, sql_retries, NULL, 0, why);
+    bool good = rows != NULL;
+
+    for (int row = 0; good && row < PQntuples(rows); row++) {
+        const int64_t at_ms = db_int(rows, row, 0);
+
+        if (at_ms < from_ms || at_ms >= to_ms)
+            continue;
+        struct past_retry *retry = list_add(out);
+
+        good = retry != NULL || err_set(why, ERR_INPUT, "too many dead letters were read again");
+        if (!good)
+            break;
+        *retry = (struct past_retry){.at_ms = at_ms,
+                                     .partition = (int32_t)db_int(rows, row, 1),
+                                     .offset = db_int(rows, row, 2),
+                                     .index = (int32_t)db_int(rows, row, 3)};
+        good = keep_bytes(memory, db_text(rows, row, 4), &retry->value) ||
+               err_set(why, ERR_FATAL, "out of memory");
+    }
+    PQclear(rows);
+    return good;
+}

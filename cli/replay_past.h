@@ -3,8 +3,8 @@
  *
  * The policies that were in force, each from where the engine went over to it, partition by
  * partition: prices and rules are those that held when the records were booked, and what waited for a
- * price is priced when it was.  And what quotas that roll over had carried into the periods in which
- * the range begins, for its own records cannot say that.
+ * price is priced when it was.  What quotas that roll over had carried into the periods in which the
+ * range begins, for its own records cannot say that.  And which dead letters were read again, when.
  */
 #ifndef CLI_REPLAY_PAST_H
 #define CLI_REPLAY_PAST_H
@@ -36,6 +36,19 @@ size_t past_policy_of(const struct past *past, int32_t partition, int64_t time_m
  * Texts are kept in the arena. */
 bool past_carries(struct session *session, int64_t at_ms, struct arena *memory, struct list *out,
                   struct err *why);
+
+/* A dead letter that was read again and counted. */
+struct past_retry {
+    int64_t at_ms; /* record time of its partition then */
+    int32_t partition;
+    int64_t offset;
+    int32_t index; /* of the event in its record */
+    struct text value;
+};
+
+/* Those of a time, in the order they were read again. Their bytes are kept in the arena. */
+bool past_retries(struct session *session, int64_t from_ms, int64_t to_ms, struct arena *memory,
+                  struct list *out, struct err *why);
 
 /* ---- cli/replay_compare.c ------------------------------------------------------------------------ */
 /* Final periods that lie wholly in the range must come out as they were settled, and what they carried

@@ -1,4 +1,5 @@
 /* run, check, migrate: what an installation begins with. */
+#include "cli/budgets.h"
 #include "cli/command.h"
 #include "cli/db.h"
 #include "cli/diff.h"
@@ -128,6 +129,21 @@ check_diff(const struct arguments *arguments)
     return session_close(&session, changes == 0 ? ANSWER_FINE : ANSWER_NO, &why);
 }
 
+/* What tenants have given to their projects; likewise. */
+static enum answer
+check_budgets(const struct arguments *arguments)
+{
+    struct err why = {.class = ERR_NONE};
+    struct session session;
+    size_t over = 0;
+    enum answer answer;
+
+    if (!session_open(&session, arguments, &answer))
+        return answer;
+    (void)budgets_check(&session, &over, &why);
+    return session_close(&session, over == 0 ? ANSWER_FINE : ANSWER_NO, &why);
+}
+
 static enum answer
 run_check(const struct arguments *arguments)
 {
@@ -154,6 +170,8 @@ run_check(const struct arguments *arguments)
     config_free(config);
     if (answer == ANSWER_FINE && option_given(arguments, "history"))
         answer = check_history(arguments);
+    if (answer == ANSWER_FINE && option_given(arguments, "budgets"))
+        answer = check_budgets(arguments);
     if (answer == ANSWER_FINE && option_given(arguments, "diff"))
         answer = check_diff(arguments);
     return answer;
@@ -161,6 +179,8 @@ run_check(const struct arguments *arguments)
 
 static const struct option_row check_options[] = {
     OPTION_CONFIG,
+    {"budgets", NULL,
+     "also what the tenants stored have given to their projects, and what is unallocated", false},
     {"diff", NULL,
      "also which alerts and blocks the policy would open or close for the tenants stored", false},
     {"history", "DURATION",
@@ -178,11 +198,13 @@ const struct command_row command_check = {.name = "check",
                                           .what =
                                               "Read configuration and policy and name every error",
                                           .more = "Each finding is a line file:line:column: text. "
-                                                  "Nothing is contacted, unless --diff or\n"
-                                                  "--history ask Postgres. With --diff the exit "
-                                                  "status is 1 when anything would open or\n"
-                                                  "close, or a contract does not fit the policy; "
-                                                  "nothing is changed by asking.\n",
+                                                  "Nothing is contacted, unless --budgets,\n"
+                                                  "--diff or --history ask Postgres; nothing is "
+                                                  "changed by asking. With --budgets the exit\n"
+                                                  "status is 1 when projects have more than their "
+                                                  "tenant, with --diff when anything would\n"
+                                                  "open or close, or a contract does not fit the "
+                                                  "policy.\n",
                                           .options = check_options,
                                           .run = run_check};
 

@@ -1,18 +1,49 @@
 #include "cli/session.h"
 
+#include <inttypes.h>
+
+/* A file that somebody is half-way through editing is no reason to answer nothing: the engine does not
+ * go by it either. */
+static bool
+take_stored(struct session *session, const struct findings *findings, struct err *why)
+{
+    const struct finding *first = findings->at;
+
+    while (first < findings->at + findings->count && first->warning)
+        first++;
+    if (session_policy(session, why) == NULL || first == findings->at + findings->count)
+        return false;
+    session->is_stored = true;
+    command_complain("%s:%d:%d: %s (all errors: tripmeter check); this goes by policy %" PRId64
+                     ", as stored in Postgres",
+                     first->file, first->line, first->column, first->text, session->policy->serial);
+    return true;
+}
+
 bool
 session_open(struct session *session, const struct arguments *arguments, enum answer *answer)
 {
+    struct findings findings = {.force = option_given(arguments, "force")};
     struct err why = {.class = ERR_NONE};
+    const char *path = command_config_path(arguments);
 
     *session = (struct session){.policy = NULL};
-    session->config = command_config(arguments, &session->policy, answer);
-    if (session->config == NULL)
+    *answer = ANSWER_USAGE;
+    if (path == NULL)
         return false;
-    if (db_open(&session->db, session->config, &why))
-        return true;
-    *answer = session_close(session, ANSWER_NO, &why);
-    return false;
+    *answer = ANSWER_NO;
+    session->config = config_load_alone(path, &session->policy, &findings);
+    bool good = session->config != NULL;
+
+    if (good)
+        good = db_open(&session->db, session->config, &why) &&
+               (session->policy != NULL || take_stored(session, &findings, &why));
+    if (!good && why.class == ERR_NONE)
+        command_print_findings(&findings, false, stderr);
+    findings_free(&findings);
+    if (!good && session->config != NULL)
+        *answer = session_close(session, ANSWER_NO, &why);
+    return good;
 }
 
 enum answer

@@ -8,7 +8,8 @@
 
 struct session {
     struct config *config;
-    struct policy *policy; /* of the configuration's file */
+    struct policy *policy; /* of the configuration's file; the stored one when that has errors */
+    bool is_stored;        /* it is */
     struct db db;
 };
 

@@ -248,6 +248,34 @@ stage_feed(struct stage *stage, int64_t time_ms, struct text value)
                 &(struct logged){.offset = stage->fed++, .time_ms = time_ms, .value = value});
 }
 
+/* As the worker does it with the order (engine/orders.c), at the end of the log so far. */
+void
+stage_revive(struct stage *stage, int64_t time_ms, struct text value, int32_t index)
+{
+    struct event event;
+    struct dead dead;
+    int32_t at = 0;
+
+    stage_advance(stage, time_ms);
+    if (shard_full(stage->shard))
+        make_room(stage);
+    const struct record record = {.offset = stage->fed == 0 ? 0 : stage->fed - 1,
+                                  .time_ms = shard_time(stage->shard),
+                                  .append_time = true,
+                                  .value = value};
+
+    decoder_open(stage->decoder, &record);
+    for (enum decoded decoded = decoder_next(stage->decoder, &event, &dead); decoded != DECODED_END;
+         decoded = decoder_next(stage->decoder, &event, &dead)) {
+        if (at++ != index || decoded != DECODED_EVENT)
+            continue;
+        while (shard_revive(stage->shard, &record, index, &event) == REVIVED_UNKNOWN) {
+            load_tenant(stage, event.tenant);
+            settled_seek(stage);
+        }
+    }
+}
+
 size_t
 stage_record_count(const struct stage *stage)
 {

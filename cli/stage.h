@@ -55,6 +55,9 @@ void stage_carried(struct stage *stage, const struct carry_memory *memory);
 /* A record at a time of its own, which is not kept: it cannot be sent again, nor read after a
  * restart. Its effects are noticed at the next pause. */
 void stage_feed(struct stage *stage, int64_t time_ms, struct text value);
+/* An event of a record that was refused when it was read, is read again at that time, by its index
+ * (`tripmeter dead retry`): counted, unless it is refused once more. Not kept, either. */
+void stage_revive(struct stage *stage, int64_t time_ms, struct text value, int32_t index);
 /* Sends again what was recorded under the id (absent: the records from index `from` on). */
 bool stage_repeat(struct stage *stage, struct text id, size_t from);
 size_t stage_record_count(const struct stage *stage);

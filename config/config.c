@@ -189,7 +189,6 @@ load_tree(struct loader *loader)
         return;
     keys_load(loader);
     check_together(loader);
-    read_policy(loader);
 }
 
 static struct config *
@@ -219,10 +218,12 @@ give_up(struct config *config, struct policy *policy)
     return NULL;
 }
 
-struct config *
-config_parse(const char *path, struct text body, struct policy **policy, struct findings *findings)
+/* Everything that can be found is found in one run: also the policy's errors when there are others. */
+static struct config *
+parse(const char *path, struct text body, struct policy **policy, struct findings *findings,
+      bool policy_needed)
 {
-    const size_t errors = findings->error_count;
+    const size_t before = findings->error_count;
     const size_t from = findings->count;
     struct arena *tree = arena_new(TREE_SIZE);
     struct config *config = new_config(path);
@@ -237,13 +238,20 @@ config_parse(const char *path, struct text body, struct policy **policy, struct 
         loader.root = yaml_parse(body, tree, findings);
     if (loader.root != NULL)
         load_tree(&loader);
+    const bool sound = loader.root != NULL && findings->error_count == before;
+
+    if (loader.root != NULL && loader.root->kind == YAML_MAP)
+        read_policy(&loader);
     arena_free(tree);
     findings_sort(findings, from);
-    /* Whatever is wrong here: the policy's errors are told in the same run. */
     if (config != NULL && config->policy_body != NULL)
         built =
             policy_load(config->policy_path, config->policy_body, config->policy_size, findings);
-    if (findings->error_count > errors || built == NULL)
+    if (sound && !policy_needed && (findings->error_count > before || built == NULL)) {
+        policy_free(built);
+        return config;
+    }
+    if (findings->error_count > before || built == NULL)
         return give_up(config, built);
     if (!keep_policy(config, built)) {
         (void)finding_error(findings, (struct mark){1, 1}, "policy: it is too large");
@@ -254,7 +262,13 @@ config_parse(const char *path, struct text body, struct policy **policy, struct 
 }
 
 struct config *
-config_load(const char *path, struct policy **policy, struct findings *findings)
+config_parse(const char *path, struct text body, struct policy **policy, struct findings *findings)
+{
+    return parse(path, body, policy, findings, true);
+}
+
+static struct config *
+load(const char *path, struct policy **policy, struct findings *findings, bool policy_needed)
 {
     struct arena *arena = arena_new(2 * YAML_SIZE_LIMIT);
     struct config *config = NULL;
@@ -267,9 +281,21 @@ config_load(const char *path, struct policy **policy, struct findings *findings)
         (void)finding_error(findings, (struct mark){1, 1}, "cannot be read: %s",
                             arena == NULL ? "out of memory" : why.text);
     } else
-        config = config_parse(path, body, policy, findings);
+        config = parse(path, body, policy, findings, policy_needed);
     arena_free(arena);
     return config;
+}
+
+struct config *
+config_load(const char *path, struct policy **policy, struct findings *findings)
+{
+    return load(path, policy, findings, true);
+}
+
+struct config *
+config_load_alone(const char *path, struct policy **policy, struct findings *findings)
+{
+    return load(path, policy, findings, false);
 }
 
 void

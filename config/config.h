@@ -127,6 +127,10 @@ struct policy; /* rules/policy.h */
  * findings (zeroed by the caller) has them all, in the order of the files, and warnings also when it
  * succeeds. *policy gets the built policy (serial 0), or NULL with the configuration. */
 struct config *config_load(const char *path, struct policy **policy, struct findings *findings);
+/* The same for who can go by a policy stored in Postgres: errors of the policy and of its price lists
+ * are told, but leave the configuration standing; *policy is NULL then. */
+struct config *config_load_alone(const char *path, struct policy **policy,
+                                 struct findings *findings);
 void config_free(struct config *config);
 
 /* The same from bytes; files it names are looked for beside `path`. */

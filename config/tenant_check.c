@@ -97,6 +97,26 @@ tenant_limit(const struct tenant_spec *spec, const struct policy *policy, const 
     return true;
 }
 
+bool
+tenant_spec_budget(const struct tenant_spec *spec, const struct policy *policy,
+                   const struct quota *quota, struct tenant_budget *out)
+{
+    *out = (struct tenant_budget){.limit = 0};
+    if (quota->scope != QUOTA_TENANT || !tenant_limit(spec, policy, quota, &out->limit))
+        return false;
+    for (size_t i = 0; i < spec->project_count; i++) {
+        const struct project_spec *project = &spec->projects[i];
+        const struct limit_override *own =
+            find_limit(project->limits, project->limit_count, quota->name);
+
+        if (own == NULL || own->unlimited)
+            continue;
+        out->given += own->nano;
+        out->projects++;
+    }
+    return out->projects > 0;
+}
+
 /* What the projects get of a tenant's quota must not be more than it has. */
 static bool
 check_budget(const struct tenant_spec *spec, const struct policy *policy, const struct quota *quota,
@@ -104,26 +124,15 @@ check_budget(const struct tenant_spec *spec, const struct policy *policy, const 
 {
     char given[TALLY_TEXT_SIZE];
     char whole[TALLY_TEXT_SIZE];
-    tally limit;
-    tally sum = 0;
+    struct tenant_budget budget;
 
-    if (quota->scope != QUOTA_TENANT || !tenant_limit(spec, policy, quota, &limit))
-        return true;
-    for (size_t i = 0; i < spec->project_count; i++) {
-        const struct project_spec *project = &spec->projects[i];
-        const struct limit_override *own =
-            find_limit(project->limits, project->limit_count, quota->name);
-
-        if (own != NULL && !own->unlimited)
-            sum += own->nano;
-    }
-    if (sum <= limit)
+    if (!tenant_spec_budget(spec, policy, quota, &budget) || budget.given <= budget.limit)
         return true;
     return err_set(why, ERR_INPUT,
                    "projects: together they have %s of %s, the tenant itself only %s: lower "
                    "theirs or raise limits.%s",
-                   tally_format_short(sum, 0, given), quota->name.at,
-                   tally_format_short(limit, 0, whole), quota->name.at);
+                   tally_format_short(budget.given, 0, given), quota->name.at,
+                   tally_format_short(budget.limit, 0, whole), quota->name.at);
 }
 
 static bool

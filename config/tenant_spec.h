@@ -28,4 +28,16 @@ bool tenant_spec_parse(struct text json, struct arena *arena, struct tenant_spec
 bool tenant_spec_check(const struct tenant_spec *spec, const struct policy *policy,
                        struct err *why);
 
+/* What a tenant has given to its projects of a limit of its own. Amounts are times 1e9, money in the
+ * tenant's currency. */
+struct tenant_budget {
+    tally limit;
+    tally given;
+    size_t projects; /* with a limit of their own */
+};
+
+/* False when the quota is not divided, or without a limit. */
+bool tenant_spec_budget(const struct tenant_spec *spec, const struct policy *policy,
+                        const struct quota *quota, struct tenant_budget *out);
+
 #endif

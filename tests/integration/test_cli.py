@@ -226,6 +226,49 @@ class DatabaseTest(Case):
                       self.say("status", "budgets", "-c", self.config))
         self.say("tenant", "set", "budgets", "--project", "d:api_calls=250", *common, status=1)
         self.say("tenant", "set", "budgets", "--project", "d:api_calls=200", *common)
+        # The policy of the file beside the contracts there are: check asks only when it is told to.
+        self.assertNotIn("UNALLOCATED", self.say("check", "-c", self.config))
+        self.assertRegex(self.say("check", "--budgets", "-c", self.config),
+                         r"TENANT +QUOTA +PROJECTS +LIMIT +GIVEN TO THEM +UNALLOCATED\n"
+                         r"(.*\n)*budgets +api_calls +4 +2000 +2000 +0\n")
+        self.say("tenant", "set", "budgets-2", "--project", "a:api_calls=900", *common)
+        lower = self.policy_beside("limit: 1_000", "limit: 800")
+        text = self.say("check", "--budgets", "-c", lower, status=1)
+        self.assertRegex(text, r"budgets-2 +api_calls +1 +800 +900 +-100\n")
+        self.assertIn("1 gives away more than there is", text)
+        self.assertIn("-100", self.say("check", "--budgets", "-c", self.policy_beside(
+            "fallback_plan", "overcommit: allow\nfallback_plan", "limit: 1_000", "limit: 800")))
+
+    def policy_beside(self, *words):
+        """The same configuration under another policy: each odd word is replaced by the next."""
+        path = write_config(self.database)
+        text = POLICY
+        for old, new in zip(words[::2], words[1::2]):
+            text = text.replace(old, new)
+        with open(os.path.join(os.path.dirname(path), "policy.yaml"), "w", encoding="utf-8") as out:
+            out.write(text)
+        return path
+
+    def test_broken_policy(self):
+        """With errors in the file commands go by what is stored, and say so; before it, they name them"""
+        broken = self.policy_beside("limit: 1_000", "limit: many")
+        words = ("-c", broken, "--reason", "x", "--no-wait")
+        stored = self.sql("SELECT count(*) FROM tripmeter.policy")[0][0]
+        if stored == 0:
+            self.assertIn("policy.yaml:6:", self.say("status", "broken", "-c", broken, status=1))
+            self.sql("SELECT * FROM tripmeter.store_policy(sha256(convert_to(%s, 'UTF8')), %s, true,"
+                     " false, 'test')", POLICY, POLICY)
+        line = (r"tripmeter: .*policy.yaml:6:\d+: .*\(all errors: tripmeter check\); this goes by"
+                r" policy 1, as stored in Postgres\n")
+        self.say("tenant", "set", "broken", "--limit", "api_calls=77", *words)
+        for command in (("status",), ("status", "broken"), ("tenant", "list")):
+            self.assertRegex(self.say(*command, "-c", broken), line)
+        done = tripmeter("status", "broken", "--json", "-c", broken)
+        self.assertRegex(done.stderr, line)
+        self.assertEqual(77, json.loads(done.stdout)["quotas"][0]["limit"])
+        self.say("block", "tenant/broken", "--for", "1h", *words)
+        self.assertIn("nothing was changed", self.say("prices", "load", "-c", broken, status=1))
+        self.assertIn("policy.yaml:6:", self.say("check", "-c", broken, status=1))
 
     def test_import(self):
         """All lines or none; every bad line is named; the same file again changes nothing"""

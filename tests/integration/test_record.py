@@ -150,9 +150,18 @@ class RecordTest(IngestStory):
         self.job.tenant("t-000", plan="free", zone="Asia/Kolkata", projects={"web": {}})
         self.start()
         made = Generator(seed=11, tenants=5, start="2026-01-30T20:00:00+00:00", step_s=60)
+        # Refused as they come: of a clock that is ahead, and a refund before its original.
+        before = made.at - timedelta(hours=1)
+        for one in (event("early", "t-000", before + timedelta(minutes=10), cost="0.123456789"),
+                    refund("back", "t-000", before, "record-early", "-0.023456789")):
+            self.send(one, timestamp_ms=int(before.timestamp() * 1000))
         events = [{k: v for k, v in one.items() if k != "bad"} for one in made.take(3000)]
         self.job.produce(events)
         self.job.await_settled()
+        for place, in self.job.rows("""
+                SELECT concat_ws('/', topic, partition, record_offset) FROM tripmeter.dead_letter
+                WHERE id IN ('record-early', 'refund-back') ORDER BY record_offset"""):
+            self.assertIn("1 counted", self.job.say("dead", "retry", place))
         self.job.tenant("t-001", plan="free", zone="America/New_York")
         far = made.at + timedelta(days=60)
         for number in range(40):  # both partitions see March turn, and its grace pass
@@ -164,6 +173,7 @@ class RecordTest(IngestStory):
         self.assertRegex(text, r"final periods: [1-9][0-9]* as settled, to the nano; 0 differ; 0 not")
         self.assertIn("alert quota/api_calls fires tenant t-000", text)
         self.assertEqual(text, self.job.say("replay"))
+        self.assertIn("and 2 dead letters that were read again", text)
         part = self.job.say("replay", "--from", "2026-02-01T00:00:00Z")
         self.assertRegex(part, r"0 differ; [1-9]")
         admin = psycopg2.connect(self.job.database)
