@@ -44,8 +44,8 @@ burst_free(struct burst *burst)
 {
     table_free(&burst->index);
     free(burst->entries);
-    burst->entries = NULL;
-    burst->count = burst->room = 0;
+    free(burst->rings);
+    *burst = (struct burst){.limit = burst->limit};
 }
 
 void
@@ -53,15 +53,18 @@ burst_clear(struct burst *burst)
 {
     table_clear(&burst->index);
     burst->count = burst->hand = 0;
+    burst->ring_count = burst->ring_free = 0;
     burst->swept_second = INT64_MIN;
 }
 
 size_t
 burst_bytes(const struct burst *burst)
 {
-    return burst->room * sizeof *burst->entries +
+    return burst->room * sizeof *burst->entries + burst->ring_room * sizeof *burst->rings +
            (burst->index.mask + 1) * sizeof *burst->index.slots;
 }
+
+/* ---- the window of an entry ------------------------------------------------------------------------- */
 
 /* Rounded down, also before 1970. */
 static int64_t
@@ -70,31 +73,183 @@ second_of(int64_t at_ms)
     return at_ms / BURST_SLOT_MS - (at_ms % BURST_SLOT_MS < 0);
 }
 
-static uint32_t *
-slot_of(struct burst_entry *entry, int64_t second)
+static uint8_t
+slot_of(int64_t second)
 {
     const int64_t place = second % BURST_SECONDS;
 
-    return &entry->slots[place < 0 ? place + BURST_SECONDS : place];
+    return (uint8_t)(place < 0 ? place + BURST_SECONDS : place);
+}
+
+/* Only of an entry that has one. */
+static struct burst_ring *
+ring_of(const struct burst *burst, const struct burst_entry *entry)
+{
+    return &burst->rings[entry->ring - 1];
+}
+
+static uint64_t
+count_of(const struct burst *burst, const struct burst_entry *entry)
+{
+    uint64_t count = 0;
+
+    if (entry->ring != 0)
+        return ring_of(burst, entry)->count;
+    for (size_t i = 0; i < BURST_FEW; i++)
+        count += entry->few[i].amount;
+    return count;
+}
+
+static int64_t
+held_until(const struct burst *burst, const struct burst_entry *entry)
+{
+    return entry->ring == 0 ? INT64_MIN : ring_of(burst, entry)->until_ms;
+}
+
+static uint32_t
+amount_in(const struct burst *burst, const struct burst_entry *entry, uint8_t slot)
+{
+    if (entry->ring != 0)
+        return ring_of(burst, entry)->slots[slot];
+    for (size_t i = 0; i < BURST_FEW; i++)
+        if (entry->few[i].amount > 0 && entry->few[i].slot == slot)
+            return entry->few[i].amount;
+    return 0;
+}
+
+static void
+turn_few(struct burst_entry *entry, int64_t seconds)
+{
+    const int last = slot_of(entry->second);
+
+    for (size_t i = 0; i < BURST_FEW; i++) {
+        const int age = last - entry->few[i].slot;
+
+        if ((age < 0 ? age + BURST_SECONDS : age) + seconds >= BURST_SECONDS)
+            entry->few[i].amount = 0;
+    }
+}
+
+static void
+turn_ring(struct burst_ring *ring, int64_t from, int64_t to)
+{
+    if (to - from >= BURST_SECONDS) {
+        memset(ring->slots, 0, sizeof ring->slots);
+        ring->count = 0;
+    }
+    for (int64_t s = from + 1; s <= to && ring->count > 0; s++) {
+        uint32_t *slot = &ring->slots[slot_of(s)];
+
+        ring->count -= *slot;
+        *slot = 0;
+    }
+}
+
+static void
+give_ring_back(struct burst *burst, struct burst_entry *entry)
+{
+    ring_of(burst, entry)->slots[0] = burst->ring_free;
+    burst->ring_free = entry->ring;
+    entry->ring = 0;
+    memset(entry->few, 0, sizeof entry->few);
 }
 
 /* What has left the window is forgotten. */
 static void
-turn(struct burst_entry *entry, int64_t second)
+turn(struct burst *burst, struct burst_entry *entry, int64_t second)
 {
     if (second <= entry->second)
         return;
-    if (second - entry->second >= BURST_SECONDS) {
-        memset(entry->slots, 0, sizeof entry->slots);
-        entry->count = 0;
+    if (entry->ring == 0) {
+        turn_few(entry, second - entry->second);
+        entry->second = second;
+        return;
     }
-    for (int64_t s = entry->second + 1; s <= second && entry->count > 0; s++) {
-        uint32_t *slot = slot_of(entry, s);
+    struct burst_ring *ring = ring_of(burst, entry);
 
-        entry->count -= *slot;
-        *slot = 0;
-    }
+    turn_ring(ring, entry->second, second);
     entry->second = second;
+    if (ring->count == 0 && ring->until_ms <= second * BURST_SLOT_MS)
+        give_ring_back(burst, entry);
+}
+
+/* A ring is never more than its entry has: there is room for as many as entries. False: memory is
+ * short. */
+static bool
+make_ring(struct burst *burst)
+{
+    if (burst->ring_free != 0 || burst->ring_count < burst->ring_room)
+        return true;
+    size_t room = burst->ring_room == 0 ? 64 : burst->ring_room * 2;
+
+    if (room > burst->limit)
+        room = burst->limit;
+    struct burst_ring *rings = realloc(burst->rings, room * sizeof *rings);
+
+    if (rings == NULL)
+        return false;
+    burst->rings = rings;
+    burst->ring_room = room;
+    return true;
+}
+
+/* Gives the entry a ring, with what it has of the window; false when memory is short. */
+static bool
+take_ring(struct burst *burst, struct burst_entry *entry)
+{
+    if (entry->ring != 0)
+        return true;
+    if (!make_ring(burst))
+        return false;
+    const uint32_t place = burst->ring_free != 0 ? burst->ring_free : (uint32_t)++burst->ring_count;
+    struct burst_ring *ring = &burst->rings[place - 1];
+
+    if (place == burst->ring_free)
+        burst->ring_free = ring->slots[0];
+    *ring = (struct burst_ring){.count = count_of(burst, entry), .until_ms = INT64_MIN};
+    for (size_t i = 0; i < BURST_FEW; i++)
+        ring->slots[entry->few[i].slot] += entry->few[i].amount;
+    entry->ring = place;
+    return true;
+}
+
+/* False: it does not fit. */
+static bool
+add_few(struct burst_entry *entry, uint8_t slot, uint32_t amount)
+{
+    struct burst_second *found = NULL;
+
+    for (size_t i = 0; i < BURST_FEW; i++) {
+        struct burst_second *one = &entry->few[i];
+
+        if (one->amount > 0 && one->slot == slot) {
+            found = one;
+            break;
+        }
+        if (one->amount == 0)
+            found = one;
+    }
+    if (found == NULL || amount > (uint32_t)(UINT8_MAX - found->amount))
+        return false;
+    *found = (struct burst_second){slot, (uint8_t)(found->amount + amount)};
+    return true;
+}
+
+/* False: memory is short. */
+static bool
+add_to(struct burst *burst, struct burst_entry *entry, uint8_t slot, int64_t amount)
+{
+    if (entry->ring == 0 && amount <= UINT8_MAX && add_few(entry, slot, (uint32_t)amount))
+        return true;
+    if (!take_ring(burst, entry))
+        return false;
+    struct burst_ring *ring = ring_of(burst, entry);
+    const uint32_t room = UINT32_MAX - ring->slots[slot];
+    const uint32_t more = amount < room ? (uint32_t)amount : room;
+
+    ring->slots[slot] += more;
+    ring->count += more;
+    return true;
 }
 
 /* ---- who leaves -------------------------------------------------------------------------------------- */
@@ -104,6 +259,8 @@ drop(struct burst *burst, size_t place)
 {
     const size_t last = --burst->count;
 
+    if (burst->entries[place].ring != 0)
+        give_ring_back(burst, &burst->entries[place]);
     table_remove(&burst->index, burst->entries[place].key);
     if (place == last)
         return;
@@ -121,8 +278,10 @@ sweep(struct burst *burst, int64_t now_ms)
         return;
     burst->swept_second = second;
     for (size_t i = burst->count; i-- > 0;) {
-        turn(&burst->entries[i], second);
-        if (burst->entries[i].count == 0 && burst->entries[i].until_ms <= now_ms)
+        struct burst_entry *entry = &burst->entries[i];
+
+        turn(burst, entry, second);
+        if (count_of(burst, entry) == 0 && held_until(burst, entry) <= now_ms)
             drop(burst, i);
     }
 }
@@ -131,16 +290,18 @@ static bool
 evict(struct burst *burst, int64_t now_ms)
 {
     size_t least = burst->count;
+    uint64_t least_count = UINT64_MAX;
 
     for (size_t i = 0; i < LOOK_AT && i < burst->count; i++) {
         if (burst->hand >= burst->count)
             burst->hand = 0;
         struct burst_entry *entry = &burst->entries[burst->hand];
 
-        turn(entry, second_of(now_ms));
-        if (entry->until_ms <= now_ms &&
-            (least == burst->count || entry->count < burst->entries[least].count))
+        turn(burst, entry, second_of(now_ms));
+        if (held_until(burst, entry) <= now_ms && count_of(burst, entry) < least_count) {
+            least_count = count_of(burst, entry);
             least = burst->hand;
+        }
         burst->hand++;
     }
     if (least == burst->count)
@@ -182,6 +343,23 @@ find(const struct burst *burst, struct key128 key)
     return place == TABLE_NONE ? NULL : &burst->entries[place];
 }
 
+void
+burst_foresee_place(const struct burst *burst, struct key128 key)
+{
+    table_prefetch(&burst->index, key);
+}
+
+void
+burst_foresee(const struct burst *burst, struct key128 key)
+{
+    const struct burst_entry *entry = find(burst, key);
+
+    if (entry == NULL)
+        return;
+    __builtin_prefetch(entry, 1);
+    __builtin_prefetch((const char *)(entry + 1) - 1, 1);
+}
+
 /* NULL: there is no room. */
 static struct burst_entry *
 enter(struct burst *burst, struct key128 key, int64_t now_ms)
@@ -192,7 +370,7 @@ enter(struct burst *burst, struct key128 key, int64_t now_ms)
     }
     struct burst_entry *entry = &burst->entries[burst->count++];
 
-    *entry = (struct burst_entry){.key = key, .second = second_of(now_ms), .until_ms = INT64_MIN};
+    *entry = (struct burst_entry){.key = key, .second = second_of(now_ms)};
     return entry;
 }
 
@@ -210,17 +388,15 @@ burst_add(struct burst *burst, const struct burst_event *event, int64_t *until_m
         entry = enter(burst, event->key, event->now_ms);
     if (entry == NULL)
         return 0;
-    turn(entry, now);
+    turn(burst, entry, now);
     if (at <= entry->second - BURST_SECONDS)
         return 0;
-    uint32_t *slot = slot_of(entry, at);
-    const uint32_t room = UINT32_MAX - *slot;
-    const uint32_t amount = event->amount < room ? (uint32_t)event->amount : room;
-
-    *slot += amount;
-    entry->count += amount;
-    *until_ms = entry->until_ms;
-    return entry->count;
+    if (!add_to(burst, entry, slot_of(at), event->amount)) {
+        burst->missed++;
+        return 0;
+    }
+    *until_ms = held_until(burst, entry);
+    return count_of(burst, entry);
 }
 
 uint64_t
@@ -230,8 +406,8 @@ burst_count(struct burst *burst, struct key128 key, int64_t now_ms)
 
     if (entry == NULL)
         return 0;
-    turn(entry, second_of(now_ms));
-    return entry->count;
+    turn(burst, entry, second_of(now_ms));
+    return count_of(burst, entry);
 }
 
 int64_t
@@ -239,12 +415,12 @@ burst_below(struct burst *burst, struct key128 key, uint64_t limit, int64_t now_
 {
     const uint64_t most = limit == 0 ? 0 : limit - 1;
     uint64_t left = burst_count(burst, key, now_ms);
-    struct burst_entry *entry = find(burst, key);
+    const struct burst_entry *entry = find(burst, key);
 
     if (left <= most)
         return now_ms;
     for (int64_t s = entry->second - BURST_SECONDS + 1; s <= entry->second; s++) {
-        left -= *slot_of(entry, s);
+        left -= amount_in(burst, entry, slot_of(s));
         if (left <= most)
             return (s + BURST_SECONDS) * BURST_SLOT_MS;
     }
@@ -258,6 +434,8 @@ burst_hold(struct burst *burst, struct key128 key, int64_t until_ms, int64_t now
 
     if (entry == NULL && until_ms > now_ms)
         entry = enter(burst, key, now_ms);
-    if (entry != NULL)
-        entry->until_ms = until_ms;
+    if (entry == NULL || (entry->ring == 0 && until_ms <= now_ms))
+        return;
+    if (take_ring(burst, entry))
+        ring_of(burst, entry)->until_ms = until_ms;
 }

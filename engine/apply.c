@@ -258,11 +258,11 @@ read_ahead(struct worker *worker, const struct arrival *arrival, struct reading 
 
 static void
 foresee_more(struct worker *worker, const struct arrival *arrival, const struct reading *reading,
-             bool rows)
+             size_t step)
 {
     if (reading->record != NULL && reading->found == DECODED_EVENT)
         shard_foresee_more(worker_held(worker, arrival->record.partition)->shard, &reading->lookup,
-                           rows);
+                           step);
 }
 
 /* At most READ_AHEAD of them. True: a tenant is unknown. Each step asks for what the one before led
@@ -270,18 +270,20 @@ foresee_more(struct worker *worker, const struct arrival *arrival, const struct 
 static bool
 read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
-    enum { PLACES = 2, ROWS = 4 };
+    enum { APART = 2 };
     bool unknown = false;
 
-    for (size_t i = 0; i < count + ROWS; i++) {
+    for (size_t i = 0; i < count + APART * FORESEE_STEPS; i++) {
         if (i < count) {
             read_ahead(worker, &arrivals[i], &worker->readings[i]);
             unknown |= worker->readings[i].unknown;
         }
-        if (i >= PLACES && i - PLACES < count)
-            foresee_more(worker, &arrivals[i - PLACES], &worker->readings[i - PLACES], false);
-        if (i >= ROWS)
-            foresee_more(worker, &arrivals[i - ROWS], &worker->readings[i - ROWS], true);
+        for (size_t step = 1; step <= FORESEE_STEPS; step++) {
+            const size_t before = i - APART * step; /* wraps where there is none */
+
+            if (before < count)
+                foresee_more(worker, &arrivals[before], &worker->readings[before], step);
+        }
     }
     return unknown;
 }

@@ -310,14 +310,22 @@ shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *loo
 }
 
 void
-shard_foresee_more(const struct shard *shard, const struct lookup *lookup, bool rows)
+shard_foresee_more(const struct shard *shard, const struct lookup *lookup, size_t step)
 {
     const struct tenant *tenant = shard_at(shard, lookup->tenant);
 
-    if (tenant != NULL && rows)
-        book_foresee_rows(shard->open, tenant, lookup);
-    else if (tenant != NULL)
+    if (tenant == NULL)
+        return;
+    if (step == 1) {
         book_foresee_places(shard->open, tenant, lookup);
+        throttling_foresee_place(shard, lookup);
+        counter_foresee_index(tenant);
+    } else if (step == 2) {
+        book_foresee_rows(shard->open, tenant, lookup);
+        throttling_foresee(shard, lookup);
+        counter_foresee_place(tenant, lookup);
+    } else
+        counter_foresee(tenant, lookup);
 }
 
 /* Refused although nobody has seen it before. Where the record is kept it was asked, some time after

@@ -214,7 +214,7 @@ row_key(struct tenant *tenant, const struct booking *booking)
 static struct key128
 fact_key(struct key128 row, struct key128 project, const struct lookup *lookup)
 {
-    return identity_join(identity_join(row, project), lookup->model);
+    return identity_join(identity_join(row, project), lookup->served);
 }
 
 /* Bytes of an amount that nearly every event touches. */

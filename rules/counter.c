@@ -122,13 +122,69 @@ grow(struct counters *counters, int64_t now_ms)
     return true;
 }
 
+/* Of a tenant's own: by the quota's place in its plan, and by the subject. */
+static struct key128
+key_of(const struct tenant *tenant, const struct quota *rule, struct key128 subject)
+{
+    const uint64_t place = (uint64_t)(rule - tenant->plan->quotas) + 1;
+
+    return identity_join((struct key128){place, place}, subject);
+}
+
+static const struct key128 no_subject;
+
+/* What an event is looked up by, for a quota that counts for itself. */
+static struct key128
+key_foreseen(const struct tenant *tenant, const struct quota *rule, const struct lookup *lookup)
+{
+    const struct key128 subjects[] = {[QUOTA_TENANT] = no_subject,
+                                      [QUOTA_PROJECT] = lookup->project,
+                                      [QUOTA_FEATURE] = lookup->feature,
+                                      [QUOTA_MODEL] = lookup->model,
+                                      [QUOTA_KEY] = lookup->key};
+
+    return key_of(tenant, rule, subjects[rule->scope]);
+}
+
+void
+counter_foresee_index(const struct tenant *tenant)
+{
+    if (tenant->counters != NULL)
+        __builtin_prefetch(tenant->counters);
+}
+
+void
+counter_foresee_place(const struct tenant *tenant, const struct lookup *lookup)
+{
+    for (size_t q = 0; tenant->counters != NULL && q < tenant->plan->quota_count; q++)
+        if (counter_is_for(&tenant->plan->quotas[q]))
+            table_prefetch(&tenant->counters->index,
+                           key_foreseen(tenant, &tenant->plan->quotas[q], lookup));
+}
+
+void
+counter_foresee(const struct tenant *tenant, const struct lookup *lookup)
+{
+    for (size_t q = 0; tenant->counters != NULL && q < tenant->plan->quota_count; q++) {
+        const struct quota *rule = &tenant->plan->quotas[q];
+        const uint32_t found = counter_is_for(rule) ? table_find(&tenant->counters->index,
+                                                                 key_foreseen(tenant, rule, lookup))
+                                                    : TABLE_NONE;
+
+        if (found != TABLE_NONE) {
+            __builtin_prefetch(&tenant->counters->at[found], 1);
+            __builtin_prefetch(&tenant->counters->at[found].state, 1);
+        }
+    }
+}
+
 struct counter *
 counter_of(struct tenant *tenant, const struct quota *rule, struct text subject, int32_t project,
            int64_t now_ms)
 {
     struct counters *counters = tenant->counters;
-    const struct text texts[] = {rule->name, subject};
-    const struct key128 key = identity_texts((struct key128){0}, texts, 2);
+    const struct key128 key =
+        key_of(tenant, rule, subject.size == 0 ? no_subject : identity_one(subject));
     const uint32_t found = table_find(&counters->index, key);
 
     if (found != TABLE_NONE)
@@ -249,13 +305,19 @@ counter_memory_of(const struct tenant *tenant, const struct counter *counter,
                                    .label = counter_label(counter->state.rule),
                                    .subject = counter->subject,
                                    .start_ms = counter->window.start_ms,
-                                   .end_ms = counter->window.end_ms,
-                                   .used = counter_stored(counter->state.rule, counter->used),
-                                   .at_ms = counter->at_ms,
-                                   .spent = (uint32_t)counter->state.spent,
-                                   .open = counter->state.open,
-                                   .blocked = counter->state.blocked,
-                                   .since_ms = counter->state.since_ms};
+                                   .end_ms = counter->window.end_ms};
+    counter_memory_update(counter, out);
+}
+
+void
+counter_memory_update(const struct counter *counter, struct counter_memory *out)
+{
+    out->used = counter_stored(counter->state.rule, counter->used);
+    out->at_ms = counter->at_ms;
+    out->spent = (uint32_t)counter->state.spent;
+    out->open = counter->state.open;
+    out->blocked = counter->state.blocked;
+    out->since_ms = counter->state.since_ms;
 }
 
 bool

@@ -14,21 +14,25 @@
 #ifndef RULES_COUNTER_H
 #define RULES_COUNTER_H
 
+#include "rules/lookup.h"
 #include "rules/tenant.h"
 
 #define COUNTER_LIMIT 4096
 
 struct counter {
+    /* What every event touches, side by side. */
+    tally used;
+    tally trip_at;        /* below it, what is added changes nothing else: quota_trip_at */
+    struct period window; /* gauges: always */
+    uint64_t row_of;      /* number of the settlement that `row` belongs to; 0: none */
+    size_t row;           /* index of its row there */
+    /* The rest. */
     struct quota_state state; /* project: index, for quotas of projects; else -1 */
     struct text subject;      /* feature, model, key or project; empty: the tenant */
     char *name;               /* its bytes, the counter's own */
     struct key128 key;        /* in the index */
-    struct period window;     /* gauges: always */
-    tally used;
-    tally ahead;     /* of the window that follows, from clocks that are ahead */
-    int64_t at_ms;   /* gauges: when the value was measured */
-    uint64_t row_of; /* number of the settlement that `row` belongs to; 0: none */
-    size_t row;      /* index of its row there */
+    tally ahead;              /* of the window that follows, from clocks that are ahead */
+    int64_t at_ms;            /* gauges: when the value was measured */
 };
 
 struct counters {
@@ -48,6 +52,11 @@ void counters_free(struct counters *counters);
 /* What they remember, for counters_make of another version of the tenant. */
 bool counters_export(const struct tenant *tenant, struct arena *arena, struct tenant_load *load);
 
+/* Asks for the memory of the counters of an event, some events ahead of its turn: each step for what
+ * the one before led to. */
+void counter_foresee_index(const struct tenant *tenant);
+void counter_foresee_place(const struct tenant *tenant, const struct lookup *lookup);
+void counter_foresee(const struct tenant *tenant, const struct lookup *lookup);
 /* The counter of a subject, made when it is not there. NULL: there is no room. */
 struct counter *counter_of(struct tenant *tenant, const struct quota *rule, struct text subject,
                            int32_t project, int64_t now_ms);
@@ -61,8 +70,9 @@ size_t counter_scope(const struct tenant *tenant, const struct counter *counter,
 /* An amount as it is stored: times 1e9, whatever the meter. */
 tally counter_stored(const struct quota *rule, tally amount);
 tally counter_recalled(const struct quota *rule, tally stored);
-/* What is stored of it; texts point into it. */
+/* What is stored of it; texts point into it. Then only what usage changes. */
 void counter_memory_of(const struct tenant *tenant, const struct counter *counter,
                        struct counter_memory *out);
+void counter_memory_update(const struct counter *counter, struct counter_memory *out);
 
 #endif

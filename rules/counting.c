@@ -21,21 +21,14 @@ static void
 remember(struct shard *shard, struct tenant *tenant, struct counter *counter)
 {
     struct list *rows = &shard->open->settlement->counters;
-    struct counter_memory now;
 
-    counter_memory_of(tenant, counter, &now);
     if (counter->row_of == shard->open->number) {
-        struct counter_memory *row = list_at(rows, counter->row);
-
-        now.tenant = row->tenant;
-        now.quota = row->quota;
-        now.subject = row->subject;
-        *row = now;
+        counter_memory_update(counter, list_at(rows, counter->row));
         return;
     }
     struct counter_memory *row = add_row(shard);
 
-    *row = now;
+    counter_memory_of(tenant, counter, row);
     keep_row(shard, row);
     counter->row_of = shard->open->number;
     counter->row = rows->count - 1;
@@ -121,6 +114,7 @@ judge(struct shard *shard, struct tenant *tenant, struct counter *counter,
     struct quota_verdict verdict;
 
     quota_judge(&counter->state, counter->used, shard->time_ms, &verdict);
+    counter->trip_at = quota_trip_at(&counter->state);
     if (!verdict.changed && !verdict.moved)
         return false;
     remember(shard, tenant, counter);
@@ -134,11 +128,12 @@ static bool
 turn(struct shard *shard, struct tenant *tenant, struct counter *counter)
 {
     static const struct occasion occasion = {.reason = RESOLVED_PERIOD_ROLLOVER};
-    const struct quota_state before = counter->state;
     const int64_t end_ms = counter->window.end_ms;
 
     if (shard->time_ms < end_ms)
         return false;
+    const struct quota_state before = counter->state;
+
     counter->state.open = counter->state.blocked = false;
     if (before.open || before.blocked)
         remember(shard, tenant, counter);
@@ -218,7 +213,8 @@ subject_of(const struct quota *rule, const struct event *event, const struct boo
     return subject->size > 0;
 }
 
-/* The hour it was booked in says which window it is of; what is late is of one that is over. */
+/* The hour it was booked in says which window it is of; what is late is of one that is over. False:
+ * nothing is to be judged. */
 static bool
 add(struct shard *shard, struct tenant *tenant, struct counter *counter, int64_t at_ms,
     tally amount)
@@ -232,12 +228,14 @@ add(struct shard *shard, struct tenant *tenant, struct counter *counter, int64_t
         return false;
     }
     counter->used += amount;
-    return true;
+    remember(shard, tenant, counter);
+    return amount < 0 || counter->used >= counter->trip_at;
 }
 
-/* The last value by its own time. */
+/* The last value by its own time. False: there is a later one. */
 static bool
-measure(struct counter *counter, const struct event *event)
+measure(struct shard *shard, struct tenant *tenant, struct counter *counter,
+        const struct event *event)
 {
     bool found = false;
 
@@ -248,6 +246,8 @@ measure(struct counter *counter, const struct event *event)
             counter->at_ms = event->at_ms;
             found = true;
         }
+    if (found)
+        remember(shard, tenant, counter);
     return found;
 }
 
@@ -283,11 +283,9 @@ count_one(struct shard *shard, struct tenant *tenant, const struct quota *rule,
         return;
     bool changed = turn(shard, tenant, counter);
 
-    if (is_gauge ? measure(counter, event)
-                 : add(shard, tenant, counter, booking->hour_ms, amount)) {
-        remember(shard, tenant, counter);
+    if (is_gauge ? measure(shard, tenant, counter, event)
+                 : add(shard, tenant, counter, booking->hour_ms, amount))
         changed = judge(shard, tenant, counter, &occasion) || changed;
-    }
     if (!changed)
         return;
     publish(shard, tenant, counter, event->id);

@@ -22,12 +22,14 @@ lookup_of(struct lookup *lookup, const struct event *event)
 {
     const struct text *const names = event->names;
     const struct text who[] = {event->source, event->id};
-    const struct text what[] = {names[NAME_FEATURE], names[NAME_PROVIDER], names[NAME_MODEL]};
 
     lookup->tenant = identity_one(event->tenant);
     lookup->identity = identity_texts(lookup->tenant, who, 2);
     lookup->content = content_of(event);
     lookup->project = identity_one(names[NAME_PROJECT]);
-    lookup->model = identity_texts((struct key128){0}, what, 3);
+    lookup->feature = identity_one(names[NAME_FEATURE]);
+    lookup->model = identity_one(names[NAME_MODEL]);
+    lookup->served = identity_join(
+        identity_join(lookup->feature, identity_one(names[NAME_PROVIDER])), lookup->model);
     lookup->key = identity_one(names[NAME_API_KEY_ID]);
 }

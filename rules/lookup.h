@@ -15,8 +15,10 @@ struct lookup {
     struct key128 identity; /* tenant, source and id */
     uint32_t content;       /* what a repeat must say again to be a repeat */
     struct key128 project;
-    struct key128 model; /* feature, provider and model */
-    struct key128 key;   /* the API key */
+    struct key128 feature;
+    struct key128 model;
+    struct key128 served; /* feature, provider and model */
+    struct key128 key;    /* the API key */
 };
 
 void lookup_of(struct lookup *lookup, const struct event *event);

@@ -84,8 +84,9 @@ enum applied shard_event(struct shard *shard, const struct record *record, int32
 /* Asks for the memory that an event of this topic will need, some events ahead of its turn. False:
  * its tenant is not held. */
 bool shard_foresee(const struct shard *shard, int32_t topic, const struct lookup *lookup);
-/* The same, a step nearer to its turn: where its rows are; then the rows. */
-void shard_foresee_more(const struct shard *shard, const struct lookup *lookup, bool rows);
+/* The same, step by step nearer to its turn, each for what the one before led to: 1..FORESEE_STEPS. */
+#define FORESEE_STEPS 3
+void shard_foresee_more(const struct shard *shard, const struct lookup *lookup, size_t step);
 enum applied shard_dead(struct shard *shard, const struct record *record, int32_t index,
                         const struct event *event, const struct dead *dead);
 void shard_ignored(struct shard *shard, const struct record *record);

@@ -7,9 +7,9 @@
 struct key128
 burst_base(struct key128 tenant, enum burst_scope scope, bool attempts)
 {
-    const int64_t numbers[] = {scope, attempts};
+    const uint64_t number = 2 * (uint64_t)scope + attempts;
 
-    return identity_numbers(tenant, numbers, 2);
+    return identity_join(tenant, (struct key128){number, number});
 }
 
 struct key128

@@ -261,6 +261,29 @@ throttling_event(struct shard *shard, struct tenant *tenant, const struct record
     }
 }
 
+/* Keys are many; tenants and features are few enough to be near, addresses are seldom limited. */
+static void
+foresee(const struct shard *shard, const struct lookup *lookup,
+        void (*ask)(const struct burst *burst, struct key128 key))
+{
+    for (int attempts = 0; attempts < 2; attempts++)
+        if (shard->policy->bursts[BURST_KEY][attempts])
+            ask(&shard->burst,
+                identity_join(burst_base(lookup->tenant, BURST_KEY, attempts != 0), lookup->key));
+}
+
+void
+throttling_foresee_place(const struct shard *shard, const struct lookup *lookup)
+{
+    foresee(shard, lookup, burst_foresee_place);
+}
+
+void
+throttling_foresee(const struct shard *shard, const struct lookup *lookup)
+{
+    foresee(shard, lookup, burst_foresee);
+}
+
 void
 throttling_tail(struct shard *shard, const struct record *record, const struct event *event,
                 const struct lookup *lookup)

@@ -11,6 +11,9 @@
 /* An event was booked: it counts against every limit of its tenant that it falls under. */
 void throttling_event(struct shard *shard, struct tenant *tenant, const struct record *record,
                       const struct event *event, const struct booking *booking);
+/* Asks for the memory of what an event's API key is counted in, first for its place. */
+void throttling_foresee_place(const struct shard *shard, const struct lookup *lookup);
+void throttling_foresee(const struct shard *shard, const struct lookup *lookup);
 /* An event of the tail, that was counted before: its requests are in the window still. */
 void throttling_tail(struct shard *shard, const struct record *record, const struct event *event,
                      const struct lookup *lookup);

@@ -17,25 +17,40 @@
 #define SHARDS       8
 #define BATCH        1000
 #define AHEAD        8 /* as engine/apply.c */
-#define PLACES       2
-#define ROWS         4
+#define APART        2
 #define SETTLE_AFTER 25000 /* records of a shard: half a second of catching up */
 
-static struct quota spend = {.name = {"spend", 5},
-                             .full_name = {"quota/spend", 11},
-                             .meter = METER_COST,
-                             .limit = (tally)1000000000000000,
-                             .soft_pct = 80,
-                             .steps = {50, 75, 90, 100},
-                             .step_count = 4};
-static struct plan plan = {.name = {"um1", 3}, .quotas = &spend, .quota_count = 1};
+static struct quota quotas[] = {{.name = {"spend", 5},
+                                 .full_name = {"quota/spend", 11},
+                                 .meter = METER_COST,
+                                 .limit = (tally)1000000000000000,
+                                 .soft_pct = 80,
+                                 .steps = {50, 75, 90, 100},
+                                 .step_count = 4},
+                                {.name = {"feature_hour", 12},
+                                 .full_name = {"quota/feature_hour", 18},
+                                 .meter = METER_COST,
+                                 .scope = QUOTA_FEATURE,
+                                 .window = WINDOW_HOUR,
+                                 .limit = (tally)1000000000000000,
+                                 .soft_pct = 80,
+                                 .steps = {100},
+                                 .step_count = 1,
+                                 .on_exceed = ON_EXCEED_ALERT}};
+static struct plan plan = {.name = {"um1", 3},
+                           .quotas = quotas,
+                           .quota_count = 2,
+                           .counts = true,
+                           .bursts = {[BURST_KEY] = {.on = true, .limit = 60}}};
 static struct policy policy = {.serial = 1,
                                .plans = &plan,
                                .plan_count = 1,
                                .grace_ms = 72 * CLOCK_HOUR_MS,
                                .fallback_plan = &plan,
                                .zone = {"UTC", 3},
-                               .currency = {"USD", 3}};
+                               .currency = {"USD", 3},
+                               .has_bursts = true,
+                               .bursts = {[BURST_KEY] = {true, false}}};
 
 /* A batch of one shard, as the consumer would hand it over. */
 struct batch {
@@ -76,7 +91,7 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
     struct lookup lookup[AHEAD];
     struct dead dead;
 
-    for (size_t i = 0; i < count + ROWS; i++) {
+    for (size_t i = 0; i < count + (size_t)APART * FORESEE_STEPS; i++) {
         if (i < count) {
             decoder_open(running->decoder[i], &records[i]);
             if (decoder_next(running->decoder[i], &event[i], &dead) != DECODED_EVENT)
@@ -84,10 +99,9 @@ apply_some(struct running *running, struct shard *shard, const struct record *re
             lookup_of(&lookup[i], &event[i]);
             (void)shard_foresee(shard, records[i].topic, &lookup[i]);
         }
-        if (i >= PLACES && i - PLACES < count)
-            shard_foresee_more(shard, &lookup[i - PLACES], false);
-        if (i >= ROWS)
-            shard_foresee_more(shard, &lookup[i - ROWS], true);
+        for (size_t step = 1; step <= FORESEE_STEPS; step++)
+            if (i - APART * step < count) /* wraps where there is none */
+                shard_foresee_more(shard, &lookup[i - APART * step], step);
     }
     for (size_t i = 0; i < count; i++) {
         if (!shard_advance(shard, records[i].time_ms))
@@ -181,6 +195,7 @@ begin(struct running *running)
                                                             .dedupe_records = 1000000,
                                                             .settle_memory = (size_t)64 << 20,
                                                             .tenant_limit = 100000,
+                                                            .burst_entries = 1000000,
                                                             .metrics = &running->metrics});
         if (running->batch[i] == NULL || running->shard[i] == NULL)
             die("memory is short");
