@@ -3,6 +3,8 @@
 #include "config/quota_load.h"
 #include "config/value.h"
 
+#include <stdio.h>
+
 /* Nano-units of the policy's currency. */
 #define TICKET  ((tally)5 * MONEY_NANO_PER_UNIT)
 #define PAGE    ((tally)25 * MONEY_NANO_PER_UNIT)
@@ -41,14 +43,30 @@ read_reservations(struct findings *findings, const struct yaml *parent, int64_t 
         *out_ms = hold_ms;
 }
 
+static void
+read_switch(struct findings *findings, const struct yaml *parent, const char *name, bool *out)
+{
+    const struct yaml *node = yaml_member(parent, text_of(name));
+    char what[32];
+    int64_t value;
+
+    (void)snprintf(what, sizeof what, "anomalies: %s", name);
+    if (node != NULL && node_choice(findings, node, what, "off|on", &value))
+        *out = value != 0;
+}
+
 void
 anomaly_load(struct findings *findings, struct policy *policy, const struct yaml *node)
 {
-    static const char *const names[] = {"ticket", "page", "reservations", NULL};
+    static const char *const names[] = {"ticket", "page", "reservations", "keys", "margin", NULL};
     struct anomaly_rule *rule = &policy->anomaly;
 
-    *rule = (struct anomaly_rule){
-        .on = true, .ticket = TICKET, .page = PAGE, .reservations_ms = HOLD_MS};
+    *rule = (struct anomaly_rule){.on = true,
+                                  .ticket = TICKET,
+                                  .page = PAGE,
+                                  .reservations_ms = HOLD_MS,
+                                  .keys = true,
+                                  .margin = true};
     if (node->kind == YAML_EMPTY ||
         !node_is(findings, node, YAML_MAP, "anomalies", "{ticket: 5.00, page: 25.00}") ||
         !node_members(findings, node, "anomalies", names))
@@ -56,6 +74,8 @@ anomaly_load(struct findings *findings, struct policy *policy, const struct yaml
     read_amount(findings, policy, node, "ticket", &rule->ticket);
     read_amount(findings, policy, node, "page", &rule->page);
     read_reservations(findings, node, &rule->reservations_ms);
+    read_switch(findings, node, "keys", &rule->keys);
+    read_switch(findings, node, "margin", &rule->margin);
     if (rule->page < rule->ticket)
         (void)finding_error(findings, node->at, "anomalies: page is less than ticket");
 }

@@ -5,6 +5,7 @@
 #include "config/zones.h"
 #include "core/fleet.h"
 #include "core/list.h"
+#include "engine/fleet_day.h"
 #include "engine/policies.h"
 #include "rules/fleet.h"
 #include "rules/shard.h"
@@ -51,7 +52,8 @@ struct fleet {
     const struct policy *policy; /* in force */
     int64_t slots_ms;            /* start of the running slot when all were read last */
     int64_t sources_at_ms;       /* monotonic: they are looked at again */
-    char said[ERR_TEXT_SIZE];    /* of the last complaint */
+    struct fleet_day day;
+    char said[ERR_TEXT_SIZE]; /* of the last complaint */
 };
 
 /* ---- told of the fleet's tenant -------------------------------------------------------------------- */
@@ -154,6 +156,7 @@ take_the_lead(struct fleet *fleet, struct err *why)
     fleet->leads = true;
     fleet->slots_ms = INT64_MIN;
     fleet->sources_at_ms = 0;
+    fleet->day = (struct fleet_day){.until_ms = 0};
     control_own(fleet->setup.control, FLEET_SHARD, shard_epoch(fleet->shard));
     metric_set_to(fleet->setup.metrics, METRIC_FLEET_LEADER, 1);
     log_info("fleet", "leader=true epoch=%" PRId64, shard_epoch(fleet->shard));
@@ -373,7 +376,9 @@ judge(struct fleet *fleet, struct err *why)
             return false;
     if (now_ms > 0 && fleet->policy->has_breakers && !read_slots(fleet, why))
         return false;
-    if (now_ms > 0 && !look_at_sources(fleet, why))
+    if (now_ms > 0 &&
+        (!look_at_sources(fleet, why) ||
+         !fleet_day_look(&fleet->day, fleet->store, fleet->shard, fleet->policy, why)))
         return false;
     take_offers(fleet);
     if (!settle(fleet, why))

@@ -79,6 +79,8 @@ struct anomaly_rule {
     tally ticket;
     tally page;
     int64_t reservations_ms; /* a reservation has until then when it does not say */
+    bool keys;               /* core/day_rule.h: keys beside the median of their tenant's, */
+    bool margin;             /* and what costs more than is charged for it */
 };
 
 struct policy {

@@ -119,6 +119,58 @@ store_fleet_sources(struct store *store, int64_t epoch, store_on_source *on_sour
     return rows != NULL;
 }
 
+/* ---- rules of the last day --------------------------------------------------------------------------- */
+
+static bool
+read_finding(const PGresult *rows, int row, struct day_finding *out)
+{
+    *out = (struct day_finding){.tenant = pg_read_text(rows, row, 0),
+                                .over = pg_read_bool(rows, row, 1),
+                                .zone = pg_read_text(rows, row, 2),
+                                .currency = pg_read_text(rows, row, 3),
+                                .name = pg_read_text(rows, row, 4)};
+    if (out->over)
+        return true;
+    out->members = pg_read_int(rows, row, 8);
+    out->all = pg_read_int(rows, row, 9);
+    return pg_read_money(rows, row, 5, &out->spent) && pg_read_money(rows, row, 6, &out->against) &&
+           pg_read_money(rows, row, 7, &out->impact);
+}
+
+bool
+store_fleet_day(struct store *store, const struct day_query *query, store_on_finding *on_finding,
+                void *context, struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(day_rule_names[query->rule]));
+    pgarray_bool(pgparams_scalar(params, PG_BOOL), query->on);
+    pgarray_time(pgparams_scalar(params, PG_TIME), query->until_ms);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), query->zone);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), query->gates[0].currency);
+    struct pgparam *const currencies = pgparams_array(params, PG_TEXT);
+    struct pgparam *const gates = pgparams_array(params, PG_NUMERIC);
+
+    for (size_t i = 0; i < query->gate_count; i++) {
+        pgarray_text(currencies, query->gates[i].currency);
+        pgarray_money(gates, query->gates[i].least);
+    }
+    PGresult *const rows =
+        store_query(store, "SELECT * FROM tripmeter.watch_day($1, $2, $3, $4, $5, $6, $7)", why);
+    bool good = rows != NULL;
+
+    for (int row = 0; good && row < PQntuples(rows); row++) {
+        struct day_finding finding;
+
+        good = read_finding(rows, row, &finding) ||
+               err_set(why, ERR_RETRY, "what the last day was cannot be read");
+        if (good)
+            on_finding(context, &finding);
+    }
+    PQclear(rows);
+    return good;
+}
+
 /* ---- sources in settlements ------------------------------------------------------------------------ */
 
 const char sql_sources[] =

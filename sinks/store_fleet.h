@@ -4,6 +4,7 @@
 #ifndef SINKS_STORE_FLEET_H
 #define SINKS_STORE_FLEET_H
 
+#include "core/day_rule.h"
 #include "core/fleet.h"
 #include "sinks/store.h"
 
@@ -31,5 +32,24 @@ bool store_fleet_spread(struct store *store, const struct fleet_query *query, st
 typedef void store_on_source(void *context, struct text source, int64_t last_ms, bool silent);
 bool store_fleet_sources(struct store *store, int64_t epoch, store_on_source *on_source,
                          void *context, struct err *why);
+
+/* What is to be told of the 24 hours before a moment, and what was told and is over, at most so many. The
+ * texts live as long as the call. */
+#define DAY_FINDING_LIMIT 1000
+struct day_gate {
+    struct text currency;
+    tally least; /* impact that is told of */
+};
+struct day_query {
+    enum day_rule rule;
+    bool on; /* else what is told is over */
+    int64_t until_ms;
+    struct text zone; /* of tenants that name none; likewise the first currency */
+    const struct day_gate *gates;
+    size_t gate_count; /* at least 1 */
+};
+typedef void store_on_finding(void *context, const struct day_finding *finding);
+bool store_fleet_day(struct store *store, const struct day_query *query,
+                     store_on_finding *on_finding, void *context, struct err *why);
 
 #endif

@@ -467,11 +467,13 @@ test_anomaly_findings(void)
 {
     static const struct config_row rows[] = {
         {"nothing said", ANOMALIES "\n", ""},
-        {"all said", ANOMALIES " {ticket: 1.50, page: 100, reservations: 24h}\n", ""},
+        {"all said", ANOMALIES " {ticket: 1.50, page: 100, reservations: 24h, keys: off}\n", ""},
         {"misspelt", ANOMALIES " {tickets: 1.00}\n",
          "3:13: anomalies: unknown key tickets; did you mean `ticket`?"},
         {"no amount", ANOMALIES " {page: much}\n",
          "3:19: anomalies: page: must be a number like 50000, 1_000, 50k, 1M or (money) 250.00"},
+        {"neither on nor off", ANOMALIES " {margin: 5}\n",
+         "3:21: anomalies: margin: 5 is none of off|on"},
         {"a page is cheaper", ANOMALIES " {ticket: 30.00}\n",
          "3:12: anomalies: page is less than ticket"},
         {"a reservation for no time", ANOMALIES " {reservations: 0s}\n",
@@ -496,11 +498,14 @@ test_anomaly_rules(void)
     CHECK_INT("ticket", checked.policy->anomaly.ticket, 5 * NANO);
     CHECK_INT("page", checked.policy->anomaly.page, 25 * NANO);
     CHECK_INT("a reservation has", checked.policy->anomaly.reservations_ms, 15 * CLOCK_MINUTE_MS);
+    CHECK_INT("rules of the day", checked.policy->anomaly.keys && checked.policy->anomaly.margin,
+              true);
     CHECK_INT("slots are kept", checked.policy->has_breakers, true);
     CHECK_INT("but no breaker", policy_breaker(checked.policy, TEXT("any"))->off, true);
-    checked_policy(BREAKERS "anomalies: {ticket: 7, reservations: 90s}\n");
+    checked_policy(BREAKERS "anomalies: {ticket: 7, reservations: 90s, keys: off}\n");
     REQUIRE(checked.policy);
     CHECK_INT("or what is said", checked.policy->anomaly.reservations_ms, 90 * CLOCK_SECOND_MS);
+    CHECK_INT("one rule", checked.policy->anomaly.keys || !checked.policy->anomaly.margin, false);
     CHECK_INT("beside breakers", policy_breaker(checked.policy, TEXT("any"))->off, false);
     CHECK_INT("amount", checked.policy->anomaly.ticket, 7 * NANO);
 }

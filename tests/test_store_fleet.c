@@ -1,5 +1,6 @@
 /* Protects: what the leader of the fleet reads is the sum of what counts; there is one leader, and one
- * whose time is over writes nothing; a silent source is told once, and not when nobody listened. */
+ * whose time is over writes nothing; a silent source is told once, and not when nobody listened; what
+ * is wrong with the last day is told once a tenant. */
 #include "sinks/store_fleet.h"
 
 #include "tests/check.h"
@@ -317,6 +318,171 @@ test_heard(void)
     db_end(&db);
 }
 
+/* ---- rules of the last day ------------------------------------------------------------------------ */
+
+static void
+on_finding(void *context, const struct day_finding *finding)
+{
+    size_t room;
+    char *at = answer_end(&room);
+    char spent[TALLY_TEXT_SIZE];
+    char against[TALLY_TEXT_SIZE];
+    char impact[TALLY_TEXT_SIZE];
+
+    (void)context;
+    (void)snprintf(at, room, "%.*s %.*s", (int)finding->tenant.size, finding->tenant.at,
+                   (int)finding->zone.size, finding->zone.at);
+    at = answer_end(&room);
+    if (finding->over)
+        (void)snprintf(at, room, " over;");
+    else
+        (void)snprintf(at, room, " %.*s %s of %s, %s %.*s, %d of %d;", (int)finding->name.size,
+                       finding->name.at, tally_format_short(finding->spent, 2, spent),
+                       tally_format_short(finding->against, 2, against),
+                       tally_format_short(finding->impact, 2, impact), (int)finding->currency.size,
+                       finding->currency.at, (int)finding->members, (int)finding->all);
+}
+
+/* What is said at an hour of 2026-03-02, with 5.00 as the least that is told of: 4.00 in EUR. */
+static const char *
+said_at(enum day_rule rule, bool on, int hour)
+{
+    static const struct day_gate gates[] = {{TEXT_ROW("USD"), 5 * (tally)MONEY_NANO_PER_UNIT},
+                                            {TEXT_ROW("EUR"), 4 * (tally)MONEY_NANO_PER_UNIT}};
+    struct err why = {.class = ERR_NONE};
+    const struct day_query query = {.rule = rule,
+                                    .on = on,
+                                    .until_ms = DB_HOUR_MS + CLOCK_DAY_MS + hour * CLOCK_HOUR_MS,
+                                    .zone = TEXT("UTC"),
+                                    .gates = gates,
+                                    .gate_count = 2};
+
+    answer[0] = '\0';
+    CHECK_INT(why.text, store_fleet_day(db.store, &query, on_finding, NULL, &why), true);
+    return answer;
+}
+
+/* Facts have no defaults: what is not named is 0. */
+static void
+begin_facts(void)
+{
+    db_begin(&db);
+    db_run(&db, "DO $$ DECLARE c text; t text; BEGIN FOR t, c IN SELECT table_name, column_name"
+                " FROM information_schema.columns WHERE table_schema = 'tripmeter' AND table_name"
+                " IN ('key_fact', 'tenant_fact') AND data_type IN ('bigint', 'numeric') LOOP"
+                " EXECUTE format('ALTER TABLE tripmeter.%I ALTER %I SET DEFAULT 0', t, c);"
+                " END LOOP; END $$");
+}
+
+/* "acme a 10 5.00": a tenant's key spent so much in the hour that begins then. */
+static void
+add_key(const char *tenant, const char *key, int hour, const char *cost)
+{
+    char sql[512];
+
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO tripmeter.key_fact (tenant, key, hour, period, cost, refunded)"
+                   " VALUES ('%s', '%s', '2026-03-02 00:00Z'::timestamptz + %d * interval '1 hour',"
+                   " '2026-03-01Z', %s, 0)",
+                   tenant, key, hour, cost);
+    db_run(&db, sql);
+}
+
+static void
+episode(const char *rule, const char *tenant)
+{
+    char sql[256];
+
+    add_episode(rule, "{}");
+    (void)snprintf(sql, sizeof sql, "UPDATE tripmeter.episode SET tenant = '%s'", tenant);
+    db_run(&db, sql);
+}
+
+static void
+test_keys(void)
+{
+    begin_facts();
+    add_key("acme", "a", 9, "4.00");
+    add_key("acme", "b", 9, "5.00");
+    add_key("acme", "c", 9, "6.00");
+    add_key("acme", "a", 10, "0.50");
+    add_key("acme", "b", 10, "1.00");
+    add_key("acme", "hot", 10, "11.00");
+    add_key("acme", "hot", -15, "99.00"); /* more than a day ago */
+    add_key("acme", "hot", 12, "99.00");  /* and an hour that is not over */
+    add_key("two", "a", 10, "1.00");      /* two keys have no median to speak of */
+    add_key("two", "b", 10, "90.00");
+    add_key("poor", "a", 10, "0.01"); /* 400 times the median, and nothing to speak of */
+    add_key("poor", "b", 10, "0.01");
+    add_key("poor", "c", 10, "4.00");
+    add_key("euro", "a", 10, "1.00"); /* 4.00 are enough in its currency */
+    add_key("euro", "b", 10, "1.00");
+    add_key("euro", "c", 10, "5.00");
+    add_key("even", "a", 10, "10.00"); /* twice the median is not more than that */
+    add_key("even", "b", 10, "10.00");
+    add_key("even", "c", 10, "20.00");
+    db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, currency, zone)"
+                " VALUES ('euro', 'EUR', 'Europe/Berlin')");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, false, 11), "");
+    /* 11.00 of 4.50, 6.00, 6.00, 11.00: less than twice the median. */
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
+                           "euro Europe/Berlin c 5.00 of 1.00, 4.00 EUR, 1 of 3;");
+    add_key("acme", "hot", 8, "1.01");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
+                           "acme UTC hot 12.01 of 6.00, 6.01 USD, 1 of 4;"
+                           "euro Europe/Berlin c 5.00 of 1.00, 4.00 EUR, 1 of 3;");
+    /* Told, it says nothing again, until it is over: below one and a half times, or half of 5.00. */
+    episode("anomaly/keys", "acme");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
+                           "euro Europe/Berlin c 5.00 of 1.00, 4.00 EUR, 1 of 3;");
+    add_key("acme", "hot", 7, "-2.90");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
+                           "euro Europe/Berlin c 5.00 of 1.00, 4.00 EUR, 1 of 3;");
+    add_key("acme", "hot", 6, "-0.11");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
+                           "acme UTC over;euro Europe/Berlin c 5.00 of 1.00, 4.00 EUR, 1 of 3;");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, false, 11), "acme UTC over;");
+    /* A day later nothing is known of it. */
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 60), "acme UTC over;");
+    db_end(&db);
+}
+
+static void
+add_model(const char *tenant, const char *provider, const char *model, const char *amounts)
+{
+    char sql[512];
+
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO tripmeter.tenant_fact (tenant, project, feature, provider, model,"
+                   " hour, period, cost, charge) VALUES ('%s', '', '', '%s', '%s',"
+                   " '2026-03-02 10:00Z', '2026-03-01Z', %s)",
+                   tenant, provider, model, amounts);
+    db_run(&db, sql);
+}
+
+static void
+test_margin(void)
+{
+    begin_facts();
+    add_model("acme", "openai", "gpt-4o", "30, 27");
+    add_model("acme", "openai", "gpt-5", "20, 18.50");
+    add_model("acme", "", "own", "20, 90"); /* what is gained elsewhere covers nothing */
+    add_model("even", "openai", "gpt-4o", "30, 30");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 11), ""); /* 4.50 in all */
+    add_model("acme", "openai", "gpt-6", "1, 0.50");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 11),
+                           "acme UTC openai/gpt-4o 30.00 of 27.00, 5.00 USD, 3 of 0;");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 10), ""); /* the hour is not over */
+    episode("anomaly/margin", "acme");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 11), "");
+    db_run(&db, "UPDATE tripmeter.tenant_fact SET charge = 29 WHERE model = 'gpt-4o'");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 11), "");
+    db_run(&db, "UPDATE tripmeter.tenant_fact SET charge = 30 WHERE model = 'gpt-4o'");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_MARGIN, true, 11), "acme UTC over;");
+    CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11), ""); /* another rule's alert */
+    db_end(&db);
+}
+
 static CU_TestInfo tests[] = {
     {"sums of what counts", test_sums},
     {"the past of the fleet", test_seed},
@@ -324,6 +490,8 @@ static CU_TestInfo tests[] = {
     {"a source falls silent", test_silent},
     {"and is not silent", test_not_silent},
     {"hours of a source", test_heard},
+    {"keys beside their tenant's", test_keys},
+    {"negative margins", test_margin},
     CU_TEST_INFO_NULL,
 };
 

@@ -160,19 +160,37 @@ COMMENT ON COLUMN tripmeter.v_anomaly_week.actor IS 'Who';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.reason IS 'And why';
 
 -- ---- what is wrong whatever is usual ---------------------------------------------------------------
+CREATE FUNCTION tripmeter.keys_spent(from_ timestamptz, until_ timestamptz)
+RETURNS TABLE (tenant text, key text, cost numeric, median numeric, keys bigint)
+LANGUAGE sql STABLE AS $$
+    WITH spent AS (
+        SELECT f.tenant, f.key, sum(f.cost - f.refunded) AS cost FROM tripmeter.key_fact f
+        WHERE f.hour >= from_ AND f.hour < until_ GROUP BY 1, 2
+    )
+    SELECT s.tenant, s.key, s.cost, round(t.median, 9), t.keys
+    FROM spent s JOIN (
+        SELECT o.tenant, percentile_cont(0.5) WITHIN GROUP (ORDER BY o.cost)::numeric AS median,
+               count(*) AS keys
+        FROM spent o GROUP BY 1
+    ) t USING (tenant)
+    WHERE t.keys >= 3 AND t.median > 0
+$$;
+COMMENT ON FUNCTION tripmeter.keys_spent IS 'What each API key spent in hours that begin in a span, beside the median of its tenant''s keys; of tenants that used three and more';
+
+CREATE FUNCTION tripmeter.margins_negative(from_ timestamptz, until_ timestamptz)
+RETURNS TABLE (tenant text, provider text, model text, cost numeric, charge numeric)
+LANGUAGE sql STABLE AS $$
+    SELECT f.tenant, f.provider, f.model, sum(f.cost), sum(f.charge) FROM tripmeter.tenant_fact f
+    WHERE f.hour >= from_ AND f.hour < until_ GROUP BY 1, 2, 3 HAVING sum(f.charge) < sum(f.cost)
+$$;
+COMMENT ON FUNCTION tripmeter.margins_negative IS 'What cost more than is charged for it, by tenant and model, in hours that begin in a span';
+
 CREATE VIEW tripmeter.v_key_unusual AS
-WITH spent AS (
-    SELECT tenant, key, (hour AT TIME ZONE 'UTC')::date AS day, sum(cost - refunded) AS cost
-    FROM tripmeter.key_fact GROUP BY 1, 2, 3
-), typical AS (
-    SELECT tenant, day, percentile_cont(0.5) WITHIN GROUP (ORDER BY cost)::numeric AS median,
-           count(*) AS keys
-    FROM spent GROUP BY 1, 2
-)
-SELECT s.day, s.tenant, s.key, s.cost, round(t.median, 9) AS median,
-       round(s.cost / t.median, 1) AS ratio, t.keys
-FROM spent s JOIN typical t USING (tenant, day)
-WHERE t.keys >= 3 AND t.median > 0 AND s.cost > 2 * t.median;
+SELECT d.day, k.tenant, k.key, k.cost, k.median, round(k.cost / k.median, 1) AS ratio, k.keys
+FROM (SELECT DISTINCT (hour AT TIME ZONE 'UTC')::date AS day FROM tripmeter.key_fact) d,
+     LATERAL tripmeter.keys_spent(d.day::timestamp AT TIME ZONE 'UTC',
+                                  (d.day + 1)::timestamp AT TIME ZONE 'UTC') k
+WHERE k.cost > 2 * k.median;
 COMMENT ON VIEW tripmeter.v_key_unusual IS 'API keys that spent more than twice the median of their tenant''s keys on a UTC day; of tenants that used three and more';
 COMMENT ON COLUMN tripmeter.v_key_unusual.day IS 'UTC day';
 COMMENT ON COLUMN tripmeter.v_key_unusual.tenant IS 'Tenant';
@@ -183,9 +201,11 @@ COMMENT ON COLUMN tripmeter.v_key_unusual.ratio IS 'Cost over median';
 COMMENT ON COLUMN tripmeter.v_key_unusual.keys IS 'Keys that were used that day';
 
 CREATE VIEW tripmeter.v_negative_margin AS
-SELECT date_trunc('week', hour AT TIME ZONE 'UTC')::date AS week, tenant, provider, model,
-       sum(cost) AS cost, sum(charge) AS charge, sum(charge) - sum(cost) AS margin
-FROM tripmeter.tenant_fact GROUP BY 1, 2, 3, 4 HAVING sum(charge) < sum(cost);
+SELECT w.week, m.tenant, m.provider, m.model, m.cost, m.charge, m.charge - m.cost AS margin
+FROM (SELECT DISTINCT date_trunc('week', hour AT TIME ZONE 'UTC')::date AS week
+      FROM tripmeter.tenant_fact) w,
+     LATERAL tripmeter.margins_negative(w.week::timestamp AT TIME ZONE 'UTC',
+                                        (w.week + 7)::timestamp AT TIME ZONE 'UTC') m;
 COMMENT ON VIEW tripmeter.v_negative_margin IS 'What costs more than is charged for it, by week, tenant and model';
 COMMENT ON COLUMN tripmeter.v_negative_margin.week IS 'Monday the week begins with (UTC)';
 COMMENT ON COLUMN tripmeter.v_negative_margin.tenant IS 'Tenant';
@@ -194,6 +214,54 @@ COMMENT ON COLUMN tripmeter.v_negative_margin.model IS 'Model that served';
 COMMENT ON COLUMN tripmeter.v_negative_margin.cost IS 'What the provider charges, refunds taken off';
 COMMENT ON COLUMN tripmeter.v_negative_margin.charge IS 'What the customer pays';
 COMMENT ON COLUMN tripmeter.v_negative_margin.margin IS 'Charge less cost: negative';
+
+-- What the leader of the fleet asks when an hour is over.  A tenant is told once, with the worst it
+-- has, and until it is down to three quarters of the ratio or half of the amount: so it says nothing
+-- twice, whoever asks.
+CREATE FUNCTION tripmeter.watch_day(
+    rule_ text, on_ boolean, until_ timestamptz, zone_ text, currency_ text, currencies_ text[],
+    gates_ numeric[]
+) RETURNS TABLE (tenant text, is_over boolean, zone text, currency text, name text, spent numeric,
+                 against numeric, impact numeric, members bigint, all_ bigint)
+LANGUAGE sql STABLE AS $$
+    WITH found AS (
+        SELECT k.tenant, k.key AS name, k.cost AS spent, k.median AS against,
+               k.cost - k.median AS beyond, k.cost > 2 * k.median AS breaks, k.keys AS all_
+        FROM tripmeter.keys_spent(until_ - interval '1 day', until_) k
+        WHERE on_ AND rule_ = 'anomaly/keys' AND k.cost > 1.5 * k.median
+        UNION ALL
+        SELECT m.tenant, concat_ws('/', nullif(m.provider, ''), m.model), m.cost, m.charge,
+               m.cost - m.charge, true, 0
+        FROM tripmeter.margins_negative(until_ - interval '1 day', until_) m
+        WHERE on_ AND rule_ = 'anomaly/margin'
+    ), ranked AS (
+        SELECT f.*, row_number() OVER (PARTITION BY f.tenant ORDER BY f.beyond DESC, f.name) AS place,
+               count(*) FILTER (WHERE f.breaks) OVER (PARTITION BY f.tenant) AS members,
+               CASE WHEN rule_ = 'anomaly/margin' THEN sum(f.beyond) OVER (PARTITION BY f.tenant)
+                    ELSE f.beyond END AS impact
+        FROM found f
+    ), told AS (
+        SELECT e.tenant FROM tripmeter.episode e WHERE e.rule = rule_ AND e.resolved_at IS NULL
+    ), both_ AS (
+        SELECT coalesce(r.tenant, t.tenant) AS tenant, t.tenant IS NOT NULL AS is_told, r.name,
+               r.spent, r.against, r.breaks, r.impact, r.members, r.all_
+        FROM (SELECT * FROM ranked WHERE place = 1) r FULL JOIN told t ON t.tenant = r.tenant
+    )
+    SELECT b.tenant, b.is_told, coalesce(c.zone, zone_), coalesce(c.currency, currency_), b.name,
+           b.spent, b.against, b.impact, b.members, b.all_
+    FROM both_ b LEFT JOIN LATERAL (
+        SELECT v.zone, v.currency FROM tripmeter.tenant_version v WHERE v.tenant = b.tenant
+        ORDER BY v.version DESC LIMIT 1
+    ) c ON true CROSS JOIN LATERAL (
+        SELECT g.amount FROM unnest(currencies_, gates_) AS g(currency, amount)
+        WHERE g.currency IN (coalesce(c.currency, currency_), currency_)
+        ORDER BY g.currency = currency_ AND currency_ <> coalesce(c.currency, currency_) LIMIT 1
+    ) gate
+    WHERE CASE WHEN b.is_told THEN coalesce(b.impact < gate.amount / 2, true)
+               ELSE b.breaks AND b.impact >= gate.amount END
+    ORDER BY b.impact DESC NULLS FIRST, b.tenant LIMIT 1000
+$$;
+COMMENT ON FUNCTION tripmeter.watch_day IS 'Tenants to be told of by anomaly/keys or anomaly/margin for the 24 hours before a moment, and those that were told and are over; gates_: the least impact in each of currencies_, of which one is the policy''s';
 
 -- ---- reservations --------------------------------------------------------------------------------
 CREATE TABLE tripmeter.reservation (

@@ -20,7 +20,9 @@ class AnomalyTest(Story):
     POLICY = POLICY
 
     def slot(self, start, count):
-        return [self.call("acme", at=start + i * SLOT / count, feature="search")
+        """Two of three calls are of one key, the others of three."""
+        return [self.call("acme", at=start + i * SLOT / count, feature="search",
+                          api_key_id="hot" if i % 3 else f"k{start.minute // 5 % 3}")
                 for i in range(count)]
 
     def told(self, rule="anomaly/cost"):
@@ -58,9 +60,13 @@ class AnomalyTest(Story):
         alert, = wait_until(lambda: self.told("anomaly/reservations"), 30,
                             lambda: f"of a reservation, too:\n{self.engine.tail()}")
         self.assertIn("reservation r1 of 1.50 USD for chat", alert["annotations"]["summary"])
+        alert, = wait_until(lambda: self.told("anomaly/keys"), 30,
+                            lambda: f"of a key beside its tenant's:\n{self.engine.tail()}")
+        self.assertIn("key hot spent", alert["annotations"]["summary"])
+        self.assertIn("x the median of 4 keys", alert["annotations"]["summary"])
         self.restart()
         self.await_idle()
-        self.assertEqual(1, len(self.told()))
+        self.assertEqual((1, 1), (len(self.told()), len(self.told("anomaly/keys"))))
         self.job.produce([self.hold("release", now(), reservation={"id": "r1"})])
         wait_until(lambda: [one["resolvedReason"] for one in self.told("anomaly/reservations")]
                    == [None, "cleared"], 30, lambda: f"released: {self.webhooks('engineering')}")
