@@ -9,7 +9,7 @@ enum when {
 };
 
 struct row {
-    const char *rule; /* kind of rule, or the whole rule where its kind has several */
+    const char *rule; /* the whole rule, or its kind: for those that have no row of their own */
     enum when when;
     const char *words;
     const char *command;
@@ -70,6 +70,17 @@ static const struct row rows[] = {
      "SELECT * FROM tripmeter.v_reservation_unsettled names all of them; see whether their gateway "
      "still runs, and whether it settles what it reserves.",
      ""},
+    {"anomaly/fallbacks", WHEN_FIRING,
+     "See which features needed second attempts: SELECT * FROM tripmeter.v_feature_trouble.", ""},
+    {"anomaly/output", WHEN_FIRING, "See what is usual:", "tripmeter anomaly show {tenant}"},
+    {"anomaly/keys", WHEN_FIRING,
+     "SELECT * FROM tripmeter.v_key_unusual names all of them; `tripmeter block key/TENANT/KEY` "
+     "stops one that must not go on.",
+     ""},
+    {"anomaly/margin", WHEN_FIRING,
+     "SELECT * FROM tripmeter.v_negative_margin names all models; see what the price lists say of "
+     "them.",
+     ""},
     {"delivery/dead", WHEN_FIRING,
      "Put the endpoint right. The alert closes with the next message that is delivered.", ""},
     {"delivery/dead", WHEN_FIRING,
@@ -91,12 +102,19 @@ static const struct row rows[] = {
      "See which projects the tenant has:", "tripmeter tenant show {tenant}"},
 };
 
+static struct text
+spoken_of(struct text rule)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (text_eq(rule, text_of(rows[i].rule)))
+            return rule;
+    return words_rule_kind(rule);
+}
+
 static bool
 applies(const struct row *row, const struct transition *transition)
 {
-    const struct text rule = text_of(row->rule);
-
-    return (text_eq(rule, transition->rule) || text_eq(rule, words_rule_kind(transition->rule))) &&
+    return text_eq(text_of(row->rule), spoken_of(transition->rule)) &&
            (row->when == WHEN_FIRING || (row->when == WHEN_BLOCKED) == transition->restricts);
 }
 
