@@ -6,9 +6,10 @@
 const char sql_counters[] =
     "INSERT INTO tripmeter.counter AS c (tenant, quota, subject, window_start, window_end, label,"
     " used, measured_at, spent, is_open, blocked, since_at)"
-    " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[],"
-    " $5::timestamptz[], $6::integer[], $7::numeric[], $8::timestamptz[], $9::bigint[],"
-    " $10::boolean[], $11::boolean[], $12::timestamptz[])"
+    " SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]),"
+    " unnest($4::timestamptz[]), unnest($5::timestamptz[]), unnest($6::integer[]),"
+    " unnest($7::numeric[]), unnest($8::timestamptz[]), unnest($9::bigint[]),"
+    " unnest($10::boolean[]), unnest($11::boolean[]), unnest($12::timestamptz[])"
     " ON CONFLICT (tenant, quota, subject, window_start) DO UPDATE SET"
     " window_end = excluded.window_end, used = excluded.used, measured_at = excluded.measured_at,"
     " spent = excluded.spent, is_open = excluded.is_open, blocked = excluded.blocked,"

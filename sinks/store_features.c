@@ -62,9 +62,10 @@ compare_slots(const void *one, const void *other)
 
 const char sql_slots[] =
     "INSERT INTO tripmeter.feature_slot AS s"
-    " SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::timestamptz[],"
-    " $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[], $10::numeric[],"
-    " $11::numeric[], $12::numeric[])"
+    " SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::integer[]),"
+    " unnest($4::timestamptz[]), unnest($5::numeric[]), unnest($6::numeric[]),"
+    " unnest($7::numeric[]), unnest($8::numeric[]), unnest($9::numeric[]),"
+    " unnest($10::numeric[]), unnest($11::numeric[]), unnest($12::numeric[])"
     " ON CONFLICT (tenant, feature, place) DO UPDATE SET start_at = excluded.start_at,"
     " cost = excluded.cost, judged = excluded.judged, judged_calls = excluded.judged_calls,"
     " requests = excluded.requests, attempts = excluded.attempts, fallbacks = excluded.fallbacks,"

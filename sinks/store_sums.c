@@ -66,7 +66,6 @@ static const struct sums_table {
 #define MONEY_COUNT 4
 static const char *const money_names[MONEY_COUNT] = {"cost", "charge", "refunded", "estimate"};
 enum { AMOUNT_COUNT = COUNT_COUNT + MONEY_COUNT };
-#define ALL_AMOUNTS ((UINT32_C(1) << AMOUNT_COUNT) - 1)
 
 static const char *
 amount_name(size_t i)
@@ -122,35 +121,30 @@ add_keys(struct sql *sql, const struct sums_table *table)
         add(sql, "%s%s", i == 0 ? "" : ", ", table->keys[i].name);
 }
 
-/* The amounts that come as parameters; those that do not are 0, or left out where there is no
- * `zero`. */
 static void
-add_amounts(struct sql *sql, uint32_t used, const char *zero)
+add_amounts(struct sql *sql)
 {
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
-        if (is_used(used, i))
-            add(sql, ", %s", amount_name(i));
-        else if (zero != NULL)
-            add(sql, ", %s", zero);
+        add(sql, ", %s", amount_name(i));
 }
 
-/* Returns the number of the parameter behind. */
+/* The amounts that come as parameters; those that do not are 0.  The arrays are unnested side by side
+ * in the list of what is selected, row by row; in FROM each would be written to a table of its own
+ * first.  Returns the number of the parameter behind. */
 static size_t
-add_unnest(struct sql *sql, const struct sums_table *table, uint32_t used)
+add_select(struct sql *sql, const struct sums_table *table, uint32_t used)
 {
     size_t param = 1;
 
-    add(sql, "unnest(");
+    add(sql, "SELECT ");
     for (size_t i = 0; i < table->key_count; i++)
-        add(sql, "%s$%zu::%s[]", i == 0 ? "" : ", ", param++,
+        add(sql, "%sunnest($%zu::%s[])", i == 0 ? "" : ", ", param++,
             table->keys[i].type == KEY_TEXT ? "text" : "timestamptz");
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
         if (is_used(used, i))
-            add(sql, ", $%zu::%s[]", param++, i < COUNT_COUNT ? "bigint" : "numeric");
-    add(sql, ") AS d(");
-    add_keys(sql, table);
-    add_amounts(sql, used, NULL);
-    add(sql, ")");
+            add(sql, ", unnest($%zu::%s[])", param++, i < COUNT_COUNT ? "bigint" : "numeric");
+        else
+            add(sql, ", 0");
     return param;
 }
 
@@ -159,12 +153,9 @@ add_upsert(struct sql *sql, const struct sums_table *table, uint32_t used)
 {
     add(sql, "INSERT INTO tripmeter.%s AS t (", table->name);
     add_keys(sql, table);
-    add_amounts(sql, ALL_AMOUNTS, NULL);
-    add(sql, ") SELECT ");
-    add_keys(sql, table);
-    add_amounts(sql, used, "0");
-    add(sql, " FROM ");
-    const size_t param = add_unnest(sql, table, used);
+    add_amounts(sql);
+    add(sql, ") ");
+    const size_t param = add_select(sql, table, used);
 
     add(sql, " ON CONFLICT (");
     for (size_t i = 0; i < table->conflict; i++)
@@ -195,7 +186,7 @@ store_sums_sql(enum sums sums, uint32_t used, struct arena *arena)
         (void)add_upsert(&sql, table, used);
         add(&sql, " RETURNING ");
         add_keys(&sql, table);
-        add_amounts(&sql, ALL_AMOUNTS, NULL);
+        add_amounts(&sql);
         return sql.at;
     }
     add(&sql, "WITH written AS (");
@@ -204,7 +195,7 @@ store_sums_sql(enum sums sums, uint32_t used, struct arena *arena)
     /* Events are the first amount, behind the keys. */
     add(&sql,
         " RETURNING 1) SELECT tripmeter.settle_check('%s', $%zu,"
-        " (SELECT coalesce(sum(events), 0) FROM unnest($%zu::bigint[]) AS d(events)),"
+        " (SELECT coalesce(sum(events), 0) FROM (SELECT unnest($%zu::bigint[])) AS d(events)),"
         " cardinality($1::text[]), (SELECT count(*) FROM written))",
         table->name, counted, table->key_count + 1);
     return sql.at;

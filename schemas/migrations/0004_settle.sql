@@ -123,8 +123,12 @@ DECLARE
     open tripmeter.episode;
     given tripmeter.alert_counter;
 BEGIN
-    INSERT INTO tripmeter.alert_counter VALUES (fingerprint_, 0, 0) ON CONFLICT DO NOTHING;
     SELECT * INTO given FROM tripmeter.alert_counter c WHERE c.fingerprint = fingerprint_ FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO tripmeter.alert_counter VALUES (fingerprint_, 0, 0) ON CONFLICT DO NOTHING;
+        SELECT * INTO given FROM tripmeter.alert_counter c
+        WHERE c.fingerprint = fingerprint_ FOR UPDATE;
+    END IF;
     SELECT * INTO open FROM tripmeter.episode e
     WHERE e.fingerprint = fingerprint_ AND e.resolved_at IS NULL;
     IF move_ = 'resolve' THEN

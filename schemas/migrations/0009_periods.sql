@@ -238,18 +238,18 @@ COMMENT ON FUNCTION tripmeter.close_periods IS 'Makes final what every shard has
 CREATE FUNCTION tripmeter.refuse_final() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    closed timestamptz := (SELECT closed_to FROM tripmeter.period_closing);
     asked record;
 BEGIN
     -- Nearly always the periods begin behind what is closed, and nothing has to be looked up.
-    IF current_setting('tripmeter.moves_partitions', true) = 'on'
-       OR NOT EXISTS (SELECT FROM changed c WHERE c.period < closed) THEN
+    IF NOT EXISTS (SELECT FROM changed c
+                   WHERE c.period < (SELECT closed_to FROM tripmeter.period_closing))
+       OR current_setting('tripmeter.moves_partitions', true) = 'on' THEN
         RETURN NULL;
     END IF;
     SELECT c.tenant, c.period INTO asked
     FROM changed c JOIN tripmeter.period_total t
          ON t.tenant = c.tenant AND t.project = '' AND t.period = c.period
-    WHERE t.period_end <= closed LIMIT 1;
+    WHERE t.period_end <= (SELECT closed_to FROM tripmeter.period_closing) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION '%: the period of % that begins % is final', TG_TABLE_NAME, asked.tenant,
             asked.period USING ERRCODE = 'TM005',
@@ -313,10 +313,10 @@ CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.period_total
 CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_total
     REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final_total();
-CREATE TRIGGER final_key BEFORE UPDATE ON tripmeter.tenant_fact
+CREATE TRIGGER final_key BEFORE UPDATE OF period, tenant ON tripmeter.tenant_fact
     FOR EACH ROW WHEN (OLD.period <> NEW.period OR OLD.tenant <> NEW.tenant)
     EXECUTE FUNCTION tripmeter.refuse_change();
-CREATE TRIGGER final_key BEFORE UPDATE ON tripmeter.key_fact
+CREATE TRIGGER final_key BEFORE UPDATE OF period, tenant ON tripmeter.key_fact
     FOR EACH ROW WHEN (OLD.period <> NEW.period OR OLD.tenant <> NEW.tenant)
     EXECUTE FUNCTION tripmeter.refuse_change();
 CREATE TRIGGER final_end BEFORE UPDATE ON tripmeter.period_total
