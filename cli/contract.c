@@ -105,10 +105,39 @@ static const char sql_write[] =
     "  ($5::text, $6::text, $7::text, $8::text, $9::text, $10::jsonb, $11::jsonb)) "
     "RETURNING version";
 
+/* Totals have one currency: what is booked is never converted. */
+static bool
+keeps_currency(struct db *db, const char *tenant, const char *currency,
+               const struct contract_words *words, struct err *why)
+{
+    const char *const values[] = {tenant, words->currency};
+    PGresult *rows = db_query(db,
+                              "SELECT coalesce((SELECT v.currency FROM tripmeter.tenant_version v"
+                              "  WHERE v.tenant = $1 ORDER BY v.version DESC LIMIT 1), $2)"
+                              " WHERE EXISTS (SELECT FROM tripmeter.period_total p"
+                              "  WHERE p.tenant = $1 AND (p.cost <> 0 OR p.charge <> 0))",
+                              values, 2, why);
+    const bool booked = rows != NULL && PQntuples(rows) > 0;
+    const char *to = currency == NULL ? words->currency : currency;
+
+    if (booked && strcmp(db_text(rows, 0, 0), to) != 0)
+        (void)err_set(
+            why, ERR_INPUT,
+            "currency: what the tenant has used is booked in %s, and amounts in %s cannot "
+            "be added to that: make another tenant for them",
+            db_text(rows, 0, 0), to);
+    PQclear(rows);
+    return why->class == ERR_NONE;
+}
+
 bool
 contract_write(struct db *db, const char *tenant, json_t *spec, const struct contract_words *words,
                int64_t *version, struct err *why)
 {
+    const char *currency = json_string_value(json_object_get(spec, "currency"));
+
+    if (!keeps_currency(db, tenant, currency, words, why))
+        return false;
     char *limits = dump_member(spec, "limits");
     char *projects = dump_member(spec, "projects");
     const char *const values[] = {tenant,
@@ -118,7 +147,7 @@ contract_write(struct db *db, const char *tenant, json_t *spec, const struct con
                                   json_string_value(json_object_get(spec, "plan")),
                                   json_string_value(json_object_get(spec, "zone")),
                                   json_string_value(json_object_get(spec, "cycle")),
-                                  json_string_value(json_object_get(spec, "currency")),
+                                  currency,
                                   json_string_value(json_object_get(spec, "charge")),
                                   limits,
                                   projects};

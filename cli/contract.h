@@ -25,9 +25,11 @@ json_t *contract_of_row(const PGresult *rows, int row);
 struct contract_words {
     const char *actor;
     const char *reason;
-    const char *from; /* timestamp, NULL: now */
+    const char *from;     /* timestamp, NULL: now */
+    const char *currency; /* of contracts that name none */
 };
-/* Writes the next version unless the newest says the same. *version: 0 when it does. */
+/* Writes the next version unless the newest says the same. *version: 0 when it does. INPUT error when
+ * it names another currency than what the tenant has used is booked in. */
 bool contract_write(struct db *db, const char *tenant, json_t *spec,
                     const struct contract_words *words, int64_t *version, struct err *why);
 

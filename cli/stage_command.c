@@ -94,14 +94,34 @@ stage_contract_of(const struct stage *stage, struct text tenant)
     return row == NULL ? NULL : row->contract;
 }
 
+/* Totals have one currency (cli/contract.c says so to others). */
+static bool
+keeps_currency(const struct stage *stage, const struct tenant_row *row,
+               const struct tenant_spec *spec, struct err *why)
+{
+    const struct text own = stage->db.policy->currency;
+    const struct text was = row->spec.currency.size > 0 ? row->spec.currency : own;
+    const struct text is = spec->currency.size > 0 ? spec->currency : own;
+    size_t count;
+    const struct period_total *totals = stage_totals(stage, &count);
+
+    for (size_t i = 0; i < count && !text_eq(was, is); i++)
+        if (text_eq(totals[i].tenant, row->name) &&
+            (totals[i].delta.cost != 0 || totals[i].delta.charge != 0))
+            return err_set(why, ERR_INPUT, "currency: what the tenant has used is booked in %.*s",
+                           (int)was.size, was.at);
+    return true;
+}
+
 /* What `tripmeter tenant set` would do with it. */
 static bool
-read_contract(struct stage *stage, json_t *contract, struct tenant_spec *spec,
-              const struct zone **zone, struct err *why)
+read_contract(struct stage *stage, const struct tenant_row *row, json_t *contract,
+              struct tenant_spec *spec, const struct zone **zone, struct err *why)
 {
     char *json = json_dumps(contract, JSON_COMPACT | JSON_REAL_PRECISION(15));
     bool good = json != NULL && tenant_spec_parse(text_of(json), stage->memory, spec, why) &&
-                tenant_spec_check(spec, stage->db.policy, why);
+                tenant_spec_check(spec, stage->db.policy, why) &&
+                keeps_currency(stage, row, spec, why);
 
     free(json);
     if (good && spec->zone.size > 0) {
@@ -131,7 +151,7 @@ stage_contract(struct stage *stage, struct text tenant, json_t *contract)
     const struct zone *zone = NULL;
     struct err why = {.class = ERR_NONE};
 
-    if (!read_contract(stage, contract, &spec, &zone, &why)) {
+    if (!read_contract(stage, row, contract, &spec, &zone, &why)) {
         stage_add_effect(stage, EFFECT_REFUSED)->refusal = stage_speak(stage, text_of(why.text));
         return;
     }

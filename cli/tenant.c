@@ -64,7 +64,8 @@ set(struct session *session, const struct arguments *arguments, void *what, stru
     const char *reason = option_value(arguments, "reason");
     const struct contract_words words = {.actor = command_actor(arguments),
                                          .reason = reason == NULL ? "" : reason,
-                                         .from = option_value(arguments, "from")};
+                                         .from = option_value(arguments, "from"),
+                                         .currency = session->policy->currency.at};
     json_t *spec = NULL;
     int64_t before = 0;
     int64_t version = 0;

@@ -145,7 +145,8 @@ write_lines(struct session *session, const struct arguments *arguments, void *wh
         const struct contract_words words = {
             .actor = member_or(line, "actor", command_actor(arguments)),
             .reason = member_or(line, "reason", reason == NULL ? "import" : reason),
-            .from = member_or(line, "from", NULL)};
+            .from = member_or(line, "from", NULL),
+            .currency = session->policy->currency.at};
         int64_t version = 0;
 
         if (!contract_write(&session->db, line->tenant, line->object, &words, &version, why))

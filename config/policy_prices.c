@@ -314,10 +314,31 @@ policy_lists_load(struct findings *findings, struct policy *policy, const char *
     arena_free(bodies);
 }
 
+/* What such tenants have used is summed in the other currency. */
+static void
+compare_currency(struct findings *findings, const struct policy *before, const struct policy *after)
+{
+    static const char text[] =
+        "defaults: currency: %s was in force: what tenants without a currency "
+        "of their own have used is in that; give them it with `tripmeter "
+        "tenant set TENANT --currency %s`%s";
+
+    if (text_eq(before->currency, after->currency))
+        return;
+    findings_file(findings, "policy");
+    if (findings->force)
+        finding_warning(findings, (struct mark){1, 1}, text, before->currency.at,
+                        before->currency.at, "");
+    else
+        (void)finding_error(findings, (struct mark){1, 1}, text, before->currency.at,
+                            before->currency.at, ", then --force takes it");
+}
+
 void
 policy_prices_compare(struct findings *findings, const struct policy *before,
                       const struct policy *after)
 {
+    compare_currency(findings, before, after);
     for (size_t i = 0; i < after->prices.list_count; i++) {
         const struct price_list *list = &after->prices.lists[i];
         const struct price_list *was = prices_list(&before->prices, list->name);

@@ -31,7 +31,8 @@ void policy_charge_read(struct findings *findings, const struct policy *policy,
 /* Reads the lists and sets the policy's body; `file` is where `body` comes from. */
 void policy_lists_load(struct findings *findings, struct policy *policy, const char *file,
                        struct text body);
-/* Prices against those of the policy that was in force before. */
+/* Prices, and the currency of tenants that name none, against those of the policy that was in force
+ * before. */
 void policy_prices_compare(struct findings *findings, const struct policy *before,
                            const struct policy *after);
 

@@ -184,6 +184,11 @@ read_scope(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
+    if (node->kind == YAML_TEXT && text_eq(node->text, TEXT("workspace")))
+        return finding_error(reading->findings, node->at,
+                             "%s: workspaces are not counted, gateways have no scope for them; let "
+                             "events name them as projects",
+                             reading->what);
     if (!node_choice(reading->findings, node, reading->what, "tenant|project|feature|model|key",
                      &value))
         return false;
@@ -208,6 +213,11 @@ read_on_exceed(struct reading *reading, const struct yaml *node)
 {
     int64_t value;
 
+    if (node->kind == YAML_TEXT && text_eq(node->text, TEXT("prepaid")))
+        return finding_error(reading->findings, node->at,
+                             "%s: prepaid balances are not there yet; write block, or alert to let "
+                             "usage go on",
+                             reading->what);
     if (!node_choice(reading->findings, node, reading->what, "block|alert", &value))
         return false;
     reading->quota->on_exceed = (enum on_exceed)value;

@@ -56,7 +56,7 @@ into_currency_of(const struct tenant *tenant, struct period period, struct quota
 }
 
 /* What a plan gave in a period it gives until that ends, whatever plan came after it: a larger plan
- * acts at once, a smaller one from the next period on. */
+ * acts at once, a smaller one from the next period on. A plan without such a quota did not limit it. */
 static void
 plan_limit(const struct tenant *tenant, struct period period, struct quota_state *state)
 {
@@ -83,9 +83,9 @@ plan_limit(const struct tenant *tenant, struct period period, struct quota_state
             continue;
         if (quota != NULL)
             plan_cap(quota, state, &capped);
-        if (quota != NULL && quota->unlimited)
+        if (quota == NULL || quota->unlimited)
             state->unlimited = true;
-        else if (quota != NULL && quota->limit > most)
+        else if (quota->limit > most)
             most = quota->limit;
         shares += most * (until_ms - from_ms);
     }

@@ -292,6 +292,12 @@ static const struct config_row quota_rows[] = {
      "3:53: plan free, quota q: period: year is none of billing|day|hour|month\n"
      "3:70: plan free, quota q: on_exceed: stop is none of block|alert\n"
      "3:82: plan free, quota q: mode: shadw is none of enforce|shadow; did you mean shadow?"},
+    {"prepaid", QUOTA("meter: cost, limit: 5, on_exceed: prepaid"),
+     "3:39: plan free, quota q: on_exceed: prepaid balances are not there yet; write block, or "
+     "alert to let usage go on"},
+    {"workspaces", QUOTA("meter: cost, limit: 5, scope: workspace"),
+     "3:35: plan free, quota q: scope: workspaces are not counted, gateways have no scope for "
+     "them; let events name them as projects"},
     {"gauge and meter", QUOTA("meter: requests, gauge: seats, limit: 5"),
      "3:5: plan free, quota q: meter contradicts gauge: a gauge is of the tenant and has no "
      "period; "

@@ -275,6 +275,32 @@ test_compare(void)
     policy_free(before);
 }
 
+/* Tenants that name no currency would have amounts of two in one total. */
+static void
+test_compare_currency(void)
+{
+    static const char dollars[] = "plans: {free: {quotas: {}}}\nfallback_plan: free\n";
+    static const char euros[] = "plans: {free: {quotas: {}}}\nfallback_plan: free\n"
+                                "defaults: {currency: EUR}\n";
+
+    checked_policy(dollars);
+    struct policy *before = checked.policy;
+
+    REQUIRE(before);
+    checked.policy = NULL;
+    for (int force = 0; force < 2; force++) {
+        checked_policy(euros);
+        REQUIRE(checked.policy);
+        checked.findings.force = force == 1;
+        policy_prices_compare(&checked.findings, before, checked.policy);
+        CHECK_INT("refused", checked.findings.error_count, force == 0);
+        findings_text(&checked.findings, checked.found);
+        CU_ASSERT_PTR_NOT_NULL(strstr(checked.found, "defaults: currency: USD was in force"));
+    }
+    checked.findings.force = false;
+    policy_free(before);
+}
+
 /* ---- names, rates and charges -------------------------------------------------------------------- */
 
 static void
@@ -414,6 +440,7 @@ static CU_TestInfo tests[] = {
     {"what cannot be meant is named where it stands", test_refused},
     {"unlikely prices are taken by force", test_force},
     {"prices beside those in force", test_compare},
+    {"the currency of everybody beside the one in force", test_compare_currency},
     {"list names and rates", test_policy},
     {"how a charge follows from the cost", test_charge},
     {"amounts in another currency", test_convert},

@@ -131,6 +131,8 @@ COMMENT ON FUNCTION tripmeter.store_layout IS 'Stores the layout when there is n
 
 -- ---- tenants -----------------------------------------------------------------------------------
 CREATE FUNCTION tripmeter.tenant_version_before() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    newest tripmeter.tenant_version;
 BEGIN
     IF TG_OP <> 'INSERT' THEN
         RAISE EXCEPTION 'versions of tenants are never changed: insert a new one'
@@ -140,14 +142,22 @@ BEGIN
         PERFORM now() AT TIME ZONE NEW.zone; -- refuses a name it does not know
     END IF;
     PERFORM substring(NEW.cycle FROM '[0-9]{4}-[0-9]{2}-[0-9]{2}')::date; -- and a date that is none
+    SELECT * INTO newest FROM tripmeter.tenant_version v WHERE v.tenant = NEW.tenant
+    ORDER BY v.version DESC LIMIT 1;
+    IF NEW.currency <> newest.currency THEN
+        IF EXISTS (SELECT FROM tripmeter.period_total p WHERE p.tenant = NEW.tenant
+                   AND (p.cost <> 0 OR p.charge <> 0)) THEN
+            RAISE EXCEPTION 'what tenant "%" has used is booked in %: amounts in % cannot be added to it',
+                NEW.tenant, newest.currency, NEW.currency USING ERRCODE = '55000';
+        END IF;
+    END IF;
     IF NEW.version IS NULL THEN
-        SELECT coalesce(max(v.version), 0) + 1 INTO NEW.version
-        FROM tripmeter.tenant_version v WHERE v.tenant = NEW.tenant;
+        NEW.version := coalesce(newest.version, 0) + 1;
     END IF;
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.tenant_version_before IS 'Numbers a new version, refuses changes of old ones';
+COMMENT ON FUNCTION tripmeter.tenant_version_before IS 'Numbers a new version; refuses changes of old ones, and another currency for what is booked in one';
 CREATE TRIGGER tenant_version_before BEFORE INSERT OR UPDATE OR DELETE ON tripmeter.tenant_version
     FOR EACH ROW EXECUTE FUNCTION tripmeter.tenant_version_before();
 CREATE TRIGGER tenant_version_kept BEFORE TRUNCATE ON tripmeter.tenant_version

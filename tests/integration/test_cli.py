@@ -8,6 +8,8 @@ import subprocess
 import unittest
 from datetime import datetime, timedelta, timezone
 
+import psycopg2
+
 from tests.lib.engine import BINARY, tripmeter
 from tests.lib.env import environment
 from tests.lib.job import Job
@@ -269,6 +271,20 @@ class DatabaseTest(Case):
         self.say("block", "tenant/broken", "--for", "1h", *words)
         self.assertIn("nothing was changed", self.say("prices", "load", "-c", broken, status=1))
         self.assertIn("policy.yaml:6:", self.say("check", "-c", broken, status=1))
+
+    def test_currency(self):
+        """What is booked in one currency is not added to in another, whoever asks for it"""
+        common = ("-c", self.config, "--no-wait")
+        self.total("money", "", 5)
+        self.say("tenant", "set", "money", "--currency", "EUR", *common)
+        self.sql("UPDATE tripmeter.period_total SET cost = 1 WHERE tenant = 'money' RETURNING cost")
+        self.assertIn("booked in EUR", self.say("tenant", "set", "money", "--currency", "GBP", *common,
+                                                status=1))
+        self.assertIn("booked in EUR", self.say("tenant", "import", "-", *common, status=1,
+                                                stdin='{"tenant": "money"}\n'))
+        with self.assertRaisesRegex(psycopg2.Error, "booked in EUR"):
+            self.sql("INSERT INTO tripmeter.tenant_version (tenant, currency) VALUES ('money', 'GBP')")
+        self.say("tenant", "set", "money", "--plan", "starter", *common)
 
     def test_import(self):
         """All lines or none; every bad line is named; the same file again changes nothing"""
