@@ -57,6 +57,7 @@ add_what(struct check *check, const struct diff_change *change)
         [DIFF_BLOCKS] = "is BLOCKED", [DIFF_ALLOWS] = "is allowed", [DIFF_MISFITS] = "",
     };
     char what[SCOPE_SIZE + 128];
+    char step[AMOUNT_SIZE];
 
     if (change->scope.size > 0)
         (void)snprintf(what, sizeof what, "%.*s %s%s%s", (int)change->scope.size, change->scope.at,
@@ -64,6 +65,9 @@ add_what(struct check *check, const struct diff_change *change)
                        change->code == NULL ? "" : change->code);
     else if (change->step > 0)
         (void)snprintf(what, sizeof what, "%s (%" PRId32 " %%)", words[change->kind], change->step);
+    else if (change->step_amount > 0)
+        (void)snprintf(what, sizeof what, "%s (at %s)", words[change->kind],
+                       amount_text(change->step_amount, change->is_money, change->currency, step));
     else
         (void)snprintf(what, sizeof what, "%s", words[change->kind]);
     columns_add(check->columns, what);

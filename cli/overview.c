@@ -140,6 +140,7 @@ static const struct part_row parts[PART_COUNT] = {
     [PART_ALERTS] = {"alerts", "no alert is open",
                      "SELECT e.severity, e.rule, coalesce(e.tenant, '') AS tenant,"
                      " coalesce(e.labels ->> 'project', '') AS project, e.step,"
+                     " coalesce(trim_scale(e.step_amount)::text, '') AS step_amount,"
                      " " DB_MS(
                          "e.opened_at") " AS since_at, coalesce(e.summary, '') AS summary"
                                         " FROM tripmeter.episode e WHERE e.resolved_at IS NULL"

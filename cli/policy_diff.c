@@ -122,8 +122,11 @@ report_alert(const struct trial *trial, const struct transition *transition)
                                           LABEL_API_KEY_ID};
     static const enum diff_kind kinds[] = {
         [MOVE_FIRE] = DIFF_OPENS, [MOVE_STEP] = DIFF_RISES, [MOVE_RESOLVE] = DIFF_CLOSES};
-    struct diff_change change = {
-        .kind = kinds[transition->move], .rule = transition->rule, .step = transition->step};
+    struct diff_change change = {.kind = kinds[transition->move],
+                                 .rule = transition->rule,
+                                 .step = transition->step,
+                                 .step_amount = transition->step_amount,
+                                 .is_money = transition->is_money};
 
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)
         if (transition->labels[subjects[i]].size > 0)

@@ -38,6 +38,7 @@ struct diff_change {
     struct text text;     /* DIFF_MISFITS: what does not fit */
     bool before;          /* DIFF_MISFITS: the policy in force is no better */
     int32_t step;
+    tally step_amount; /* when the step is one; 0: it is none */
     const char *code;
     bool has_quota; /* these are known: */
     bool is_money;

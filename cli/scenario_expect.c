@@ -61,6 +61,25 @@ crossed_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
                                  i == 0 ? "" : ",", alert->crossed[i]);
 }
 
+static const char *
+step_text(tally amount, bool is_money, char out[TALLY_TEXT_SIZE])
+{
+    return is_money ? tally_format_short(amount, 2, out) : tally_format_count(amount, out);
+}
+
+static void
+crossed_amounts_text(const struct transition *alert, char out[EFFECT_TEXT_SIZE])
+{
+    char amount[TALLY_TEXT_SIZE];
+    size_t size = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0;
+         i < alert->crossed_amount_count && size < EFFECT_TEXT_SIZE - TALLY_TEXT_SIZE - 1; i++)
+        size += (size_t)snprintf(out + size, EFFECT_TEXT_SIZE - size, "%s%s", i == 0 ? "" : ",",
+                                 step_text(alert->crossed_amounts[i], alert->is_money, amount));
+}
+
 static void
 put_alert(struct sentence *sentence, const struct transition *alert, const struct zone *zone)
 {
@@ -72,14 +91,19 @@ put_alert(struct sentence *sentence, const struct transition *alert, const struc
                   {LABEL_IP, "ip"},           {LABEL_PROVIDER, "provider"},
                   {LABEL_MODEL, "model"}};
     char crossed[EFFECT_TEXT_SIZE];
+    char amount[TALLY_TEXT_SIZE];
 
     put(sentence, "alert %.*s %s", (int)alert->rule.size, alert->rule.at, move_names[alert->move]);
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++)
         put_text(sentence, labels[i].word, alert->labels[labels[i].label]);
     if (alert->step > 0)
         put(sentence, " step %" PRId32, alert->step);
+    if (alert->step_amount > 0)
+        put(sentence, " step_amount %s", step_text(alert->step_amount, alert->is_money, amount));
     crossed_text(alert, crossed);
     put_text(sentence, "crossed", text_of(crossed));
+    crossed_amounts_text(alert, crossed);
+    put_text(sentence, "crossed_amounts", text_of(crossed));
     put_text(sentence, "severity", text_of(severity_names[alert->severity]));
     put_text(sentence, "reason", text_of(resolved_names[alert->reason]));
     put_time(sentence, zone, "at", alert->at_ms);
@@ -218,6 +242,9 @@ compare_alert(const struct comparison *comparison, const struct transition *aler
     check_text(comparison, "model", alert->labels[LABEL_MODEL]);
     check_count(comparison, "step", alert->step);
     check_text(comparison, "crossed", text_of(crossed));
+    check_amount(comparison, "step_amount", alert->step_amount, alert->is_money);
+    crossed_amounts_text(alert, crossed);
+    check_text(comparison, "crossed_amounts", text_of(crossed));
     check_text(comparison, "severity", text_of(severity_names[alert->severity]));
     check_text(comparison, "reason", text_of(resolved_names[alert->reason]));
     check_amount(comparison, "value", alert->value, alert->is_money);

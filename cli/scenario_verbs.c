@@ -66,6 +66,8 @@ static const struct field_row alert_fields[] = {
     {"model", VALUE_TEXT, NULL},
     {"step", VALUE_COUNT, NULL},
     {"crossed", VALUE_TEXT, NULL},
+    {"step_amount", VALUE_AMOUNT, NULL},
+    {"crossed_amounts", VALUE_TEXT, NULL},
     {"severity", VALUE_TEXT, "info|warning|error|critical"},
     {"reason", VALUE_TEXT,
      "cleared|period_rollover|limit_raised|topped_up|rule_removed|operator|breaker_closed"},

@@ -29,7 +29,7 @@ static const char sql_transitions[] = "SELECT t.fingerprint, t.episode, t.seq, "
             "  t.labels ->> 'project', t.step, trim_scale(t.value), trim_scale(t.threshold), "
             "t.unit,"
             "  t.reason, t.summary, coalesce(t.labels ->> 'api_key_id', t.labels ->> 'ip',"
-            "  t.labels ->> 'feature')"
+            "  t.labels ->> 'feature'), trim_scale(t.step_amount)"
             " FROM tripmeter.transition t WHERE t.created_at >= greatest($1::timestamptz,"
             "  now() - interval '2 minutes') ORDER BY t.created_at, t.fingerprint, t.seq LIMIT "
             "10000";
@@ -69,6 +69,7 @@ show_alerts(struct watch *watch, struct err *why)
                                           .project = db_text(rows, i, 8),
                                           .subject = db_text(rows, i, 15),
                                           .step = db_text(rows, i, 9),
+                                          .step_amount = db_text(rows, i, 16),
                                           .value = db_text(rows, i, 10),
                                           .threshold = db_text(rows, i, 11),
                                           .unit = db_text(rows, i, 12),

@@ -16,11 +16,12 @@ struct watch_alert {
     const char *move; /* fire, step, resolve */
     const char *severity;
     const char *rule;
-    const char *tenant;  /* NULL: the engine's own */
-    const char *project; /* NULL: none */
-    const char *subject; /* the feature, key or address; NULL: none */
-    const char *step;    /* "0": none */
-    const char *value;   /* NULL: none */
+    const char *tenant;      /* NULL: the engine's own */
+    const char *project;     /* NULL: none */
+    const char *subject;     /* the feature, key or address; NULL: none */
+    const char *step;        /* percent; "0": none, or */
+    const char *step_amount; /* in the unit of the value; NULL: none */
+    const char *value;       /* NULL: none */
     const char *threshold;
     const char *unit;
     const char *reason; /* with resolve */

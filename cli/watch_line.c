@@ -97,6 +97,8 @@ void
 watch_alert(const struct watch_alert *alert, bool colour, FILE *out)
 {
     const bool over = strcmp(alert->move, "resolve") == 0;
+    const bool unlimited = alert->step_amount != NULL && alert->threshold != NULL &&
+                           strcmp(alert->step_amount, alert->threshold) == 0;
     const char *tone = over ? green : strcmp(alert->severity, "critical") == 0 ? red : yellow;
 
     begin(out, alert->at, over ? "resolved" : alert->severity, tone, colour);
@@ -108,8 +110,10 @@ watch_alert(const struct watch_alert *alert, bool colour, FILE *out)
         put_word(out, ": ", alert->step);
         fputs(" %", out);
     }
+    if (alert->step_amount != NULL && !over)
+        put_word(out, ": the step ", alert->step_amount);
     put_word(out, ", ", alert->value);
-    if (alert->value != NULL)
+    if (alert->value != NULL && !unlimited)
         put_word(out, " of ", alert->threshold);
     if (alert->value != NULL)
         put_word(out, " ", alert->unit);

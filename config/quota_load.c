@@ -1,6 +1,7 @@
 #include "config/quota_load.h"
 
 #include "config/rollover_load.h"
+#include "config/steps_load.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -89,7 +90,7 @@ read_unlimited(struct reading *reading, const struct yaml *node)
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 static bool
-read_percent(struct reading *reading, const struct yaml *node, int32_t *out)
+read_soft(struct reading *reading, const struct yaml *node)
 {
     struct text text;
     int64_t value = 0;
@@ -103,47 +104,19 @@ read_percent(struct reading *reading, const struct yaml *node, int32_t *out)
     if (value < 1 || value > 100)
         return finding_error(reading->findings, node->at, "%s: %s is outside 1..100 (percent)",
                              reading->what, text.at);
-    *out = (int32_t)value;
-    return true;
-}
-
-static bool
-read_soft(struct reading *reading, const struct yaml *node)
-{
-    return read_percent(reading, node, &reading->quota->soft_pct);
-}
-
-static bool
-add_step(struct reading *reading, const struct yaml *item)
-{
-    struct quota *quota = reading->quota;
-    int32_t step = 0;
-
-    if (!read_percent(reading, item, &step))
-        return false;
-    if (quota->step_count > 0 && step <= quota->steps[quota->step_count - 1])
-        return finding_error(reading->findings, item->at, "%s: must rise: %d comes after %d",
-                             reading->what, (int)step, (int)quota->steps[quota->step_count - 1]);
-    quota->steps[quota->step_count++] = step;
+    reading->quota->soft_pct = (int32_t)value;
     return true;
 }
 
 static bool
 read_steps(struct reading *reading, const struct yaml *node)
 {
-    /* A blocking quota adds the step 100 by itself. */
-    const size_t limit = QUOTA_STEP_LIMIT - 1;
-    bool good = true;
+    const struct steps_reading steps = {.findings = reading->findings,
+                                        .what = reading->what,
+                                        .currency = reading->policy->currency,
+                                        .quota = reading->quota};
 
-    if (!node_is(reading->findings, node, YAML_LIST, reading->what, "[50, 75, 90]"))
-        return false;
-    if (node->count > limit)
-        return finding_error(reading->findings, node->at, "%s: more than %zu steps", reading->what,
-                             limit);
-    reading->quota->step_count = 0;
-    for (const struct yaml *item = node->first; item != NULL; item = item->next)
-        good = add_step(reading, item) && good;
-    return good;
+    return steps_load(&steps, node);
 }
 
 /* ---- choices --------------------------------------------------------------------------------- */
@@ -272,18 +245,18 @@ read_rollover(struct reading *reading, const struct yaml *node)
     return rollover_load(&rollover, node, &reading->quota->rollover);
 }
 
-/* The meter first: a limit's form depends on it. */
+/* The meter first: a limit's form depends on it; steps after what they are measured by. */
 static const struct {
     const char *name;
     bool (*read)(struct reading *reading, const struct yaml *node);
     bool with_limit; /* says something about a limit: contradicts `unlimited` */
 } members[] = {
-    {"meter", read_meter, false},      {"unlimited", read_unlimited, false},
-    {"limit", read_limit, true},       {"soft", read_soft, true},
-    {"steps", read_steps, true},       {"scope", read_scope, false},
-    {"period", read_period, false},    {"on_exceed", read_on_exceed, true},
-    {"mode", read_mode, true},         {"gauge", read_gauge, false},
-    {"pacing", read_pacing, true},     {"forecast", read_forecast, true},
+    {"meter", read_meter, false},        {"unlimited", read_unlimited, false},
+    {"gauge", read_gauge, false},        {"limit", read_limit, true},
+    {"soft", read_soft, true},           {"steps", read_steps, false},
+    {"scope", read_scope, false},        {"period", read_period, false},
+    {"on_exceed", read_on_exceed, true}, {"mode", read_mode, true},
+    {"pacing", read_pacing, true},       {"forecast", read_forecast, true},
     {"rollover", read_rollover, true},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof members[0] };

@@ -60,10 +60,13 @@ struct transition {
     struct text rule;                /* "quota/api_calls": kind and unique name */
     struct text labels[LABEL_COUNT]; /* absent ones are left out */
     enum severity severity;
-    int64_t at_ms;                     /* shard time */
-    int32_t step;                      /* percent of the step reached; 0 where the rule has none */
-    int32_t crossed[ALERT_STEP_LIMIT]; /* all steps newly crossed, rising */
+    int64_t at_ms;     /* shard time */
+    int32_t step;      /* percent of the step reached; 0 where the rule has none, or an amount: */
+    tally step_amount; /* the step reached, as the value; 0: it is none */
+    int32_t crossed[ALERT_STEP_LIMIT]; /* all steps newly crossed that are percentages, rising */
     size_t crossed_count;
+    tally crossed_amounts[ALERT_STEP_LIMIT]; /* and those that are amounts, likewise */
+    size_t crossed_amount_count;
     bool has_value;
     bool is_money; /* value and threshold are nano-units of currency */
     tally value;

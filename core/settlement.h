@@ -102,10 +102,11 @@ struct quota_memory {
     struct text quota;
     struct text project; /* absent is stored as '' */
     int64_t period_ms;
-    uint32_t spent;   /* percent of the highest step that has fired; 0: none (rules/quota.h) */
-    bool open;        /* an episode is open */
-    bool blocked;     /* a restriction is active */
-    int64_t since_ms; /* when it began */
+    uint32_t spent;     /* percent of the highest step that has fired; 0: none (rules/quota.h) */
+    tally spent_amount; /* the highest that is an amount, times 1e9 whatever the meter */
+    bool open;          /* an episode is open */
+    bool blocked;       /* a restriction is active */
+    int64_t since_ms;   /* when it began */
     struct pace_memory pace;
 };
 
@@ -200,10 +201,11 @@ struct counter_memory {
     enum label label;    /* what the subject is; LABEL_TENANT: there is none */
     struct text subject; /* a feature, model, key or project; absent is stored as '' */
     int64_t start_ms;
-    int64_t end_ms; /* INT64_MAX: it never turns, a gauge */
-    tally used;     /* times 1e9, whatever the meter */
-    int64_t at_ms;  /* gauges: when the value was measured */
-    uint32_t spent;
+    int64_t end_ms;     /* INT64_MAX: it never turns, a gauge */
+    tally used;         /* times 1e9, whatever the meter */
+    int64_t at_ms;      /* gauges: when the value was measured */
+    uint32_t spent;     /* as a quota's (struct quota_memory) */
+    tally spent_amount; /* likewise */
     bool open;
     bool blocked;
     int64_t since_ms;

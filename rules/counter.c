@@ -247,6 +247,7 @@ recall(struct tenant *tenant, const struct counter_memory *memory, int64_t now_m
     counter->used = counter_recalled(rule, memory->used);
     counter->at_ms = memory->at_ms;
     counter->state.spent = (int32_t)memory->spent;
+    counter->state.spent_amount = counter_recalled(rule, memory->spent_amount);
     counter->state.open = memory->open;
     counter->state.blocked = memory->blocked;
     counter->state.since_ms = memory->since_ms;
@@ -315,6 +316,7 @@ counter_memory_update(const struct counter *counter, struct counter_memory *out)
     out->used = counter_stored(counter->state.rule, counter->used);
     out->at_ms = counter->at_ms;
     out->spent = (uint32_t)counter->state.spent;
+    out->spent_amount = counter_stored(counter->state.rule, counter->state.spent_amount);
     out->open = counter->state.open;
     out->blocked = counter->state.blocked;
     out->since_ms = counter->state.since_ms;

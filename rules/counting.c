@@ -47,6 +47,7 @@ remember_ahead(struct shard *shard, struct tenant *tenant, const struct counter 
     row->end_ms = counter_window(tenant, counter->state.rule, counter->window.end_ms).end_ms;
     row->used = counter_stored(counter->state.rule, counter->ahead);
     row->spent = 0;
+    row->spent_amount = 0;
     row->open = row->blocked = false;
     tenant->touched = shard->open->number;
 }
@@ -67,25 +68,18 @@ tell(struct shard *shard, const struct tenant *tenant, const struct counter *cou
     const bool turns = rule->gauge.size == 0;
     char start[CLOCK_TEXT_SIZE];
     struct transition transition = {
-        .move = verdict->move,
-        .rule = rule->full_name,
-        .severity = policy_step_severity(verdict->step),
         .at_ms = shard->time_ms,
-        .step = verdict->step,
-        .crossed_count = verdict->crossed_count,
         .has_value = true,
         .is_money = turns && meter_is_money(rule->meter),
         .value = counter->used,
-        .threshold = counter->state.limit,
         .unit = unit_of(tenant, rule),
         .zone = text_of(zone_name(tenant->zone)),
         .resets_ms = turns ? counter->window.end_ms : 0,
-        .restricts = (counter->state.blocked || verdict->step >= 100) &&
+        .restricts = (counter->state.blocked || verdict->step.percent >= 100) &&
                      rule->on_exceed == ON_EXCEED_BLOCK && rule->mode == MODE_ENFORCE,
         .reason = verdict->move == MOVE_RESOLVE ? occasion->reason : RESOLVED_NOT};
 
-    memcpy(transition.crossed, verdict->crossed,
-           sizeof verdict->crossed[0] * verdict->crossed_count);
+    quota_describe(&counter->state, verdict, &transition);
     transition.labels[counter_label(rule)] = counter->subject;
     transition.labels[LABEL_TENANT] = tenant->name;
     if (turns)
@@ -139,12 +133,13 @@ turn(struct shard *shard, struct tenant *tenant, struct counter *counter)
         remember(shard, tenant, counter);
     if (before.open)
         tell(shard, tenant, counter,
-             &(struct quota_verdict){.move = MOVE_RESOLVE, .step = before.spent}, &occasion);
+             &(struct quota_verdict){.move = MOVE_RESOLVE, .step = quota_spent(&before)},
+             &occasion);
     counter->window = counter_window(tenant, counter->state.rule, shard->time_ms);
     counter->used = counter->window.start_ms == end_ms ? counter->ahead : 0;
     counter->ahead = 0;
     counter->row_of = 0;
-    counter->state.spent = 0;
+    quota_forget(&counter->state);
     tenant_bind_limit(tenant, &counter->state);
     return judge(shard, tenant, counter, &occasion) || before.open || before.blocked;
 }

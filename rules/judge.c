@@ -47,24 +47,17 @@ tell(struct shard *shard, const struct tenant *tenant, const struct quota_state 
     const struct quota *rule = state->rule;
     char start[CLOCK_TEXT_SIZE];
     struct transition transition = {
-        .move = verdict->move,
-        .rule = rule->full_name,
-        .severity = policy_step_severity(verdict->step),
         .at_ms = shard->time_ms,
-        .step = verdict->step,
-        .crossed_count = verdict->crossed_count,
         .has_value = true,
         .is_money = meter_is_money(rule->meter),
         .value = meter_read(&tenant->periods[0].totals[state->project + 1].sum, rule->meter),
-        .threshold = state->limit,
         .unit = unit_of(tenant, rule->meter),
         .zone = text_of(zone_name(tenant->zone)),
         .resets_ms = period->end_ms,
         .restricts = restricted && rule->mode == MODE_ENFORCE,
         .reason = verdict->move == MOVE_RESOLVE ? reason : RESOLVED_NOT};
 
-    memcpy(transition.crossed, verdict->crossed,
-           sizeof verdict->crossed[0] * verdict->crossed_count);
+    quota_describe(state, verdict, &transition);
     transition.labels[LABEL_TENANT] = tenant->name;
     transition.labels[LABEL_PROJECT] = project_text(tenant, state->project);
     transition.labels[LABEL_PERIOD] = text_of(clock_format(period->start_ms, start));
@@ -329,16 +322,17 @@ close_episode(struct shard *shard, struct tenant *tenant, struct quota_state *st
 {
     const bool was_blocked = state->blocked;
     const bool was_open = state->open;
-    const struct quota_verdict verdict = {.move = MOVE_RESOLVE, .step = state->spent};
+    const struct quota_verdict verdict = {.move = MOVE_RESOLVE, .step = quota_spent(state)};
 
-    if (!pacer_close(shard, tenant, state) && !was_open && !was_blocked && state->spent == 0)
+    if (!pacer_close(shard, tenant, state) && !was_open && !was_blocked &&
+        verdict.step.percent == 0 && verdict.step.amount == 0)
         return;
     state->open = false;
     state->blocked = false;
     judge_remember(shard, tenant, state);
     if (was_open)
         tell(shard, tenant, state, &verdict, was_blocked, reason);
-    state->spent = 0;
+    quota_forget(state);
 }
 
 void

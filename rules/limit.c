@@ -114,6 +114,11 @@ tenant_limit_in(const struct tenant *tenant, struct period period, struct quota_
         }
     state->carry = 0;
     state->limit = state->base;
+    state->rates[0] = state->rates[1] = 1;
+    if (meter_is_money(state->rule->meter) &&
+        !prices_rates(&tenant->policy->prices, tenant->policy->currency, tenant->currency,
+                      period.start_ms, state->rates))
+        state->rates[0] = state->rates[1] = 1;
 }
 
 void

@@ -31,8 +31,10 @@ struct quota {
     bool unlimited;
     tally limit;                     /* nano-units for money meters, else a count */
     int32_t soft_pct;                /* `approaching` from here on, default 80 */
-    int32_t steps[QUOTA_STEP_LIMIT]; /* percent, rising, 1..100; amounts are not used yet */
+    int32_t steps[QUOTA_STEP_LIMIT]; /* those that are percentages, rising, 1..100 */
     size_t step_count;
+    tally amounts[QUOTA_STEP_LIMIT]; /* those that are amounts, as `limit`, rising, above 0 */
+    size_t amount_count;             /* both together: less than QUOTA_STEP_LIMIT */
     enum on_exceed on_exceed;
     enum mode mode;
     bool pacing;              /* a day that takes more than its share is told of: rules/pace.h */

@@ -75,16 +75,22 @@ prices_rates(const struct prices *prices, struct text from, struct text to, int6
 }
 
 tally
+prices_at(tally nano, const int64_t rates[2])
+{
+    tally product;
+
+    if (rates[0] == rates[1] || __builtin_mul_overflow(nano, rates[0], &product))
+        return nano;
+    return tally_divide(product, rates[1]);
+}
+
+tally
 prices_convert(const struct prices *prices, tally nano, struct text from, struct text to,
                int64_t at_ms)
 {
     int64_t rates[2];
-    tally product;
 
-    if (!prices_rates(prices, from, to, at_ms, rates) ||
-        __builtin_mul_overflow(nano, rates[0], &product))
-        return nano;
-    return tally_divide(product, rates[1]);
+    return prices_rates(prices, from, to, at_ms, rates) ? prices_at(nano, rates) : nano;
 }
 
 /* "20%", "-2.5%": at most 4 decimals. */

@@ -98,7 +98,9 @@ price_for(const struct price_version *version, const int64_t usage[USAGE_COUNT])
 bool prices_rates(const struct prices *prices, struct text from, struct text to, int64_t at_ms,
                   int64_t rates[2]);
 
-/* An amount of the first currency in the second, half to even; as it is without a rate. */
+/* An amount at such a pair of rates, half to even; as it is where that cannot be said. */
+tally prices_at(tally nano, const int64_t rates[2]);
+/* An amount of the first currency in the second, likewise; as it is without a rate. */
 tally prices_convert(const struct prices *prices, tally nano, struct text from, struct text to,
                      int64_t at_ms);
 

@@ -1,61 +1,154 @@
 #include "rules/quota.h"
 
+/* ---- the ladder ------------------------------------------------------------------------------ */
+
+#define RUNG_LIMIT (QUOTA_STEP_LIMIT + 1)
+
+struct rung {
+    struct quota_step step;
+    tally at;    /* reached from here on */
+    tally again; /* and armed again from here down */
+    bool spent;
+};
+
 /* A blocking quota always has a step at 100: nobody is cut off without being told. */
 static int32_t
-step_at(const struct quota *rule, size_t index)
+percent_at(const struct quota *rule, size_t index)
 {
     return index < rule->step_count ? rule->steps[index] : 100;
 }
 
 static size_t
-step_count(const struct quota *rule)
+percent_count(const struct quota *rule)
 {
     const bool ends_at_100 = rule->step_count > 0 && rule->steps[rule->step_count - 1] == 100;
 
     return rule->step_count + (rule->on_exceed == ON_EXCEED_BLOCK && !ends_at_100 ? 1 : 0);
 }
 
-/* A limit of nothing is reached whatever was used, also when refunds make that negative. Gauges are
- * exceeded only above their limit: three of three seats are taken, not too many. */
-static bool
-reached(const struct quota_state *state, tally used, int32_t percent)
+static tally
+hundredth_down(tally product)
 {
-    if (state->rule->gauge.size > 0 && (percent >= 100 || state->limit == 0))
-        return used > state->limit;
-    return state->limit == 0 || used * 100 >= state->limit * percent;
+    return product / 100 - (product % 100 < 0 ? 1 : 0);
 }
 
-/* The highest spent step that is not armed again at this level. */
-static int32_t
-still_spent(const struct quota_state *state, tally used)
+static tally
+hundredth_up(tally product)
 {
-    int32_t spent = 0;
+    return product / 100 + (product % 100 > 0 ? 1 : 0);
+}
 
-    for (size_t i = 0; i < step_count(state->rule); i++) {
-        const int32_t step = step_at(state->rule, i);
+/* A limit of nothing is reached whatever was used, also when refunds make that negative. Gauges are
+ * exceeded only above their limit: three of three seats are taken, not too many. */
+static struct rung
+percent_rung(const struct quota_state *state, int32_t percent)
+{
+    const bool is_gauge = state->rule->gauge.size > 0;
+    struct rung rung = {.step = {.percent = percent},
+                        .at = hundredth_up(state->limit * percent),
+                        .again = hundredth_down(state->limit * (percent - QUOTA_REARM_POINTS)),
+                        .spent = percent <= state->spent};
 
-        if (step <= state->spent && ((state->limit == 0 && state->rule->gauge.size == 0) ||
-                                     used * 100 > state->limit * (step - QUOTA_REARM_POINTS)))
-            spent = step;
-    }
-    return spent;
+    if (is_gauge && (percent >= 100 || state->limit == 0))
+        rung.at = state->limit + 1;
+    else if (state->limit == 0)
+        rung.at = rung.again = -TALLY_MAX;
+    return rung;
+}
+
+static struct rung
+amount_rung(const struct quota_state *state, tally written)
+{
+    const tally amount = prices_at(written, state->rates);
+
+    return (struct rung){.step = {.amount = amount},
+                         .at = amount,
+                         .again = hundredth_down(amount * (100 - QUOTA_REARM_POINTS)),
+                         .spent = amount <= state->spent_amount};
+}
+
+/* Percentages first, both kinds rising. */
+static size_t
+ladder_of(const struct quota_state *state, struct rung rungs[RUNG_LIMIT])
+{
+    const struct quota *rule = state->rule;
+    size_t count = 0;
+
+    for (size_t i = 0; !state->unlimited && i < percent_count(rule); i++)
+        rungs[count++] = percent_rung(state, percent_at(rule, i));
+    for (size_t i = 0; i < rule->amount_count; i++)
+        rungs[count++] = amount_rung(state, rule->amounts[i]);
+    return count;
 }
 
 static void
-fire(struct quota_state *state, tally used, struct quota_verdict *verdict)
+spend(struct quota_state *state, const struct quota_step *step)
 {
-    for (size_t i = 0; i < step_count(state->rule); i++) {
-        const int32_t step = step_at(state->rule, i);
+    if (step->percent > 0)
+        state->spent = step->percent;
+    else
+        state->spent_amount = step->amount;
+}
 
-        if (step > state->spent && reached(state, used, step))
-            verdict->crossed[verdict->crossed_count++] = step;
+/* ---- judgement ------------------------------------------------------------------------------- */
+
+static bool
+limit_is_reached(const struct quota_state *state, tally used)
+{
+    return !state->unlimited && used >= percent_rung(state, 100).at;
+}
+
+/* What is spent at this level: the highest of each kind that is not armed again. */
+static void
+rearm(struct quota_state *state, tally used, struct rung *rungs, size_t count)
+{
+    state->spent = 0;
+    state->spent_amount = 0;
+    for (size_t i = 0; i < count; i++)
+        if (rungs[i].spent && used > rungs[i].again)
+            spend(state, &rungs[i].step);
+    for (size_t i = 0; i < count; i++)
+        rungs[i].spent = rungs[i].step.percent > 0 ? rungs[i].step.percent <= state->spent
+                                                   : rungs[i].step.amount <= state->spent_amount;
+}
+
+static void
+note_crossed(const struct quota_step *step, struct quota_verdict *verdict)
+{
+    if (step->percent > 0)
+        verdict->crossed[verdict->crossed_count++] = step->percent;
+    else
+        verdict->crossed_amounts[verdict->crossed_amount_count++] = step->amount;
+}
+
+/* Both rise, percentages come first: of equal ones the percentage stays, and 100 % of nothing is more
+ * than any amount. */
+static bool
+is_higher(const struct quota_state *state, const struct rung *rung, const struct rung *than)
+{
+    return rung->step.percent > 0 || than->step.amount > 0 ||
+           (rung->at > than->at && (state->unlimited || state->limit > 0));
+}
+
+static void
+fire(struct quota_state *state, tally used, const struct rung *rungs, size_t count,
+     struct quota_verdict *verdict)
+{
+    const struct rung *highest = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (rungs[i].spent || used < rungs[i].at)
+            continue;
+        note_crossed(&rungs[i].step, verdict);
+        spend(state, &rungs[i].step);
+        if (highest == NULL || is_higher(state, &rungs[i], highest))
+            highest = &rungs[i];
     }
-    if (verdict->crossed_count == 0)
+    if (highest == NULL)
         return;
-    verdict->step = verdict->crossed[verdict->crossed_count - 1];
+    verdict->step = highest->step;
     verdict->move = state->open ? MOVE_STEP : MOVE_FIRE;
     verdict->moved = true;
-    state->spent = verdict->step;
     state->open = true;
 }
 
@@ -63,47 +156,87 @@ void
 quota_judge(struct quota_state *state, tally used, int64_t now_ms, struct quota_verdict *verdict)
 {
     const struct quota_state before = *state;
+    struct rung rungs[RUNG_LIMIT];
+    const size_t count = ladder_of(state, rungs);
 
     *verdict = (struct quota_verdict){0};
-    if (state->unlimited) {
-        state->spent = 0;
-        state->blocked = false;
-    } else {
-        state->spent = still_spent(state, used);
-        state->blocked = state->rule->on_exceed == ON_EXCEED_BLOCK && reached(state, used, 100);
-    }
+    rearm(state, used, rungs, count);
+    state->blocked = state->rule->on_exceed == ON_EXCEED_BLOCK && limit_is_reached(state, used);
     if (state->blocked && !before.blocked)
         state->since_ms = now_ms;
-    if (!state->unlimited)
-        fire(state, used, verdict);
-    if (!verdict->moved && state->open &&
-        (state->spent == 0 || (before.spent >= 100 && state->spent < 100))) {
+    const bool none_spent = state->spent == 0 && state->spent_amount == 0;
+    const bool limit_left = before.spent >= 100 && state->spent < 100;
+
+    fire(state, used, rungs, count, verdict);
+    if (!verdict->moved && state->open && (none_spent || limit_left)) {
         verdict->moved = true;
         verdict->move = MOVE_RESOLVE;
-        verdict->step = before.spent;
+        verdict->step = quota_spent(&before);
         state->open = false;
     }
-    verdict->changed = state->spent != before.spent || state->open != before.open ||
-                       state->blocked != before.blocked;
+    verdict->changed = state->spent != before.spent || state->spent_amount != before.spent_amount ||
+                       state->open != before.open || state->blocked != before.blocked;
 }
 
 tally
 quota_trip_at(const struct quota_state *state)
 {
-    if (state->unlimited)
-        return TALLY_MAX;
-    tally next =
-        state->rule->on_exceed == ON_EXCEED_BLOCK && !state->blocked ? state->limit : TALLY_MAX;
-    for (size_t i = 0; i < step_count(state->rule); i++) {
-        const int32_t step = step_at(state->rule, i);
+    struct rung rungs[RUNG_LIMIT];
+    const size_t count = ladder_of(state, rungs);
+    tally next = TALLY_MAX;
 
-        if (step > state->spent) {
-            const tally at = (state->limit * step + 99) / 100;
-
-            return at < next ? at : next;
-        }
-    }
+    if (!state->unlimited && state->rule->on_exceed == ON_EXCEED_BLOCK && !state->blocked)
+        next = state->limit;
+    for (size_t i = 0; i < count; i++)
+        if (!rungs[i].spent && rungs[i].at < next)
+            next = rungs[i].at;
     return next;
+}
+
+/* ---- what is said ---------------------------------------------------------------------------- */
+
+struct quota_step
+quota_spent(const struct quota_state *state)
+{
+    const struct rung amount = {.step = {.amount = state->spent_amount}, .at = state->spent_amount};
+    const struct rung percent = percent_rung(state, state->spent);
+
+    if (state->spent_amount == 0)
+        return (struct quota_step){.percent = state->spent};
+    return state->spent == 0 || is_higher(state, &amount, &percent) ? amount.step : percent.step;
+}
+
+void
+quota_forget(struct quota_state *state)
+{
+    state->spent = 0;
+    state->spent_amount = 0;
+}
+
+enum severity
+quota_severity(const struct quota_step *step, bool limited, tally limit)
+{
+    if (step->percent > 0 || step->amount == 0)
+        return policy_step_severity(step->percent);
+    return limited ? policy_step_severity(quota_percent(step->amount, limit)) : SEVERITY_WARNING;
+}
+
+void
+quota_describe(const struct quota_state *state, const struct quota_verdict *verdict,
+               struct transition *out)
+{
+    out->move = verdict->move;
+    out->rule = state->rule->full_name;
+    out->severity = quota_severity(&verdict->step, !state->unlimited, state->limit);
+    out->step = verdict->step.percent;
+    out->step_amount = verdict->step.amount;
+    out->crossed_count = verdict->crossed_count;
+    memcpy(out->crossed, verdict->crossed, sizeof out->crossed[0] * verdict->crossed_count);
+    out->crossed_amount_count = verdict->crossed_amount_count;
+    memcpy(out->crossed_amounts, verdict->crossed_amounts,
+           sizeof out->crossed_amounts[0] * verdict->crossed_amount_count);
+    out->threshold =
+        state->unlimited && verdict->step.amount > 0 ? verdict->step.amount : state->limit;
 }
 
 int32_t

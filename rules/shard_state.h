@@ -160,7 +160,8 @@ void judge_turn(struct shard *shard, struct tenant *tenant);
 /* The row of a quota, as it is now. */
 void judge_remember(struct shard *shard, struct tenant *tenant, const struct quota_state *state);
 /* Tells that an episode of a quota has ended which only Postgres remembers. `told`: what it
- * restricted, the reason, and the labels but for the tenant's. */
+ * restricted, the reason, and the labels but for the tenant's. A step that is an amount is not named:
+ * the meter it was of is gone with its rule. */
 void judge_end_remembered(struct shard *shard, const struct tenant *tenant, struct text quota,
                           uint32_t spent, const struct transition *told);
 /* Episodes that Postgres remembers and nothing holds any more: of periods that ended while nobody

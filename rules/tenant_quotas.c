@@ -75,6 +75,7 @@ recall_one(struct tenant *tenant, const struct quota_memory *memory)
 
         if (text_eq(memory->quota, state->rule->name) && text_eq(memory->project, project)) {
             state->spent = (int32_t)memory->spent;
+            state->spent_amount = counter_recalled(state->rule, memory->spent_amount);
             state->open = memory->open;
             state->blocked = memory->blocked;
             state->since_ms = memory->since_ms;
@@ -121,6 +122,7 @@ tenant_quota_memory(const struct tenant *tenant, const struct quota_state *state
         .project = state->project < 0 ? TEXT("") : tenant->spec.projects[state->project].name,
         .period_ms = tenant->periods[0].period.start_ms,
         .spent = (uint32_t)state->spent,
+        .spent_amount = counter_stored(state->rule, state->spent_amount),
         .open = state->open,
         .blocked = state->blocked,
         .since_ms = state->since_ms,

@@ -3,9 +3,11 @@
 #include "core/decision.h"
 
 enum when {
-    WHEN_WARNED,  /* firing, traffic flows */
-    WHEN_BLOCKED, /* firing, traffic is restricted */
-    WHEN_FIRING,  /* either */
+    WHEN_WARNED,    /* firing, traffic flows */
+    WHEN_LIMITED,   /* that, and it will be stopped or told of at a limit */
+    WHEN_UNLIMITED, /* that, and there is none */
+    WHEN_BLOCKED,   /* firing, traffic is restricted */
+    WHEN_FIRING,    /* any of these */
 };
 
 struct row {
@@ -24,7 +26,9 @@ static const struct row rows[] = {
      "tripmeter allow {scope} --for 2h --reason 'WHY'"},
     {"quota", WHEN_BLOCKED, "Or do nothing: the block ends when the period resets.", ""},
     {"quota", WHEN_WARNED, "Look at all limits of the customer:", "tripmeter status {tenant}"},
-    {"quota", WHEN_WARNED, "If the use is wanted, raise the limit before it is reached:",
+    {"quota", WHEN_LIMITED, "If the use is wanted, raise the limit before it is reached:",
+     "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
+    {"quota", WHEN_UNLIMITED, "Nothing stops this use. If it is not wanted, set a limit:",
      "tripmeter tenant set {tenant} {limit}=NEW --reason 'WHY'"},
     {"pacing", WHEN_FIRING, "Look at all limits of the customer, and how fast they are used up:",
      "tripmeter status {tenant}"},
@@ -112,10 +116,28 @@ spoken_of(struct text rule)
 }
 
 static bool
+is_time_for(enum when when, const struct transition *transition)
+{
+    switch (when) {
+    case WHEN_WARNED:
+        return !transition->restricts;
+    case WHEN_LIMITED:
+        return !transition->restricts && !words_unlimited(transition);
+    case WHEN_UNLIMITED:
+        return words_unlimited(transition);
+    case WHEN_BLOCKED:
+        return transition->restricts;
+    case WHEN_FIRING:
+        return true;
+    }
+    return false;
+}
+
+static bool
 applies(const struct row *row, const struct transition *transition)
 {
     return text_eq(text_of(row->rule), spoken_of(transition->rule)) &&
-           (row->when == WHEN_FIRING || (row->when == WHEN_BLOCKED) == transition->restricts);
+           is_time_for(row->when, transition);
 }
 
 /* People copy commands out of mails: a tenant's name must stay one argument. */

@@ -11,6 +11,8 @@
 static const char take_sql[] =
     "BEGIN; SELECT t.fingerprint, t.episode, t.seq, t.move, t.rule, t.labels::text, t.severity,"
     " (extract(epoch FROM t.at) * 1000)::bigint, t.step, array_to_string(t.crossed, ','),"
+    " CASE WHEN t.is_money THEN round(t.step_amount, 9) ELSE trunc(t.step_amount) END,"
+    " array_to_string(t.crossed_amounts, ','),"
     " CASE WHEN t.is_money THEN round(t.value, 9) ELSE trunc(t.value) END,"
     " CASE WHEN t.is_money THEN round(t.threshold, 9) ELSE trunc(t.threshold) END,"
     " t.is_money, t.unit, t.zone, coalesce((extract(epoch FROM t.resets_at) * 1000)::bigint, 0),"
@@ -41,6 +43,8 @@ enum column {
     AT,
     STEP,
     CROSSED,
+    STEP_AMOUNT,
+    CROSSED_AMOUNTS,
     VALUE,
     THRESHOLD,
     IS_MONEY,
@@ -89,12 +93,30 @@ read_steps(const char *list, struct transition *transition)
 }
 
 static bool
+parse_amount(struct text text, bool is_money, tally *out)
+{
+    return is_money ? tally_parse_money(text, out) : tally_parse_count(text, out);
+}
+
+static bool
 read_amount(const PGresult *rows, int row, enum column column, bool is_money, tally *out)
 {
     const struct text text = text_of(PQgetvalue(rows, row, (int)column));
 
-    return !PQgetisnull(rows, row, (int)column) &&
-           (is_money ? tally_parse_money(text, out) : tally_parse_count(text, out));
+    return !PQgetisnull(rows, row, (int)column) && parse_amount(text, is_money, out);
+}
+
+static void
+read_step_amounts(const char *list, struct transition *transition)
+{
+    while (*list != '\0' && transition->crossed_amount_count < ALERT_STEP_LIMIT) {
+        const size_t size = strcspn(list, ",");
+
+        if (parse_amount((struct text){list, size}, transition->is_money,
+                         &transition->crossed_amounts[transition->crossed_amount_count]))
+            transition->crossed_amount_count++;
+        list += size + (list[size] == ',' ? 1 : 0);
+    }
 }
 
 static const struct zone *
@@ -129,6 +151,9 @@ read_transition(const PGresult *rows, int row, struct arena *arena, struct trans
     };
     read_labels(PQgetvalue(rows, row, LABELS), arena, out->labels);
     read_steps(PQgetvalue(rows, row, CROSSED), out);
+    read_step_amounts(PQgetvalue(rows, row, CROSSED_AMOUNTS), out);
+    if (!read_amount(rows, row, STEP_AMOUNT, out->is_money, &out->step_amount))
+        out->step_amount = 0;
     out->has_value = read_amount(rows, row, VALUE, out->is_money, &out->value) &&
                      read_amount(rows, row, THRESHOLD, out->is_money, &out->threshold);
 }

@@ -83,7 +83,10 @@ bool words_is(const struct transition *transition, const char *kind);
 const char *words_who(const struct transition *transition, char out[WHO_SIZE]);
 /* value*100/threshold, cut; 100 for a threshold of 0. */
 int64_t words_percent(const struct transition *transition);
-/* "45,000 of 50,000 requests"; a unit as people read it ("input tokens"). */
+/* The step is what the value is compared with: there is no limit. */
+bool words_unlimited(const struct transition *transition);
+/* "45,000 of 50,000 requests"; of what has no limit "45,000 requests". A unit as people read it
+ * ("input tokens"). */
 void words_usage(struct writer *to, const struct transition *transition);
 void words_unit(struct writer *to, struct text unit);
 /* "the limit was raised" for RESOLVED_LIMIT_RAISED, ... */

@@ -79,28 +79,44 @@ add_usage(struct content *content)
     if (!transition->has_value)
         return;
     words_usage(&line, transition);
-    writer_format(&line, " (%" PRId64 " %%), %s %s", words_percent(transition),
-                  words_amount(left < 0 ? -left : left, transition->is_money, rest),
-                  left < 0 ? "over" : "left");
+    if (!words_unlimited(transition))
+        writer_format(&line, " (%" PRId64 " %%), %s %s", words_percent(transition),
+                      words_amount(left < 0 ? -left : left, transition->is_money, rest),
+                      left < 0 ? "over" : "left");
     add_fact(content, usage_name(content->view), writer_get(&line));
     writer_free(&line);
 }
 
+static const char *
+between(size_t index, size_t count)
+{
+    return index == 0 ? "" : index + 1 == count ? " and " : ", ";
+}
+
+/* "50, 75 and 90 %, all at once"; "50 and 75 %, 100.00 and 120.00 USD, all at once" */
 static void
 add_steps(struct content *content)
 {
     const struct transition *transition = &content->view->transition;
+    const size_t percents = transition->crossed_count;
+    const size_t amounts = transition->crossed_amount_count;
     struct writer line = writer_new(SUMMARY_SIZE);
+    char amount[AMOUNT_SIZE];
 
-    if (transition->crossed_count < 2)
+    if (percents + amounts < 2)
         return;
-    for (size_t i = 0; i < transition->crossed_count; i++)
-        writer_format(&line, "%s%" PRId32,
-                      i == 0                               ? ""
-                      : i + 1 == transition->crossed_count ? " and "
-                                                           : ", ",
-                      transition->crossed[i]);
-    writer_string(&line, " %, all at once");
+    for (size_t i = 0; i < percents; i++)
+        writer_format(&line, "%s%" PRId32, between(i, percents), transition->crossed[i]);
+    if (percents > 0)
+        writer_string(&line, amounts > 0 ? " %, " : " %");
+    for (size_t i = 0; i < amounts; i++)
+        writer_format(&line, "%s%s", between(i, amounts),
+                      words_amount(transition->crossed_amounts[i], transition->is_money, amount));
+    if (amounts > 0) {
+        writer_string(&line, " ");
+        words_unit(&line, transition->unit);
+    }
+    writer_string(&line, ", all at once");
     add_fact(content, "Steps", writer_get(&line));
     writer_free(&line);
 }
@@ -371,6 +387,7 @@ write_subject(struct writer *to, const struct alert_view *view)
     const struct text name = words_rule_name(transition->rule);
     char who[WHO_SIZE];
     char summary[SUMMARY_SIZE];
+    char amount[AMOUNT_SIZE];
 
     writer_string(to, "[tripmeter] ");
     if (transition->summary.size > 0) {
@@ -382,6 +399,11 @@ write_subject(struct writer *to, const struct alert_view *view)
     if (view->kind == MESSAGE_FIRING) {
         if (transition->step > 0)
             writer_format(to, " %" PRId32 "%%", transition->step);
+        if (transition->step_amount > 0) {
+            writer_format(to, " %s ",
+                          words_amount(transition->step_amount, transition->is_money, amount));
+            words_unit(to, transition->unit);
+        }
         if (transition->restricts)
             writer_string(to, ", requests BLOCKED");
         if (words_is(transition, "pacing"))

@@ -117,6 +117,17 @@ crossed_of(const struct transition *transition)
 }
 
 static json_t *
+crossed_amounts_of(const struct transition *transition)
+{
+    json_t *steps = json_array();
+
+    for (size_t i = 0; i < transition->crossed_amount_count; i++)
+        (void)json_array_append_new(
+            steps, number_of(transition->crossed_amounts[i], transition->is_money));
+    return steps;
+}
+
+static json_t *
 alert_of(const struct alert_view *view)
 {
     const struct transition *transition = &view->transition;
@@ -136,7 +147,11 @@ alert_of(const struct alert_view *view)
     put(alert, "id", json_string(id));
     put(alert, "seq", json_integer(view->seq));
     put(alert, "step", transition->step == 0 ? json_null() : json_integer(transition->step));
+    put(alert, "stepAmount",
+        transition->step_amount == 0 ? json_null()
+                                     : number_of(transition->step_amount, transition->is_money));
     put(alert, "crossed", crossed_of(transition));
+    put(alert, "crossedAmounts", crossed_amounts_of(transition));
     put(alert, "value",
         transition->has_value ? number_of(transition->value, transition->is_money) : json_null());
     put(alert, "threshold",

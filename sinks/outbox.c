@@ -219,14 +219,14 @@ endpoint_identity(struct text endpoint, const char *rule, char out[FINGERPRINT_S
 }
 
 /* As settlements do it: raising what is open and clearing what is not change nothing. */
-#define REST "NULL, NULL, false, NULL, NULL, NULL, false"
+#define REST "NULL, '{}', '{}', NULL, NULL, false, NULL, NULL, NULL, false"
 static const char raise_sql[] =
     "SELECT tripmeter.settle_transition(NULL, $2::text, 'fire', ROW($2::text, 0, 0, 'fire',"
-    " $3::text, NULL, jsonb_build_object('endpoint', $4::text), $5::text, " NOW ", 0, '{}', " REST
+    " $3::text, NULL, jsonb_build_object('endpoint', $4::text), $5::text, " NOW ", 0, " REST
     ", NULL, $6::text, NULL, " NOW ", NULL)::tripmeter.transition)";
 static const char clear_sql[] =
     "SELECT tripmeter.settle_transition(NULL, fingerprint, 'resolve', ROW(fingerprint, 0, 0,"
-    " 'resolve', rule, tenant, labels, severity, " NOW ", step, '{}', " REST
+    " 'resolve', rule, tenant, labels, severity, " NOW ", step, " REST
     ", 'cleared', summary, NULL, " NOW ", NULL)::tripmeter.transition)"
     " FROM tripmeter.episode WHERE fingerprint IN ($2, $3) AND resolved_at IS NULL";
 

@@ -46,8 +46,10 @@ static void
 put_used(struct writer *out, const char *used, const char *limit, const char *unit)
 {
     page_amount(out, used);
-    writer_string(out, " of ");
-    page_amount(out, limit);
+    if (limit != NULL) {
+        writer_string(out, " of ");
+        page_amount(out, limit);
+    }
     if (unit != NULL) {
         writer_string(out, " ");
         page_escaped(out, unit);
@@ -257,9 +259,19 @@ put_labels(struct writer *out, json_t *labels)
 }
 
 static void
+put_step_amount(struct writer *out, const char *amount, const char *unit)
+{
+    writer_string(out, " reached ");
+    page_amount(out, amount);
+    writer_string(out, "&nbsp;");
+    page_escaped(out, unit);
+}
+
+static void
 put_alert(struct writer *out, const json_t *document, const json_t *alert)
 {
     const bool bad = page_is(alert, "severity", "critical") || page_is(alert, "severity", "error");
+    const char *threshold = page_member(alert, "threshold"); /* of what is unlimited: the step */
 
     page_cell(out, "Severity", "");
     page_pill(out,
@@ -274,6 +286,8 @@ put_alert(struct writer *out, const json_t *document, const json_t *alert)
     writer_string(out, "</b>");
     if (page_number(alert, "step") > 0)
         writer_format(out, " reached %" PRId64 "&nbsp;%%", page_number(alert, "step"));
+    if (page_member(alert, "step_amount") != NULL)
+        put_step_amount(out, page_member(alert, "step_amount"), page_member(alert, "unit"));
     if (json_is_true(json_object_get(alert, "restricts")))
         writer_string(out, ", traffic is restricted");
     writer_string(out, "<small>");
@@ -284,8 +298,9 @@ put_alert(struct writer *out, const json_t *document, const json_t *alert)
     put_labels(out, json_object_get(alert, "labels"));
     page_cell_end(out);
     page_cell(out, "Value", "num");
-    if (page_member(alert, "threshold") != NULL)
-        put_used(out, page_member(alert, "value"), page_member(alert, "threshold"),
+    if (threshold != NULL)
+        put_used(out, page_member(alert, "value"),
+                 page_is(alert, "step_amount", threshold) ? NULL : threshold,
                  page_member(alert, "unit"));
     page_cell_end(out);
     page_time_cell(out, "Since", document, page_member(alert, "opened_at"));

@@ -19,8 +19,8 @@ void status_query_free(struct status_query *query);
 /*
  * {"reachable": true,
  *  "enforcement": null or {"on", "actor", "reason", "at"},    what was said last
- *  "alerts": [{"rule", "tenant", "labels", "severity", "step", "restricts", "opened_at",
- *              "changed_at", "summary", "value", "threshold", "unit", "resets_at"}],
+ *  "alerts": [{"rule", "tenant", "labels", "severity", "step", "step_amount", "restricts",
+ *              "opened_at", "changed_at", "summary", "value", "threshold", "unit", "resets_at"}],
  *  "alert_count": 12,                                         open ones, also those not listed
  *  "deliveries": [{"endpoint", "failures", "failing_since", "disabled_at", "last_error",
  *                  "waiting", "oldest", "dead"}]}             endpoints that need a look

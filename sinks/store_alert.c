@@ -7,9 +7,9 @@
 
 const char store_transitions_sql[] =
     "SELECT tripmeter.settle_transitions($1, $2::text[], $3::text[], $4::text[], $5::text[],"
-    " $6::text[], $7::text[], $8::timestamptz[], $9::integer[], $10::text[], $11::numeric[],"
-    " $12::numeric[], $13::boolean[], $14::text[], $15::text[], $16::timestamptz[],"
-    " $17::boolean[], $18::text[], $19::text[])";
+    " $6::text[], $7::text[], $8::timestamptz[], $9::integer[], $10::numeric[], $11::text[],"
+    " $12::text[], $13::numeric[], $14::numeric[], $15::boolean[], $16::text[], $17::text[],"
+    " $18::timestamptz[], $19::boolean[], $20::text[], $21::text[])";
 
 /* 16 hex digits and NUL. */
 static bool
@@ -45,6 +45,22 @@ add_crossed(struct pgparam *param, const struct transition *transition)
 }
 
 static void
+add_crossed_amounts(struct pgparam *param, const struct transition *transition)
+{
+    char text[(TALLY_TEXT_SIZE + 1) * ALERT_STEP_LIMIT + 3] = "{";
+    char amount[TALLY_TEXT_SIZE];
+    size_t used = 1;
+
+    for (size_t i = 0; i < transition->crossed_amount_count && i < ALERT_STEP_LIMIT; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i == 0 ? "" : ",",
+                                 transition->is_money
+                                     ? tally_format_money(transition->crossed_amounts[i], amount)
+                                     : tally_format_count(transition->crossed_amounts[i], amount));
+    text[used++] = '}';
+    pgarray_text(param, (struct text){text, used});
+}
+
+static void
 add_value(struct pgparam *param, const struct transition *transition, tally value)
 {
     if (!transition->has_value)
@@ -56,6 +72,17 @@ add_value(struct pgparam *param, const struct transition *transition, tally valu
 }
 
 static void
+add_step_amount(struct pgparam *param, const struct transition *transition)
+{
+    if (transition->step_amount == 0)
+        pgarray_null(param);
+    else if (transition->is_money)
+        pgarray_money(param, transition->step_amount);
+    else
+        pgarray_count(param, transition->step_amount);
+}
+
+static void
 add_time_or_null(struct pgparam *param, int64_t at_ms)
 {
     if (at_ms == 0)
@@ -64,10 +91,11 @@ add_time_or_null(struct pgparam *param, int64_t at_ms)
         pgarray_time(param, at_ms);
 }
 
-/* In the order of the parameters $2 .. $19. */
+/* In the order of the parameters $2 .. $21. */
 static const enum pg_type column_types[] = {
-    PG_TEXT,    PG_TEXT,    PG_TEXT, PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_INT4, PG_TEXT,
-    PG_NUMERIC, PG_NUMERIC, PG_BOOL, PG_TEXT, PG_TEXT, PG_TIME, PG_BOOL, PG_TEXT, PG_TEXT,
+    PG_TEXT, PG_TEXT,    PG_TEXT, PG_TEXT, PG_TEXT,    PG_TEXT,    PG_TIME,
+    PG_INT4, PG_NUMERIC, PG_TEXT, PG_TEXT, PG_NUMERIC, PG_NUMERIC, PG_BOOL,
+    PG_TEXT, PG_TEXT,    PG_TIME, PG_BOOL, PG_TEXT,    PG_TEXT,
 };
 
 void
@@ -105,7 +133,9 @@ store_transition_add(struct store *store, const struct transition *transition, s
     pgarray_text(column++, text_of(severity_names[transition->severity]));
     pgarray_time(column++, transition->at_ms);
     pgarray_int4(column++, transition->step);
+    add_step_amount(column++, transition);
     add_crossed(column++, transition);
+    add_crossed_amounts(column++, transition);
     add_value(column++, transition, transition->value);
     add_value(column++, transition, transition->threshold);
     pgarray_bool(column++, transition->is_money);

@@ -67,7 +67,8 @@ _Static_assert(TENANT_PAST_LIMIT == 16, "as many as sql_past asks for");
 /* What is open, and the latest of each: also where nothing was booked, so that what a limit of nothing
  * has told does not depend on whether its tenant stayed in memory. */
 static const char sql_memories[] =
-    "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.is_open, q.blocked, q.since_at,"
+    "SELECT n.ord, q.quota, q.project, q.period, q.spent, q.spent_amount, q.is_open,"
+    " q.blocked, q.since_at,"
     " q.day, q.day_number, q.day_before, q.day_warned, q.day_open, q.forecast_told, "
     "q.forecast_open, q.forecast"
     " FROM unnest($1::text[]) WITH ORDINALITY AS n(tenant, ord)"

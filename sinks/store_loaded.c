@@ -78,17 +78,18 @@ read_quotas(struct store *store, int row, struct tenant_load *load)
             quota->project.at = NULL;
         quota->period_ms = pg_read_time(answer, row, 3);
         quota->spent = (uint32_t)pg_read_int(answer, row, 4);
-        quota->open = pg_read_bool(answer, row, 5);
-        quota->blocked = pg_read_bool(answer, row, 6);
-        quota->since_ms = pg_read_time(answer, row, 7);
-        quota->pace.day_ms = pg_read_time(answer, row, 8);
-        quota->pace.days = pg_read_int(answer, row, 9);
-        quota->pace.warned = pg_read_bool(answer, row, 11);
-        quota->pace.warning = pg_read_bool(answer, row, 12);
-        quota->pace.noticed = pg_read_bool(answer, row, 13);
-        quota->pace.notice = pg_read_bool(answer, row, 14);
-        if (!pg_read_money(answer, row, 10, &quota->pace.before) ||
-            !pg_read_money(answer, row, 15, &quota->pace.forecast))
+        quota->open = pg_read_bool(answer, row, 6);
+        quota->blocked = pg_read_bool(answer, row, 7);
+        quota->since_ms = pg_read_time(answer, row, 8);
+        quota->pace.day_ms = pg_read_time(answer, row, 9);
+        quota->pace.days = pg_read_int(answer, row, 10);
+        quota->pace.warned = pg_read_bool(answer, row, 12);
+        quota->pace.warning = pg_read_bool(answer, row, 13);
+        quota->pace.noticed = pg_read_bool(answer, row, 14);
+        quota->pace.notice = pg_read_bool(answer, row, 15);
+        if (!pg_read_money(answer, row, 5, &quota->spent_amount) ||
+            !pg_read_money(answer, row, 11, &quota->pace.before) ||
+            !pg_read_money(answer, row, 16, &quota->pace.forecast))
             return false;
     }
     return load->quotas != NULL;

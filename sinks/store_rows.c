@@ -63,11 +63,12 @@ store_no_memory(struct err *why)
 const char sql_quotas[] =
     "INSERT INTO tripmeter.quota_state AS q"
     " SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[],"
-    " $6::boolean[], $7::boolean[], $8::timestamptz[], $9::timestamptz[], $10::bigint[],"
-    " $11::numeric[], $12::boolean[], $13::boolean[], $14::boolean[], $15::boolean[],"
-    " $16::numeric[])"
+    " $6::numeric[], $7::boolean[], $8::boolean[], $9::timestamptz[], $10::timestamptz[],"
+    " $11::bigint[], $12::numeric[], $13::boolean[], $14::boolean[], $15::boolean[],"
+    " $16::boolean[], $17::numeric[])"
     " ON CONFLICT (tenant, quota, project, period) DO UPDATE SET spent = excluded.spent,"
-    " is_open = excluded.is_open, blocked = excluded.blocked, since_at = excluded.since_at,"
+    " spent_amount = excluded.spent_amount, is_open = excluded.is_open,"
+    " blocked = excluded.blocked, since_at = excluded.since_at,"
     " day = excluded.day, day_number = excluded.day_number,"
     " day_before = excluded.day_before, day_warned = excluded.day_warned,"
     " day_open = excluded.day_open, forecast_told = excluded.forecast_told,"
@@ -76,9 +77,9 @@ const char sql_quotas[] =
 bool
 fill_quotas(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME,   PG_INT8,    PG_BOOL,
-                                         PG_BOOL, PG_TIME, PG_TIME, PG_INT8,   PG_NUMERIC, PG_BOOL,
-                                         PG_BOOL, PG_BOOL, PG_BOOL, PG_NUMERIC};
+    static const enum pg_type types[] = {PG_TEXT, PG_TEXT, PG_TEXT, PG_TIME, PG_INT8,   PG_NUMERIC,
+                                         PG_BOOL, PG_BOOL, PG_TIME, PG_TIME, PG_INT8,   PG_NUMERIC,
+                                         PG_BOOL, PG_BOOL, PG_BOOL, PG_BOOL, PG_NUMERIC};
     const struct list *const list = &input->settlement->quotas;
     const struct keyed_row *const row = store_keyed(store, list, quota_memory_compare);
 
@@ -96,17 +97,18 @@ fill_quotas(struct store *store, const struct settle_input *input, size_t *rows,
         pgarray_text(&column[2], quota->project);
         pgarray_time(&column[3], quota->period_ms);
         pgarray_int8(&column[4], quota->spent);
-        pgarray_bool(&column[5], quota->open);
-        pgarray_bool(&column[6], quota->blocked);
-        pgarray_time(&column[7], quota->since_ms);
-        pgarray_time(&column[8], quota->pace.day_ms);
-        pgarray_int8(&column[9], quota->pace.days);
-        pgarray_money(&column[10], quota->pace.before);
-        pgarray_bool(&column[11], quota->pace.warned);
-        pgarray_bool(&column[12], quota->pace.warning);
-        pgarray_bool(&column[13], quota->pace.noticed);
-        pgarray_bool(&column[14], quota->pace.notice);
-        pgarray_money(&column[15], quota->pace.forecast);
+        pgarray_money(&column[5], quota->spent_amount);
+        pgarray_bool(&column[6], quota->open);
+        pgarray_bool(&column[7], quota->blocked);
+        pgarray_time(&column[8], quota->since_ms);
+        pgarray_time(&column[9], quota->pace.day_ms);
+        pgarray_int8(&column[10], quota->pace.days);
+        pgarray_money(&column[11], quota->pace.before);
+        pgarray_bool(&column[12], quota->pace.warned);
+        pgarray_bool(&column[13], quota->pace.warning);
+        pgarray_bool(&column[14], quota->pace.noticed);
+        pgarray_bool(&column[15], quota->pace.notice);
+        pgarray_money(&column[16], quota->pace.forecast);
         ++*rows;
     }
     return true;

@@ -121,15 +121,21 @@ words_percent(const struct transition *transition)
     return percent > INT64_C(1000000) ? INT64_C(1000000) : (int64_t)percent;
 }
 
-/* "45,000 of 50,000 requests" */
+bool
+words_unlimited(const struct transition *transition)
+{
+    return transition->step_amount > 0 && transition->threshold == transition->step_amount;
+}
+
 void
 words_usage(struct writer *to, const struct transition *transition)
 {
-    char value[AMOUNT_SIZE];
-    char threshold[AMOUNT_SIZE];
+    char amount[AMOUNT_SIZE];
 
-    writer_format(to, "%s of %s ", words_amount(transition->value, transition->is_money, value),
-                  words_amount(transition->threshold, transition->is_money, threshold));
+    writer_format(to, "%s ", words_amount(transition->value, transition->is_money, amount));
+    if (!words_unlimited(transition))
+        writer_format(to, "of %s ",
+                      words_amount(transition->threshold, transition->is_money, amount));
     words_unit(to, transition->unit);
 }
 
@@ -166,6 +172,21 @@ write_pace(struct writer *to, const struct transition *transition, const char *w
     }
 }
 
+/* "acme has reached 120.00 USD of spend: 121.31 of 200.00 USD" */
+static void
+write_amount(struct writer *to, const struct transition *transition, const char *who)
+{
+    char step[AMOUNT_SIZE];
+
+    writer_format(to, "%s has reached %s ", who,
+                  words_amount(transition->step_amount, transition->is_money, step));
+    words_unit(to, transition->unit);
+    writer_string(to, " of ");
+    writer_text(to, words_rule_name(transition->rule));
+    writer_string(to, ": ");
+    words_usage(to, transition);
+}
+
 static void
 write_firing(struct writer *to, const struct transition *transition, const char *who)
 {
@@ -178,6 +199,10 @@ write_firing(struct writer *to, const struct transition *transition, const char 
     if (!transition->has_value) {
         writer_format(to, "%s: ", who);
         writer_text(to, name);
+        return;
+    }
+    if (transition->step_amount > 0 && !transition->restricts) {
+        write_amount(to, transition, who);
         return;
     }
     if (transition->restricts)

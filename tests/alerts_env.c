@@ -75,7 +75,7 @@ static const char tell_sql[] =
     " ROW('', 0, 0, $2::text, 'quota/api_calls', $1::text,"
     " jsonb_build_object('tenant', $1::text, 'period', '2026-02-28T23:00:00Z'), $3::text,"
     " '2026-03-14T08:00:00Z'::timestamptz + $7::integer * interval '1 min', $4::integer,"
-    " ARRAY[$4::integer], $4::integer * 500, 50000, false, 'requests', 'Europe/Berlin',"
+    " NULL, ARRAY[$4::integer], '{}', $4::integer * 500, 50000, false, 'requests', 'Europe/Berlin',"
     " '2026-03-31T22:00:00Z', $5::boolean, $6::text, NULL, 0, now(), NULL)"
     "::tripmeter.transition)";
 

@@ -248,15 +248,51 @@ burst_view(void)
     return view;
 }
 
+static struct alert_view
+amount_view(void)
+{
+    struct alert_view view = blocked_view();
+    struct transition *transition = &view.transition;
+
+    transition->severity = SEVERITY_WARNING;
+    transition->step = 0;
+    transition->step_amount = (tally)2000 * MONEY_NANO_PER_UNIT;
+    transition->crossed[0] = 50;
+    transition->crossed[1] = 75;
+    transition->crossed_count = 2;
+    transition->crossed_amounts[0] = (tally)1200 * MONEY_NANO_PER_UNIT + 500000000;
+    transition->crossed_amounts[1] = transition->step_amount;
+    transition->crossed_amount_count = 2;
+    transition->value = (tally)2001 * MONEY_NANO_PER_UNIT;
+    transition->restricts = view.restricted = false;
+    return view;
+}
+
+/* Of a quota without a limit. */
+static struct alert_view
+unlimited_view(void)
+{
+    struct alert_view view = quota_view();
+    struct transition *transition = &view.transition;
+
+    transition->step = 0;
+    transition->step_amount = transition->threshold = 37000;
+    transition->crossed_count = 0;
+    transition->crossed_amounts[0] = transition->step_amount;
+    transition->crossed_amount_count = 1;
+    return view;
+}
+
 struct view_row {
     const char *name;
     struct alert_view (*view)(void);
 };
 
 static const struct view_row rows[] = {
-    {"warning", quota_view},     {"blocked", blocked_view}, {"resolved", resolved_view},
-    {"missed", missed_view},     {"dead", dead_view},       {"pacing", pacing_view},
-    {"forecast", forecast_view}, {"final", final_view},     {"burst", burst_view},
+    {"warning", quota_view},     {"blocked", blocked_view},     {"resolved", resolved_view},
+    {"missed", missed_view},     {"dead", dead_view},           {"pacing", pacing_view},
+    {"forecast", forecast_view}, {"final", final_view},         {"burst", burst_view},
+    {"amount", amount_view},     {"unlimited", unlimited_view},
 };
 
 static void

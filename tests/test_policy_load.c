@@ -241,7 +241,8 @@ static const struct config_row quota_rows[] = {
     {"steps of nothing",
      QUOTA("meter: requests, unlimited: true, steps: [50], soft: 70, "
            "on_exceed: alert"),
-     "3:39: plan free, quota q: steps contradicts unlimited: true; remove one of them\n"
+     "3:47: plan free, quota q: steps: 50 % of no limit is nothing; unlimited: true can have "
+     "amounts, like 500 requests\n"
      "3:52: plan free, quota q: soft contradicts unlimited: true; remove one of them\n"
      "3:62: plan free, quota q: on_exceed contradicts unlimited: true; remove one of them"},
     {"negative", QUOTA("meter: requests, limit: -5"),
@@ -269,9 +270,11 @@ static const struct config_row quota_rows[] = {
     {"too large", QUOTA("meter: requests, limit: 1000000000000001"),
      "3:29: plan free, quota q: limit: must be at most 1e15"},
     {"step above 100", QUOTA("meter: requests, limit: 5, steps: [50, 101]"),
-     "3:44: plan free, quota q: steps: 101 is outside 1..100 (percent)"},
+     "3:44: plan free, quota q: steps: 101 is neither a whole number of percent (1..100) nor an "
+     "amount with its unit, like 500 requests"},
     {"step of 0", QUOTA("meter: requests, limit: 5, steps: [0]"),
-     "3:40: plan free, quota q: steps: 0 is outside 1..100 (percent)"},
+     "3:40: plan free, quota q: steps: 0 is neither a whole number of percent (1..100) nor an "
+     "amount with its unit, like 500 requests"},
     {"steps not rising", QUOTA("meter: requests, limit: 5, steps: [50, 50, 40]"),
      "3:44: plan free, quota q: steps: must rise: 50 comes after 50\n"
      "3:48: plan free, quota q: steps: must rise: 40 comes after 50"},
@@ -280,6 +283,35 @@ static const struct config_row quota_rows[] = {
     {"too many steps",
      QUOTA("meter: requests, limit: 5, steps: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"),
      "3:39: plan free, quota q: steps: more than 15 steps"},
+    {"steps of money", QUOTA("meter: cost, limit: 200, steps: [50, 120 USD, 75, 150.50 USD, 90]"),
+     ""},
+    {"steps of counts", QUOTA("meter: tokens, limit: 1M, steps: [50k tokens, 90]"), ""},
+    {"steps of a gauge", QUOTA("gauge: seats, limit: 10, steps: [8 seats]"), ""},
+    {"steps without a limit", QUOTA("meter: cost, unlimited: true, steps: [50.00 USD, 1k USD]"),
+     ""},
+    {"amounts that cannot be meant",
+     QUOTA("meter: cost, limit: 200.00, steps: [-5 USD, 0 USD, 20 EUR, 120.00, 30 requests, many "
+           "USD]"),
+     "3:41: plan free, quota q: steps: -5 USD must be above 0\n"
+     "3:49: plan free, quota q: steps: 0 USD must be above 0\n"
+     "3:56: plan free, quota q: steps: 20 EUR must be in USD\n"
+     "3:64: plan free, quota q: steps: 120.00 is neither a whole number of percent (1..100) nor an "
+     "amount with its unit, like 500 USD\n"
+     "3:72: plan free, quota q: steps: 30 requests must be in USD\n"
+     "3:85: plan free, quota q: steps: many USD must be a number like 50000, 1_000, 50k, 1M or "
+     "(money) 250.00"},
+    {"half an amount", QUOTA("meter: requests, limit: 5, steps: [1.5 requests]"),
+     "3:40: plan free, quota q: steps: 1.5 requests must be a whole number: this quota counts"},
+    {"amounts not rising",
+     QUOTA("meter: requests, limit: 50, steps: [9 requests, 9 requests, 8 requests]"),
+     "3:53: plan free, quota q: steps: amounts must rise: 9 requests is not above the one before\n"
+     "3:65: plan free, quota q: steps: amounts must rise: 8 requests is not above the one before"},
+    {"amounts above the limit", QUOTA("meter: requests, limit: 5, steps: [5 requests, 6 requests]"),
+     "3:40: plan free, quota q: steps: 5 requests is not below the limit, where 100 is the step\n"
+     "3:52: plan free, quota q: steps: 6 requests is not below the limit, where 100 is the step"},
+    {"an amount twice", QUOTA("meter: requests, limit: 50, steps: [25 requests, 50]"),
+     "3:41: warning: plan free, quota q: steps: 25 requests is the same as 50: one alert tells of "
+     "both"},
     {"no steps", QUOTA("meter: requests, limit: 5, steps: []"), ""},
     {"soft in decimals", QUOTA("meter: requests, limit: 5, soft: 0.8"),
      "3:38: plan free, quota q: soft: 0.8 is not a whole number of percent, like 80"},

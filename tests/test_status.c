@@ -542,7 +542,9 @@ test_page(void)
         "880,021 of 880,021", /* its end was asked for before it was passed */
         "tripmeter allow tenant/%3Cscript%3E",
         "card stolen, see &#60;ticket 4711&#62;",
-        "4 of 214",
+        "5 of 214",
+        " reached 1,200.00&nbsp;USD",
+        "1,234.50 USD",
         "&#60;i&#62;globex&#60;/i&#62;",
         "451 4.7.1 Greylisted",
         "switched off",

@@ -13,7 +13,7 @@ static const char tables[] =
     "CREATE TABLE enforcement (id bigint GENERATED ALWAYS AS IDENTITY, is_on boolean, actor text,"
     " reason text, created_at timestamptz DEFAULT '2026-03-17 14:00+00');"
     "CREATE TABLE episode (fingerprint text, episode bigint, rule text, tenant text, labels jsonb,"
-    " severity text, step integer, restricts boolean, opened_at timestamptz,"
+    " severity text, step integer, step_amount numeric, restricts boolean, opened_at timestamptz,"
     " changed_at timestamptz, resolved_at timestamptz, summary text);"
     "CREATE TABLE transition (fingerprint text, episode bigint, seq bigint, value numeric,"
     " threshold numeric, unit text, resets_at timestamptz);"
@@ -38,12 +38,14 @@ static const char tables[] =
 static const char rows[] =
     "INSERT INTO enforcement (is_on, actor, reason) VALUES (true, 'a', 'x'), (false, 'mia', 'y');"
     "INSERT INTO episode VALUES"
-    " ('aa', 1, 'quota/spend', 'acme', '{\"tenant\": \"acme\"}', 'warning', 75, false, now(), "
+    " ('aa', 1, 'quota/spend', 'acme', '{\"tenant\": \"acme\"}', 'warning', 0, 120.50, false, "
+    "now(), "
     "now(),"
     "  NULL),"
-    " ('bb', 1, 'quota/api_calls', 'b', '{\"tenant\": \"b\"}', 'critical', 100, true, now(), now(),"
+    " ('bb', 1, 'quota/api_calls', 'b', '{\"tenant\": \"b\"}', 'critical', 100, NULL, true, now(), "
+    "now(),"
     "  NULL),"
-    " ('cc', 1, 'old', 'c', '{}', 'critical', 100, true, now(), now(), now());"
+    " ('cc', 1, 'old', 'c', '{}', 'critical', 100, NULL, true, now(), now(), now());"
     "INSERT INTO feature_breaker VALUES ('acme', 'new', 'learning'), ('acme', 'chat', 'closed'),"
     " ('*', 'new', 'learning');"
     "INSERT INTO anomaly VALUES"
@@ -119,6 +121,7 @@ check_alerts(const json_t *answer)
     CHECK_INT("alert_count", json_integer_value(json_object_get(answer, "alert_count")), 2);
     CHECK_INT("alerts", json_array_size(alerts), 2);
     check_text(json_array_get(alerts, 0), "rule", "quota/api_calls");
+    check_text(second, "step_amount", "120.50");
     CU_ASSERT_TRUE(json_is_null(json_object_get(json_array_get(alerts, 0), "value")));
     check_text(second, "severity", "warning");
     check_text(second, "value", "75.000000001");

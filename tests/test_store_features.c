@@ -275,7 +275,7 @@ test_views(void)
            " ('k1', '2026-03-04 10:00Z', 75, true), ('k2', '2026-03-04 10:00Z', 99, false))"
            " AS v(k, a, u, s)");
     /* Of 5.00 an hour for four features, the hour that began after the limit was reached. */
-    db_run(&db, "INSERT INTO tripmeter.quota_state SELECT 'acme', q, '', '2026-03-01 00:00Z', s,"
+    db_run(&db, "INSERT INTO tripmeter.quota_state SELECT 'acme', q, '', '2026-03-01 00:00Z', s, 0,"
                 " false, false, at, '1970-01-01Z', 0, 0, false, false, false, false, 0 FROM (VALUES"
                 " ('tried', 100, '2026-03-03 09:30Z'::timestamptz),"
                 " ('enforced', 100, '2026-03-03 09:31Z'), ('alert', 100, '1970-01-01Z'),"

@@ -60,9 +60,10 @@ test_transitions(void)
     add_alert(MOVE_FIRE, 75); /* firing again without a higher step: nothing */
     CHECK_INT("written", settle().transitions, 1);
     add_alert(MOVE_FIRE, 90);
-    add_alert(MOVE_STEP, 50); /* steps only rise */
+    add_alert(MOVE_FIRE, 50); /* nor a lower one */
     add_alert(MOVE_STEP, 100);
-    CHECK_INT("written", settle().transitions, 2);
+    add_alert(MOVE_STEP, 75); /* armed again meanwhile */
+    CHECK_INT("written", settle().transitions, 3);
     add_alert(MOVE_RESOLVE, 0);
     add_alert(MOVE_FIRE, 50);
     CHECK_INT("written", settle().transitions, 2);
@@ -71,9 +72,9 @@ test_transitions(void)
         "SELECT episode, seq, move, step, severity, restricts, reason FROM tripmeter.transition"
         " ORDER BY seq",
         "1 1 fire 75 info f - 1 2 step 90 critical f - 1 3 step 100 critical t -"
-        " 1 4 resolve 0 info t limit_raised 2 5 fire 50 info f -");
+        " 1 4 step 75 info f - 1 5 resolve 0 info t limit_raised 2 6 fire 50 info f -");
     CHECK_SQL(&db, "SELECT episode, step, resolved_at IS NULL FROM tripmeter.episode ORDER BY 1",
-              "1 100 f 2 50 t");
+              "1 75 f 2 50 t");
     /* printf 'v1\0quota/spend\0period=2026-03-01T00:00:00Z\0tenant=acme\0' | sha256sum */
     CHECK_SQL(&db,
               "SELECT DISTINCT fingerprint = left(encode(sha256('v1\\000quota/spend\\000"

@@ -238,6 +238,7 @@ CREATE TABLE tripmeter.episode (
     labels jsonb NOT NULL,
     severity text NOT NULL CHECK (severity IN ('info', 'warning', 'error', 'critical')),
     step integer NOT NULL,
+    step_amount numeric,
     restricts boolean NOT NULL,
     opened_at timestamptz NOT NULL,
     changed_at timestamptz NOT NULL,
@@ -256,7 +257,8 @@ COMMENT ON COLUMN tripmeter.episode.rule IS 'Kind and name of the rule: quota/ap
 COMMENT ON COLUMN tripmeter.episode.tenant IS 'Tenant; NULL: the engine''s own';
 COMMENT ON COLUMN tripmeter.episode.labels IS 'The labels that make the identity';
 COMMENT ON COLUMN tripmeter.episode.severity IS 'Of the highest step so far';
-COMMENT ON COLUMN tripmeter.episode.step IS 'Highest step reached, percent; 0 where the rule has none';
+COMMENT ON COLUMN tripmeter.episode.step IS 'Last step reached, percent; 0 where the rule has none, or it is an amount';
+COMMENT ON COLUMN tripmeter.episode.step_amount IS 'Last step reached, when it is an amount: money in units of the currency, or a count; NULL: it is none';
 COMMENT ON COLUMN tripmeter.episode.restricts IS 'Traffic was restricted at any time of the episode';
 COMMENT ON COLUMN tripmeter.episode.opened_at IS 'Shard time of the first firing';
 COMMENT ON COLUMN tripmeter.episode.changed_at IS 'Shard time of the last transition';
@@ -275,7 +277,9 @@ CREATE TABLE tripmeter.transition (
     severity text NOT NULL CHECK (severity IN ('info', 'warning', 'error', 'critical')),
     at timestamptz NOT NULL,
     step integer NOT NULL,
+    step_amount numeric,
     crossed integer[] NOT NULL,
+    crossed_amounts numeric[] NOT NULL DEFAULT '{}',
     value numeric,
     threshold numeric,
     is_money boolean NOT NULL,
@@ -302,10 +306,12 @@ COMMENT ON COLUMN tripmeter.transition.tenant IS 'Tenant; NULL: the engine''s ow
 COMMENT ON COLUMN tripmeter.transition.labels IS 'The labels that make the identity';
 COMMENT ON COLUMN tripmeter.transition.severity IS 'info, warning, error, critical';
 COMMENT ON COLUMN tripmeter.transition.at IS 'Shard time';
-COMMENT ON COLUMN tripmeter.transition.step IS 'Step reached, percent; 0 where the rule has none';
-COMMENT ON COLUMN tripmeter.transition.crossed IS 'All steps newly crossed, rising';
+COMMENT ON COLUMN tripmeter.transition.step IS 'Step reached, percent; 0 where the rule has none, or it is an amount';
+COMMENT ON COLUMN tripmeter.transition.step_amount IS 'Step reached, when it is an amount: as value; NULL: it is none';
+COMMENT ON COLUMN tripmeter.transition.crossed IS 'All steps newly crossed that are percentages, rising';
+COMMENT ON COLUMN tripmeter.transition.crossed_amounts IS 'All steps newly crossed that are amounts, rising';
 COMMENT ON COLUMN tripmeter.transition.value IS 'What was measured: money in units of the currency, or a count; NULL where the rule has none';
-COMMENT ON COLUMN tripmeter.transition.threshold IS 'What it was compared with';
+COMMENT ON COLUMN tripmeter.transition.threshold IS 'What it was compared with: the limit, or the step of an unlimited quota';
 COMMENT ON COLUMN tripmeter.transition.is_money IS 'Value and threshold are money';
 COMMENT ON COLUMN tripmeter.transition.unit IS 'requests, tokens, USD, ...';
 COMMENT ON COLUMN tripmeter.transition.zone IS 'The tenant''s time zone, for times in messages';

@@ -180,6 +180,7 @@ CREATE TABLE tripmeter.quota_state (
     project text COLLATE "C" NOT NULL,
     period timestamptz NOT NULL,
     spent bigint NOT NULL CHECK (spent BETWEEN 0 AND 4294967295),
+    spent_amount numeric(47, 9) NOT NULL CHECK (spent_amount >= 0),
     is_open boolean NOT NULL,
     blocked boolean NOT NULL,
     since_at timestamptz NOT NULL,
@@ -201,6 +202,7 @@ COMMENT ON COLUMN tripmeter.quota_state.quota IS 'Name of the quota in the plan'
 COMMENT ON COLUMN tripmeter.quota_state.project IS 'Project; empty: the whole tenant';
 COMMENT ON COLUMN tripmeter.quota_state.period IS 'Start of the billing period';
 COMMENT ON COLUMN tripmeter.quota_state.spent IS 'Percent of the highest step that has fired; 0: none';
+COMMENT ON COLUMN tripmeter.quota_state.spent_amount IS 'The highest step that has fired of those that are amounts, in the meter of the quota (money in units of the tenant''s currency); 0: none';
 COMMENT ON COLUMN tripmeter.quota_state.is_open IS 'An alert of it is open';
 COMMENT ON COLUMN tripmeter.quota_state.blocked IS 'It restricts traffic now';
 COMMENT ON COLUMN tripmeter.quota_state.since_at IS 'Shard time of the last change';

@@ -120,6 +120,7 @@ CREATE FUNCTION tripmeter.settle_transition(
     shard_ integer, fingerprint_ text, move_ text, t tripmeter.transition
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
+    rising CONSTANT text[] := ARRAY['info', 'warning', 'error', 'critical'];
     open tripmeter.episode;
     given tripmeter.alert_counter;
 BEGIN
@@ -143,11 +144,14 @@ BEGIN
         given.episode := given.episode + 1;
         INSERT INTO tripmeter.episode
         VALUES (fingerprint_, given.episode, t.rule, t.tenant, t.labels, t.severity, t.step,
-                t.restricts, t.at, t.at, NULL, NULL, t.summary);
-    ELSIF t.step > open.step THEN
+                t.step_amount, t.restricts, t.at, t.at, NULL, NULL, t.summary);
+    ELSIF move_ = 'step' OR t.step > open.step THEN
         move_ := 'step';
         UPDATE tripmeter.episode e
-        SET severity = t.severity, step = t.step, restricts = e.restricts OR t.restricts,
+        SET severity = CASE WHEN array_position(rising, t.severity)
+                                 < array_position(rising, e.severity)
+                            THEN e.severity ELSE t.severity END,
+            step = t.step, step_amount = t.step_amount, restricts = e.restricts OR t.restricts,
             changed_at = t.at, summary = coalesce(t.summary, e.summary)
         WHERE e.fingerprint = fingerprint_ AND e.episode = open.episode;
     ELSE
@@ -157,18 +161,20 @@ BEGIN
     WHERE c.fingerprint = fingerprint_;
     INSERT INTO tripmeter.transition
     VALUES (fingerprint_, given.episode, given.seq + 1, move_, t.rule, t.tenant, t.labels, t.severity,
-            t.at, t.step, t.crossed, t.value, t.threshold, t.is_money, t.unit, t.zone, t.resets_at,
+            t.at, t.step, t.step_amount, t.crossed, t.crossed_amounts, t.value, t.threshold,
+            t.is_money, t.unit, t.zone, t.resets_at,
             t.restricts OR (move_ = 'resolve' AND open.restricts), t.reason, t.summary, shard_);
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION tripmeter.settle_transition IS 'One change of an alert: firing again while open is a step, steps only rise, resolving what is not open is nothing; gives episode and seq. True when a transition was written';
+COMMENT ON FUNCTION tripmeter.settle_transition IS 'One change of an alert: firing again while open is a step when it is a higher one, else nothing; resolving what is not open is nothing; gives episode and seq. True when a transition was written';
 
 CREATE FUNCTION tripmeter.settle_transitions(
     shard_ integer, fingerprints text[], moves text[], rules text[], tenants text[],
-    labels_ text[], severities text[], ats timestamptz[], steps integer[], crossed_ text[],
-    values_ numeric[], thresholds numeric[], money boolean[], units text[], zones text[],
-    resets timestamptz[], restricts_ boolean[], reasons text[], summaries text[]
+    labels_ text[], severities text[], ats timestamptz[], steps integer[], step_amounts numeric[],
+    crossed_ text[], crossed_amounts_ text[], values_ numeric[], thresholds numeric[],
+    money boolean[], units text[], zones text[], resets timestamptz[], restricts_ boolean[],
+    reasons text[], summaries text[]
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     d record;
@@ -176,14 +182,17 @@ DECLARE
 BEGIN
     FOR d IN
         SELECT u.fingerprint, u.move, row(u.fingerprint, 0, 0, u.move, u.rule, u.tenant,
-                u.labels::jsonb, u.severity, u.at, u.step, u.crossed::integer[], u.value,
+                u.labels::jsonb, u.severity, u.at, u.step, u.step_amount,
+                u.crossed::integer[], u.crossed_amounts::numeric[], u.value,
                 u.threshold, u.is_money, u.unit, u.zone, u.resets_at, u.restricts, u.reason,
                 u.summary, shard_, now(), NULL)::tripmeter.transition AS t
-        FROM unnest(fingerprints, moves, rules, tenants, labels_, severities, ats, steps, crossed_,
-                    values_, thresholds, money, units, zones, resets, restricts_, reasons, summaries)
+        FROM unnest(fingerprints, moves, rules, tenants, labels_, severities, ats, steps,
+                    step_amounts, crossed_, crossed_amounts_, values_, thresholds, money, units,
+                    zones, resets, restricts_, reasons, summaries)
             WITH ORDINALITY
-            AS u(fingerprint, move, rule, tenant, labels, severity, at, step, crossed, value,
-                 threshold, is_money, unit, zone, resets_at, restricts, reason, summary, ord)
+            AS u(fingerprint, move, rule, tenant, labels, severity, at, step, step_amount,
+                 crossed, crossed_amounts, value, threshold, is_money, unit, zone, resets_at,
+                 restricts, reason, summary, ord)
         ORDER BY u.ord
     LOOP
         IF tripmeter.settle_transition(shard_, d.fingerprint, d.move, d.t) THEN
@@ -209,8 +218,8 @@ BEGIN
     LOOP
         IF tripmeter.settle_transition(NULL, e.fingerprint, 'resolve', row(e.fingerprint, 0, 0,
                 'resolve', e.rule, e.tenant, e.labels, e.severity, e.day_end, e.step,
-                '{}'::integer[], NULL, NULL, false, NULL, 'UTC', NULL, false, 'period_rollover',
-                e.summary, NULL, now(), NULL)::tripmeter.transition) THEN
+                e.step_amount, '{}'::integer[], '{}'::numeric[], NULL, NULL, false, NULL, 'UTC',
+                NULL, false, 'period_rollover', e.summary, NULL, now(), NULL)::tripmeter.transition) THEN
             closed := closed + 1;
         END IF;
     END LOOP;

@@ -10,6 +10,7 @@ CREATE TABLE tripmeter.counter (
     used numeric(47, 9) NOT NULL,
     measured_at timestamptz NOT NULL,
     spent bigint NOT NULL CHECK (spent BETWEEN 0 AND 100),
+    spent_amount numeric(47, 9) NOT NULL CHECK (spent_amount >= 0),
     is_open boolean NOT NULL,
     blocked boolean NOT NULL,
     since_at timestamptz NOT NULL,
@@ -27,6 +28,7 @@ COMMENT ON COLUMN tripmeter.counter.label IS 'What the subject is: the number of
 COMMENT ON COLUMN tripmeter.counter.used IS 'What was used, in the meter of the quota (money in units of the tenant''s currency); the last value of a gauge';
 COMMENT ON COLUMN tripmeter.counter.measured_at IS 'Gauges: when the value was measured';
 COMMENT ON COLUMN tripmeter.counter.spent IS 'Percent of the highest step that has fired; 0: none';
+COMMENT ON COLUMN tripmeter.counter.spent_amount IS 'The highest step that has fired of those that are amounts, in the meter of the quota; 0: none';
 COMMENT ON COLUMN tripmeter.counter.is_open IS 'An alert of it is open';
 COMMENT ON COLUMN tripmeter.counter.blocked IS 'It restricts traffic now';
 COMMENT ON COLUMN tripmeter.counter.since_at IS 'Shard time since when';

@@ -71,7 +71,7 @@ WITH cap AS (
     JOIN tripmeter.period_total p
       ON p.tenant = t.tenant AND p.project = '' AND p.period_end = t.resets_at
      AND p.period = (t.labels->>'period')::timestamptz
-    WHERE t.rule LIKE 'quota/%' AND t.step >= 100 AND t.move <> 'resolve'
+    WHERE t.rule LIKE 'quota/%' AND 100 = ANY (t.crossed) AND t.move <> 'resolve'
       AND NOT t.labels ?| ARRAY['feature', 'model', 'api_key_id']
     ORDER BY t.tenant, t.rule, t.labels->>'project', p.period, t.at
 )
