@@ -93,6 +93,8 @@ tell_cap(struct settlement *settlement, const char *tenant, const char *rule, in
         .severity = SEVERITY_CRITICAL,
         .at_ms = at_ms,
         .step = step,
+        .crossed = {step},
+        .crossed_count = 1,
         .has_value = true,
         .unit = TEXT("requests"),
         .zone = TEXT("Asia/Kolkata"),
