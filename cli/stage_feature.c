@@ -70,9 +70,12 @@ stage_write_features(struct stage *stage, const struct settlement *settlement)
     for (size_t i = 0; i < settlement->facts.count; i++) {
         const struct fact *fact = list_at(&settlement->facts, i);
 
+        struct amounts delta;
+
+        delta_read(&fact->delta, &settlement->wide, &delta);
         if (fact->feature.size > 0)
             past_row(stage, fact->tenant, fact->feature, fact->hour_ms)->cost +=
-                fact->delta.cost - fact->delta.refunded;
+                delta.cost - delta.refunded;
     }
     for (size_t i = 0; i < settlement->hours.count; i++) {
         const struct feature_hour *hour = list_at(&settlement->hours, i);

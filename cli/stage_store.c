@@ -342,9 +342,11 @@ write_facts(struct stage *stage, const struct settlement *settlement)
         const struct fact *fact = list_at(&settlement->facts, i);
         const struct period_total key = {
             .tenant = fact->tenant, .project = TEXT(""), .start_ms = fact->period_ms};
+        struct amounts delta;
 
+        delta_read(&fact->delta, &settlement->wide, &delta);
         if (!amounts_add(&total_row(stage, &stage->db.facts, &stage->db.facts_by, &key)->delta,
-                         &fact->delta))
+                         &delta))
             stage_set_fault(stage, "the facts of a period left their range");
     }
 }

@@ -18,10 +18,6 @@ const char *const meter_names[METER_COUNT] = {
     [METER_CHARGE] = "charge",
 };
 
-/* The counts of most events; those behind them are zero in nearly every one, and are not touched
- * then: sums are many, and lie in memory. */
-enum { COMMON_COUNTS = COUNT_reasoning_tokens };
-
 /* Without branches, so that counts are added side by side; the sign of the result tells of an
  * overflow. */
 static inline uint64_t

@@ -1,7 +1,7 @@
 /*
  * What is counted, and what a quota may watch.
  *
- * `struct amounts` is one row of counts and money: a delta of a settlement, or a running tally.
+ * `struct amounts` is one row of counts and money: a running tally, or the change of one.
  * Counts are int64 with overflow checks; money is 128-bit nano-units.
  */
 #ifndef CORE_METER_H
@@ -17,6 +17,9 @@ enum count {
 };
 
 extern const char *const count_names[COUNT_COUNT];
+/* The counts of most events come first: these. Those behind them are zero in nearly every one, and are
+ * not touched then: sums are many, and lie in memory. */
+#define COMMON_COUNTS COUNT_reasoning_tokens
 
 struct amounts {
     tally cost;     /* net: refunds are in it */

@@ -14,6 +14,7 @@ static const struct {
 } lists[] = {
     {offsetof(struct settlement, facts), sizeof(struct fact)},
     {offsetof(struct settlement, key_facts), sizeof(struct key_fact)},
+    {offsetof(struct settlement, wide), sizeof(struct amounts)},
     {offsetof(struct settlement, periods), sizeof(struct period_total)},
     {offsetof(struct settlement, adjustments), sizeof(struct adjustment)},
     {offsetof(struct settlement, quotas), sizeof(struct quota_memory)},

@@ -14,6 +14,7 @@
 #include "core/breaker.h"
 #include "core/burst.h"
 #include "core/decision.h"
+#include "core/delta.h"
 #include "core/event.h"
 #include "core/list.h"
 #include "core/meter.h"
@@ -48,7 +49,7 @@ struct fact {
     struct text model;
     int64_t hour_ms;
     int64_t period_ms; /* start of the period it was booked in */
-    struct amounts delta;
+    struct delta delta;
 };
 
 /* Facts of a key: (tenant, key, hour, period). */
@@ -57,7 +58,7 @@ struct key_fact {
     struct text key;
     int64_t hour_ms;
     int64_t period_ms;
-    struct amounts delta;
+    struct delta delta;
 };
 
 /* Running total of a tenant (project absent) or of one of its declared projects in a period. */
@@ -374,9 +375,10 @@ struct settlement {
     size_t topic_count;
     struct progress *progress; /* one a topic */
     struct arena *arena;
-    struct list facts;        /* struct fact */
-    struct list key_facts;    /* struct key_fact */
-    struct list periods;      /* struct period_total */
+    struct list facts;     /* struct fact */
+    struct list key_facts; /* struct key_fact */
+    struct list wide;      /* struct amounts: of deltas of facts that do not fit into their rows */
+    struct list periods;   /* struct period_total */
     struct list adjustments;  /* struct adjustment */
     struct list quotas;       /* struct quota_memory; a later one of a key replaces earlier ones */
     struct list counters;     /* struct counter_memory; likewise */

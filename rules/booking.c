@@ -217,9 +217,6 @@ fact_key(struct key128 row, struct key128 project, const struct lookup *lookup)
     return identity_join(identity_join(row, project), lookup->served);
 }
 
-/* Bytes of an amount that nearly every event touches. */
-enum { COMMON_AMOUNTS = offsetof(struct amounts, count[COUNT_reasoning_tokens]) };
-
 static void
 ask_for(const void *memory, size_t size)
 {
@@ -253,15 +250,16 @@ book_foresee_rows(const struct book *book, const struct tenant *tenant, const st
     const uint32_t key = table_find(&book->key_facts, identity_join(tenant->row.key, lookup->key));
 
     if (fact != TABLE_NONE)
-        ask_for(&((struct fact *)list_at(&settlement->facts, fact))->delta, COMMON_AMOUNTS);
+        ask_for(&((struct fact *)list_at(&settlement->facts, fact))->delta, sizeof(struct delta));
     if (key != TABLE_NONE)
-        ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta, COMMON_AMOUNTS);
+        ask_for(&((struct key_fact *)list_at(&settlement->key_facts, key))->delta,
+                sizeof(struct delta));
 }
 
-/* What an event adds to. A new row is not read for that: its memory may still be on its way. */
+/* What an event adds to: a row of facts, or a sum; neither: memory is short. */
 struct target {
-    struct amounts *sum; /* NULL: memory is short */
-    bool fresh;
+    struct delta *delta;
+    struct amounts *sum;
 };
 
 /* Asks for the memory of a row to come, too: rows are written one after the other. */
@@ -285,12 +283,12 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 
     book->fact = found;
     if (found != TABLE_NONE)
-        return (struct target){.sum = &((struct fact *)list_at(facts, found))->delta};
+        return (struct target){.delta = &((struct fact *)list_at(facts, found))->delta};
     book->fact = facts->count;
     struct fact *fact = add_row(facts);
 
     if (fact == NULL)
-        return (struct target){.sum = NULL};
+        return (struct target){.delta = NULL};
     fact->tenant = tenant->name;
     fact->project = booking->project;
     fact->feature = event->names[NAME_FEATURE];
@@ -304,9 +302,9 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
     if (!keep_texts(book->settlement->arena, texts, 5) ||
         !table_put(&book->facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
-        return (struct target){.sum = NULL};
+        return (struct target){.delta = NULL};
     }
-    return (struct target){.sum = &fact->delta, .fresh = true};
+    return (struct target){.delta = &fact->delta};
 }
 
 static struct target
@@ -317,11 +315,11 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
     const uint32_t found = table_find(&book->key_facts, key);
 
     if (found != TABLE_NONE)
-        return (struct target){.sum = &((struct key_fact *)list_at(facts, found))->delta};
+        return (struct target){.delta = &((struct key_fact *)list_at(facts, found))->delta};
     struct key_fact *fact = add_row(facts);
 
     if (fact == NULL)
-        return (struct target){.sum = NULL};
+        return (struct target){.delta = NULL};
     fact->tenant = tenant->name;
     fact->key = event->names[NAME_API_KEY_ID];
     fact->hour_ms = booking->hour_ms;
@@ -331,9 +329,9 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
     if (!keep_texts(book->settlement->arena, texts, 2) ||
         !table_put(&book->key_facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
-        return (struct target){.sum = NULL};
+        return (struct target){.delta = NULL};
     }
-    return (struct target){.sum = &fact->delta, .fresh = true};
+    return (struct target){.delta = &fact->delta};
 }
 
 /* The row of a period's total, made when it is not there; TABLE_NONE: memory is short. */
@@ -460,27 +458,28 @@ total_of(struct book *book, const struct tenant *tenant, struct totals *held,
 
 enum { TARGETS = 4 };
 
-static bool
-add_to(const struct target *target, const struct amounts *amounts)
+static enum booked
+add_to(struct book *book, const struct target *target, const struct amounts *amounts, bool fits)
 {
-    if (!target->fresh)
-        return amounts_add(target->sum, amounts);
-    *target->sum = *amounts;
-    return true;
+    static const enum booked booked[] = {[DELTA_ADDED] = BOOKED,
+                                         [DELTA_OVERFLOW] = BOOKED_OVERFLOW,
+                                         [DELTA_NO_MEMORY] = BOOKED_NO_MEMORY};
+
+    if (target->delta != NULL)
+        return booked[delta_add(target->delta, &book->settlement->wide, amounts, fits)];
+    return amounts_add(target->sum, amounts) ? BOOKED : BOOKED_OVERFLOW;
 }
 
 static void
-take_back(const struct target *targets, size_t count, const struct amounts *amounts)
+take_back(struct book *book, const struct target *targets, size_t count,
+          const struct amounts *amounts, bool fits)
 {
-    struct amounts negative = {.cost = -amounts->cost,
-                               .charge = -amounts->charge,
-                               .refunded = -amounts->refunded,
-                               .estimate = -amounts->estimate};
+    const struct amounts nothing = {.cost = 0};
+    struct amounts negative;
 
-    for (size_t i = 0; i < COUNT_COUNT; i++)
-        negative.count[i] = -amounts->count[i];
+    amounts_difference(&negative, &nothing, amounts);
     for (size_t i = 0; i < count; i++)
-        (void)amounts_add(targets[i].sum, &negative);
+        (void)add_to(book, &targets[i], &negative, fits);
 }
 
 enum booked
@@ -511,13 +510,18 @@ book_event(struct book *book, struct tenant *tenant, const struct event *event,
             (struct target){.sum = total_of(book, tenant, held == NULL ? NULL : &held[project + 1],
                                             booking, booking->project)};
     for (size_t i = 0; i < count; i++)
-        if (targets[i].sum == NULL)
+        if (targets[i].delta == NULL && targets[i].sum == NULL)
             return BOOKED_NO_MEMORY;
-    for (size_t i = 0; i < count; i++)
-        if (!add_to(&targets[i], &booking->amounts)) {
-            take_back(targets, i, &booking->amounts);
-            return BOOKED_OVERFLOW;
+    const bool fits = delta_fits(&booking->amounts);
+
+    for (size_t i = 0; i < count; i++) {
+        const enum booked booked = add_to(book, &targets[i], &booking->amounts, fits);
+
+        if (booked != BOOKED) {
+            take_back(book, targets, i, &booking->amounts, fits);
+            return booked;
         }
+    }
     tenant->touched = book->number;
     return BOOKED;
 }

@@ -84,7 +84,7 @@ bool store_copy_events(struct store *store, const struct settlement *settlement,
  * are `used` (bit i: column i), all others are 0. */
 const char *store_sums_sql(enum sums sums, uint32_t used, struct arena *arena);
 /* The amounts of these rows that are not 0 all through; always the events. */
-uint32_t store_sums_used(enum sums sums, const struct list *list);
+uint32_t store_sums_used(enum sums sums, const struct settlement *settlement);
 bool store_read_amounts(const PGresult *result, int row, int column, struct amounts *out);
 /* Finds the totals that are not as memory expects them. */
 bool store_compare_periods(struct store *store, const struct settlement *settlement,

@@ -199,12 +199,10 @@ prepare_sums(struct store *store, const struct settlement *settlement, struct er
 {
     static const enum step of_sums[SUMS_COUNT] = {STEP_FACTS, STEP_KEY_FACTS, STEP_PERIODS,
                                                   STEP_ADJUSTMENTS};
-    const struct list *const lists[SUMS_COUNT] = {&settlement->facts, &settlement->key_facts,
-                                                  &settlement->periods, &settlement->adjustments};
 
     for (enum sums sums = 0; sums < SUMS_COUNT; sums++) {
         const uint32_t before = store->sums_used[sums];
-        const uint32_t used = before | store_sums_used(sums, lists[sums]);
+        const uint32_t used = before | store_sums_used(sums, settlement);
         char sql[32] = "DEALLOCATE ";
 
         if (used == before)

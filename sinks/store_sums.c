@@ -24,6 +24,7 @@ static const struct sums_table {
     size_t key_count; /* columns before the amounts */
     size_t conflict;  /* how many of them identify the row */
     size_t delta;     /* where the amounts are */
+    bool narrow;      /* as struct delta, else whole */
 } tables[SUMS_COUNT] = {
     [SUMS_FACTS] = {"tenant_fact",
                     {{"tenant", KEY_TEXT, offsetof(struct fact, tenant)},
@@ -35,7 +36,8 @@ static const struct sums_table {
                      {"period", KEY_TIME, offsetof(struct fact, period_ms)}},
                     7,
                     7,
-                    offsetof(struct fact, delta)},
+                    offsetof(struct fact, delta),
+                    true},
     [SUMS_KEY_FACTS] = {"key_fact",
                         {{"tenant", KEY_TEXT, offsetof(struct key_fact, tenant)},
                          {"key", KEY_TEXT, offsetof(struct key_fact, key)},
@@ -43,7 +45,8 @@ static const struct sums_table {
                          {"period", KEY_TIME, offsetof(struct key_fact, period_ms)}},
                         4,
                         4,
-                        offsetof(struct key_fact, delta)},
+                        offsetof(struct key_fact, delta),
+                        true},
     [SUMS_PERIODS] = {"period_total",
                       {{"tenant", KEY_TEXT, offsetof(struct period_total, tenant)},
                        {"project", KEY_TEXT, offsetof(struct period_total, project)},
@@ -51,7 +54,8 @@ static const struct sums_table {
                        {"period_end", KEY_TIME, offsetof(struct period_total, end_ms)}},
                       4,
                       3,
-                      offsetof(struct period_total, delta)},
+                      offsetof(struct period_total, delta),
+                      false},
     [SUMS_ADJUSTMENTS] = {"period_adjustment",
                           {{"tenant", KEY_TEXT, offsetof(struct adjustment, tenant)},
                            {"project", KEY_TEXT, offsetof(struct adjustment, project)},
@@ -60,7 +64,8 @@ static const struct sums_table {
                            {"service_end", KEY_TIME, offsetof(struct adjustment, service.end_ms)}},
                           5,
                           4,
-                          offsetof(struct adjustment, delta)},
+                          offsetof(struct adjustment, delta),
+                          false},
 };
 
 #define MONEY_COUNT 4
@@ -201,22 +206,52 @@ store_sums_sql(enum sums sums, uint32_t used, struct arena *arena)
     return sql.at;
 }
 
-uint32_t
-store_sums_used(enum sums sums, const struct list *list)
+/* ---- rows -------------------------------------------------------------------------------------- */
+
+static const struct list *
+rows_of(enum sums sums, const struct settlement *settlement)
 {
+    const struct list *const lists[SUMS_COUNT] = {
+        [SUMS_FACTS] = &settlement->facts,
+        [SUMS_KEY_FACTS] = &settlement->key_facts,
+        [SUMS_PERIODS] = &settlement->periods,
+        [SUMS_ADJUSTMENTS] = &settlement->adjustments,
+    };
+
+    return lists[sums];
+}
+
+/* The amounts of a row: where they are, or as they are read into `out`. */
+static const struct amounts *
+amounts_of(const struct sums_table *table, const struct settlement *settlement, const void *row,
+           struct amounts *out)
+{
+    const void *const delta = (const char *)row + table->delta;
+
+    if (!table->narrow)
+        return delta;
+    delta_read(delta, &settlement->wide, out);
+    return out;
+}
+
+uint32_t
+store_sums_used(enum sums sums, const struct settlement *settlement)
+{
+    const struct list *const list = rows_of(sums, settlement);
     struct amounts any = {.cost = 0};
     uint32_t used = UINT32_C(1) << COUNT_events;
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct amounts *const delta =
-            (const void *)((const char *)list_at(list, i) + tables[sums].delta);
+        struct amounts own;
+        const struct amounts *const one =
+            amounts_of(&tables[sums], settlement, list_at(list, i), &own);
 
         for (size_t c = 0; c < COUNT_COUNT; c++)
-            any.count[c] |= delta->count[c];
-        any.cost |= delta->cost;
-        any.charge |= delta->charge;
-        any.refunded |= delta->refunded;
-        any.estimate |= delta->estimate;
+            any.count[c] |= one->count[c];
+        any.cost |= one->cost;
+        any.charge |= one->charge;
+        any.refunded |= one->refunded;
+        any.estimate |= one->estimate;
     }
     for (size_t i = 0; i < COUNT_COUNT; i++)
         used |= (uint32_t)(any.count[i] != 0) << i;
@@ -342,24 +377,30 @@ begin_columns(struct pgparams *params, const struct sums_table *table, uint32_t 
 
 static void
 add_block(struct pgparam *column, const struct sums_table *table, uint32_t used,
-          const void *const *rows, size_t count)
+          const struct settlement *settlement, const void *const *rows, size_t count)
 {
+    struct amounts read[BLOCK];
+    const void *amounts[BLOCK];
+
     for (size_t i = 0; i < table->key_count; i++)
         if (table->keys[i].type == KEY_TEXT)
             pgarray_text_column(column++, rows, count, table->keys[i].at);
         else
             pgarray_time_column(column++, rows, count, table->keys[i].at);
+    for (size_t i = 0; i < count; i++)
+        amounts[i] = amounts_of(table, settlement, rows[i], &read[i]);
     for (size_t i = 0; i < AMOUNT_COUNT; i++)
         if (is_used(used, i) && i < COUNT_COUNT)
-            pgarray_int8_column(column++, rows, count, table->delta + amount_at(i));
+            pgarray_int8_column(column++, amounts, count, amount_at(i));
         else if (is_used(used, i))
-            pgarray_money_column(column++, rows, count, table->delta + amount_at(i));
+            pgarray_money_column(column++, amounts, count, amount_at(i));
 }
 
 static bool
-fill_sums(struct store *store, enum sums sums, const struct list *list, size_t *rows,
+fill_sums(struct store *store, enum sums sums, const struct settlement *settlement, size_t *rows,
           struct err *why)
 {
+    const struct list *const list = rows_of(sums, settlement);
     const struct placed *const row = placed(store, sums, list);
     const void *block[BLOCK];
 
@@ -370,7 +411,8 @@ fill_sums(struct store *store, enum sums sums, const struct list *list, size_t *
         count = list->count - from < BLOCK ? list->count - from : BLOCK;
         for (size_t i = 0; i < count; i++)
             block[i] = row[from + i].row;
-        add_block(store->params.at, &tables[sums], store->sums_used[sums], block, count);
+        add_block(store->params.at, &tables[sums], store->sums_used[sums], settlement, block,
+                  count);
     }
     *rows = list->count;
     return true;
@@ -379,7 +421,7 @@ fill_sums(struct store *store, enum sums sums, const struct list *list, size_t *
 bool
 fill_facts(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    if (!fill_sums(store, SUMS_FACTS, &input->settlement->facts, rows, why))
+    if (!fill_sums(store, SUMS_FACTS, input->settlement, rows, why))
         return false;
     pgarray_int8(pgparams_scalar(&store->params, PG_INT8), input->counted);
     return true;
@@ -388,7 +430,7 @@ fill_facts(struct store *store, const struct settle_input *input, size_t *rows, 
 bool
 fill_key_facts(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    if (!fill_sums(store, SUMS_KEY_FACTS, &input->settlement->key_facts, rows, why))
+    if (!fill_sums(store, SUMS_KEY_FACTS, input->settlement, rows, why))
         return false;
     pgarray_int8(pgparams_scalar(&store->params, PG_INT8), input->keyed);
     return true;
@@ -397,14 +439,14 @@ fill_key_facts(struct store *store, const struct settle_input *input, size_t *ro
 bool
 fill_periods(struct store *store, const struct settle_input *input, size_t *rows, struct err *why)
 {
-    return fill_sums(store, SUMS_PERIODS, &input->settlement->periods, rows, why);
+    return fill_sums(store, SUMS_PERIODS, input->settlement, rows, why);
 }
 
 bool
 fill_adjustments(struct store *store, const struct settle_input *input, size_t *rows,
                  struct err *why)
 {
-    return fill_sums(store, SUMS_ADJUSTMENTS, &input->settlement->adjustments, rows, why);
+    return fill_sums(store, SUMS_ADJUSTMENTS, input->settlement, rows, why);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */

@@ -253,12 +253,19 @@ write_facts(struct world *world, const struct settlement *settlement)
 
     for (size_t i = 0; i < settlement->facts.count; i++) {
         const struct fact *fact = list_at(&settlement->facts, i);
+        struct amounts delta;
 
-        events += fact->delta.count[COUNT_events];
-        world->db.fact_cost += fact->delta.cost;
+        delta_read(&fact->delta, &settlement->wide, &delta);
+        events += delta.count[COUNT_events];
+        world->db.fact_cost += delta.cost;
     }
-    for (size_t i = 0; i < settlement->key_facts.count; i++)
-        keyed += ((struct key_fact *)list_at(&settlement->key_facts, i))->delta.count[COUNT_events];
+    for (size_t i = 0; i < settlement->key_facts.count; i++) {
+        const struct key_fact *fact = list_at(&settlement->key_facts, i);
+        struct amounts delta;
+
+        delta_read(&fact->delta, &settlement->wide, &delta);
+        keyed += delta.count[COUNT_events];
+    }
     CHECK_INT("every counted event is in one fact", events, moved->counted);
     CHECK_INT("every keyed event is in one key fact", keyed, moved->keyed);
     world->db.fact_events += events;

@@ -296,6 +296,13 @@ settlement_of(const struct claim *claim, int64_t from)
 }
 
 void
+settlement_delta(struct settlement *settlement, struct delta *delta, const struct amounts *amounts)
+{
+    *delta = (struct delta){.cost = 0};
+    CU_ASSERT_EQUAL(delta_add(delta, &settlement->wide, amounts, delta_fits(amounts)), DELTA_ADDED);
+}
+
+void
 settlement_book(struct settlement *settlement, const char *tenant, int64_t records, int64_t nano)
 {
     struct progress *const progress = &settlement->progress[0];
@@ -319,13 +326,13 @@ settlement_book(struct settlement *settlement, const char *tenant, int64_t recor
     *fact = (struct fact){.tenant = text_of(tenant),
                           .feature = TEXT("search"),
                           .hour_ms = DB_HOUR_MS,
-                          .period_ms = DB_PERIOD_MS,
-                          .delta = delta};
+                          .period_ms = DB_PERIOD_MS};
     *key = (struct key_fact){.tenant = text_of(tenant),
                              .key = TEXT("k1"),
                              .hour_ms = DB_HOUR_MS,
-                             .period_ms = DB_PERIOD_MS,
-                             .delta = delta};
+                             .period_ms = DB_PERIOD_MS};
+    settlement_delta(settlement, &fact->delta, &delta);
+    settlement_delta(settlement, &key->delta, &delta);
     *period = (struct period_total){.tenant = text_of(tenant),
                                     .start_ms = DB_PERIOD_MS,
                                     .end_ms = DB_PERIOD_END_MS,

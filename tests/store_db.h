@@ -56,6 +56,9 @@ void db_load(struct db *db, const struct load_query *query, store_on_tenant *on_
 /* ---- settlements ------------------------------------------------------------------------------- */
 /* An empty one of the claimed shard: topic 0 stands at `from`. */
 struct settlement *settlement_of(const struct claim *claim, int64_t from);
+/* What a row of facts adds to. */
+void settlement_delta(struct settlement *settlement, struct delta *delta,
+                      const struct amounts *amounts);
 /* Topic 0 moves by `records`, each with one counted event that names a key, booked as one fact, one
  * key fact and one period total of `tenant`, at `nano` each. */
 void settlement_book(struct settlement *settlement, const char *tenant, int64_t records,

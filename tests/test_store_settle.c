@@ -114,9 +114,17 @@ test_columns_in_use(void)
         struct key_fact *const key = list_at(&one->key_facts, 0);
         struct period_total *const period = list_at(&one->periods, 0);
 
-        fact->delta.count[COUNT_images] = i == 1 ? 7 : 0;
-        fact->delta.cost = cost[i];
-        key->delta.refunded = i == 2 ? -3 : 0;
+        const struct amounts in_fact = {
+            .count = {[COUNT_events] = 5, [COUNT_requests] = 5, [COUNT_images] = i == 1 ? 7 : 0},
+            .cost = cost[i],
+            .charge = 5};
+        const struct amounts in_key = {.count = {[COUNT_events] = 5, [COUNT_requests] = 5},
+                                       .cost = 5,
+                                       .charge = 5,
+                                       .refunded = i == 2 ? -3 : 0};
+
+        settlement_delta(one, &fact->delta, &in_fact);
+        settlement_delta(one, &key->delta, &in_key);
         period->delta.count[COUNT_clamped] = i == 2 ? 9 : 0;
         CHECK_INT("settled", db_settle(&db, one), SETTLED);
         claim.seq++;
@@ -189,8 +197,10 @@ test_refused(void)
     ((struct fact *)bad->facts.at)->feature = (struct text){"a\0b", 3};
     CHECK_INT("NUL", db_settle(&db, bad), SETTLE_REFUSED);
     ((struct fact *)bad->facts.at)->feature = TEXT("search");
-    ((struct fact *)bad->facts.at)->delta.cost =
-        (tally)INT64_MAX * INT64_MAX / 10 * 15; /* NUMERIC(38,9) has 29 digits before the point */
+    /* NUMERIC(38,9) has 29 digits before the point. */
+    settlement_delta(bad, &((struct fact *)bad->facts.at)->delta,
+                     &(struct amounts){.count = {[COUNT_events] = 5, [COUNT_requests] = 5},
+                                       .cost = (tally)INT64_MAX * INT64_MAX / 10 * 15});
     CHECK_INT("NUMERIC(38,9)", db_settle(&db, bad), SETTLE_REFUSED);
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.progress", "0");
 
@@ -399,7 +409,9 @@ test_to_the_nano(void)
         settlement_book(one, "acme", 1, 0);
         ((struct fact *)one->facts.at)->model = TEXT("exact");
         ((struct fact *)one->facts.at)->hour_ms += (int64_t)i * 3600000;
-        ((struct fact *)one->facts.at)->delta.cost = rows[i].nano;
+        settlement_delta(one, &((struct fact *)one->facts.at)->delta,
+                         &(struct amounts){.count = {[COUNT_events] = 1, [COUNT_requests] = 1},
+                                           .cost = rows[i].nano});
         CHECK_INT(rows[i].text, db_settle(&db, one), SETTLED);
         CHECK_SQL(&db,
                   "SELECT cost FROM tripmeter.tenant_fact WHERE model = 'exact'"

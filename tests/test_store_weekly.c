@@ -20,6 +20,8 @@ add_fact(struct settlement *settlement, const struct fact *fact)
 
 static const struct amounts late = {
     .cost = 7, .charge = 9, .count = {[COUNT_events] = 1, [COUNT_requests] = 1}};
+static const struct delta late_row = {
+    .cost = 7, .charge = 9, .count = {[COUNT_events] = 1, [COUNT_requests] = 1}};
 
 /* Two events with a key, one without, of which one is an adjustment; in two weeks. */
 static void
@@ -42,7 +44,7 @@ test_spend(void)
                                  .model = TEXT("gpt-4o"),
                                  .hour_ms = DB_HOUR_MS + 3 * CLOCK_DAY_MS,
                                  .period_ms = DB_PERIOD_MS,
-                                 .delta = late});
+                                 .delta = late_row});
     struct adjustment *const adjustment = list_add(&one->adjustments);
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(adjustment);
