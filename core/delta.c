@@ -1,12 +1,12 @@
 #include "core/delta.h"
 
-#include <string.h>
-
 bool
 delta_fits(const struct amounts *amounts)
 {
     int64_t others = 0;
 
+    for (size_t i = 0; i < COMMON_COUNTS; i++)
+        others |= amounts->count[i] ^ (int32_t)amounts->count[i];
     for (size_t i = COMMON_COUNTS; i < COUNT_COUNT; i++)
         others |= amounts->count[i];
     return others == 0 && amounts->refunded == 0 && amounts->estimate == 0 &&
@@ -21,7 +21,8 @@ add_here(struct delta *delta, const struct amounts *amounts)
                 __builtin_add_overflow(delta->charge, (int64_t)amounts->charge, &delta->charge);
 
     for (size_t i = 0; i < COMMON_COUNTS; i++)
-        over |= __builtin_add_overflow(delta->count[i], amounts->count[i], &delta->count[i]);
+        over |=
+            __builtin_add_overflow(delta->count[i], (int32_t)amounts->count[i], &delta->count[i]);
     return !over;
 }
 
@@ -64,5 +65,6 @@ delta_read(const struct delta *delta, const struct list *wide, struct amounts *o
         return;
     }
     *out = (struct amounts){.cost = delta->cost, .charge = delta->charge};
-    memcpy(out->count, delta->count, sizeof delta->count);
+    for (size_t i = 0; i < COMMON_COUNTS; i++)
+        out->count[i] = delta->count[i];
 }

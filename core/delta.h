@@ -2,7 +2,7 @@
  * What a row of facts adds to: amounts, as short as most of them are.
  *
  * A settlement carries a row for nearly every event, so a row holds what nearly every event has and
- * money in 64 bits: 88 bytes instead of 208.  Amounts that have anything else, or more than fits,
+ * money in 64 bits and counts in 32: 56 bytes instead of 208.  Amounts that have anything else, or more than fits,
  * are kept whole in a list of the settlement (`wide`) that all its rows share.
  */
 #ifndef CORE_DELTA_H
@@ -14,7 +14,7 @@
 struct delta {
     int64_t cost;
     int64_t charge;
-    int64_t count[COMMON_COUNTS];
+    int32_t count[COMMON_COUNTS];
     uint32_t wide; /* 1 + place in the list, where everything is then; 0: all there is is here */
 };
 
