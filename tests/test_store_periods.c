@@ -111,6 +111,19 @@ test_refused(void)
         "DELETE FROM tripmeter.key_fact",
         "UPDATE tripmeter.period_final SET charge = 0",
         "DELETE FROM tripmeter.period_final",
+        /* Nor past the table that is its partition's, nor as a whole, nor by opening what is closed. */
+        "UPDATE tripmeter.tenant_fact_default SET cost = 0",
+        "DELETE FROM tripmeter.key_fact_default",
+        "TRUNCATE tripmeter.tenant_fact",
+        "TRUNCATE tripmeter.tenant_fact_default",
+        "TRUNCATE tripmeter.key_fact",
+        "TRUNCATE tripmeter.period_total",
+        "TRUNCATE tripmeter.period_final",
+        "TRUNCATE tripmeter.period_adjustment",
+        "TRUNCATE tripmeter.quota_period",
+        "TRUNCATE tripmeter.period_closing",
+        "UPDATE tripmeter.period_closing SET closed_to = 'epoch'",
+        "DELETE FROM tripmeter.period_closing",
     };
     struct claim claims[2];
 
@@ -124,6 +137,14 @@ test_refused(void)
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
         if (strcmp(db_state(&db, changes[i], state), "TM005") != 0)
             CHECK_SQL(&db, changes[i], "TM005");
+    /* As the engine: it is refused, or has not even the right to ask. */
+    db_run(&db, "SET ROLE tripmeter_engine");
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        (void)db_state(&db, changes[i], state);
+        if (strcmp(state, "TM005") != 0 && strcmp(state, "42501") != 0)
+            CHECK_SQL(&db, changes[i], "TM005 or 42501");
+    }
+    db_run(&db, "RESET ROLE");
     /* Nor does a settlement change them, were it wrong. */
     struct settlement *const wrong = settlement_of(&claims[0], claims[0].seq);
 
@@ -135,6 +156,9 @@ test_refused(void)
     /* Partitions are another matter: rows move, none changes. */
     db_run(&db, "SELECT tripmeter.maintain(0, NULL, false, to_timestamp(1772323200))");
     CHECK_SQL(&db, "SELECT cost FROM tripmeter.tenant_fact_2026_03", "0.000000006");
+    CU_ASSERT_STRING_EQUAL(
+        db_state(&db, "UPDATE tripmeter.tenant_fact_2026_03 SET cost = 0", state), "TM005");
+    CU_ASSERT_STRING_EQUAL(db_state(&db, "TRUNCATE tripmeter.tenant_fact_2026_03", state), "TM005");
     db_end(&db);
 }
 

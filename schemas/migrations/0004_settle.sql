@@ -378,6 +378,7 @@ BEGIN
     PERFORM set_config('tripmeter.moves_partitions', 'off', true);
     EXECUTE format('ALTER TABLE tripmeter.%I ATTACH PARTITION tripmeter.%I
                     FOR VALUES FROM (%L) TO (%L)', of_table, name, month, until);
+    PERFORM tripmeter.guard_final(name);
     RETURN true;
 END
 $$;

@@ -286,24 +286,39 @@ END
 $$;
 COMMENT ON FUNCTION tripmeter.refuse_change IS 'Raises TM005';
 
-CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.tenant_fact
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.tenant_fact
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.tenant_fact
-    REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.key_fact
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.key_fact
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.key_fact
-    REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE FUNCTION tripmeter.refuse_truncate() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM tripmeter.period_final) THEN
+        RAISE EXCEPTION '% holds final periods', TG_TABLE_NAME USING ERRCODE = 'TM005';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION tripmeter.refuse_truncate IS 'Raises TM005 once a period is final';
+
+-- Of a statement only the table that it names is asked: partitions have these triggers of their own.
+CREATE FUNCTION tripmeter.guard_final(of_table text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN SELECT * FROM (VALUES ('INSERT', 'NEW'), ('UPDATE', 'NEW'), ('DELETE', 'OLD')) v (word, rows)
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON tripmeter.%I
+                        REFERENCING %s TABLE AS changed
+                        FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final()',
+                       'final_' || lower(one.word), one.word, of_table, one.rows);
+    END LOOP;
+    EXECUTE format('CREATE TRIGGER final_truncate BEFORE TRUNCATE ON tripmeter.%I
+                    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_truncate()', of_table);
+END
+$$;
+COMMENT ON FUNCTION tripmeter.guard_final IS 'Rows of final periods do not change in this table';
+
+SELECT tripmeter.guard_final(t)
+FROM unnest(ARRAY['tenant_fact', 'tenant_fact_default', 'key_fact', 'key_fact_default',
+                  'period_adjustment']) t;
 CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.period_total
     REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final_total();
@@ -322,15 +337,19 @@ CREATE TRIGGER final_key BEFORE UPDATE OF period, tenant ON tripmeter.key_fact
 CREATE TRIGGER final_end BEFORE UPDATE ON tripmeter.period_total
     FOR EACH ROW WHEN (OLD.period_end < now() AND OLD.period_end <> NEW.period_end)
     EXECUTE FUNCTION tripmeter.refuse_change();
-CREATE TRIGGER final_insert AFTER INSERT ON tripmeter.period_adjustment
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_update AFTER UPDATE ON tripmeter.period_adjustment
-    REFERENCING NEW TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
-CREATE TRIGGER final_delete AFTER DELETE ON tripmeter.period_adjustment
-    REFERENCING OLD TABLE AS changed
-    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_final();
+CREATE TRIGGER final_truncate BEFORE TRUNCATE ON tripmeter.period_total
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_truncate();
+CREATE TRIGGER final_truncate BEFORE TRUNCATE ON tripmeter.period_final
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_truncate();
+CREATE TRIGGER final_truncate BEFORE TRUNCATE ON tripmeter.quota_period
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_truncate();
+CREATE TRIGGER final_truncate BEFORE TRUNCATE ON tripmeter.period_closing
+    FOR EACH STATEMENT EXECUTE FUNCTION tripmeter.refuse_truncate();
+-- What is closed is not opened again.
+CREATE TRIGGER final_back BEFORE UPDATE ON tripmeter.period_closing
+    FOR EACH ROW WHEN (NEW.closed_to < OLD.closed_to) EXECUTE FUNCTION tripmeter.refuse_change();
+CREATE TRIGGER final_back_delete BEFORE DELETE ON tripmeter.period_closing
+    FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();
 CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.period_final
     FOR EACH ROW EXECUTE FUNCTION tripmeter.refuse_change();
 CREATE TRIGGER final_change BEFORE UPDATE OR DELETE ON tripmeter.quota_period
