@@ -367,16 +367,20 @@ watch_day(const struct watch *watch)
     return fmaxf(day * a_day(watch->book.width) / DETECTOR_HOURS, least);
 }
 
+bool
+watch_may_page(const struct watch *watch)
+{
+    return series_ms(watch, &watch->series[WATCH_COST]) >= PAGE_DAYS * CLOCK_DAY_MS &&
+           watch->book.events >= PAGE_EVENTS;
+}
+
 enum watch_tier
 watch_impact(const struct watch *watch, const struct watch_gates *gates)
 {
     const float excess = fabsf(watch->book.excess);
     const float day = watch_day(watch);
-    const bool may_page =
-        series_ms(watch, &watch->series[WATCH_COST]) >= PAGE_DAYS * CLOCK_DAY_MS &&
-        watch->book.events >= PAGE_EVENTS;
 
-    if (may_page && excess >= 0.25F * day && excess >= gates->page)
+    if (watch_may_page(watch) && excess >= 0.25F * day && excess >= gates->page)
         return WATCH_PAGE;
     return excess >= 0.10F * day && excess >= gates->ticket ? WATCH_TICKET : WATCH_NOTE;
 }

@@ -136,6 +136,8 @@ struct watch_gates {
     float ticket;
     float page;
 };
+/* There is evidence enough for a page. */
+bool watch_may_page(const struct watch *watch);
 /* The tier that the present excess makes of a record of this watch: at least a note. */
 enum watch_tier watch_impact(const struct watch *watch, const struct watch_gates *gates);
 /* The excess is below half of what makes a ticket. */
@@ -189,13 +191,23 @@ struct watch_top {
 };
 void watch_top_add(struct watch_top *top, struct text name, float excess);
 
+/* A limit that the present period will pass as it goes. */
+struct watch_limit {
+    struct text name;
+    struct text unit;
+    bool is_money; /* nano-units, else counts */
+    tally limit;
+    tally forecast; /* of the period's end */
+};
+
 /* What an alert says of an incident, in one line. */
 struct watch_story {
     enum watch_metric metric;
     const struct watch *watch;
-    const char *unit;            /* of money */
-    const char *since;           /* local time */
-    const struct watch_top *top; /* NULL: not known */
+    const char *unit;                /* of money */
+    const char *since;               /* local time */
+    const struct watch_top *top;     /* NULL: not known */
+    const struct watch_limit *limit; /* NULL: none is in danger */
 };
 #define WATCH_STORY_SIZE 1024
 const char *watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE]);

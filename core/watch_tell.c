@@ -103,6 +103,28 @@ top_text(const struct watch_top *top, float all, char *out, size_t room)
     }
 }
 
+static const char *
+limit_amount(const struct watch_limit *limit, tally amount, char out[TALLY_TEXT_SIZE])
+{
+    return limit->is_money ? tally_format_short(amount, 2, out) : tally_format_count(amount, out);
+}
+
+/* "; as it goes the period ends at 1200 of 1000 requests (calls)" */
+#define LIMIT_SIZE (2 * TALLY_TEXT_SIZE + EVENT_ID_LIMIT + 80)
+static void
+limit_text(const struct watch_limit *limit, char out[LIMIT_SIZE])
+{
+    char forecast[TALLY_TEXT_SIZE];
+    char most[TALLY_TEXT_SIZE];
+
+    out[0] = '\0';
+    if (limit != NULL)
+        (void)snprintf(out, LIMIT_SIZE, "; as it goes the period ends at %s of %s %.*s (%.*s)",
+                       limit_amount(limit, limit->forecast, forecast),
+                       limit_amount(limit, limit->limit, most), (int)limit->unit.size,
+                       limit->unit.at, (int)limit->name.size, limit->name.at);
+}
+
 const char *
 watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE])
 {
@@ -114,19 +136,21 @@ watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE])
     char usual[WATCH_VALUE_SIZE];
     char ratio[32];
     char top[TOP_SIZE];
+    char limit[LIMIT_SIZE];
 
     (void)watch_words(story->watch, story->metric, words);
     (void)watch_value_text(story->metric, series->value, story->unit, value);
     (void)watch_value_text(story->metric, series->usual, story->unit, usual);
     ratio_text(series, ratio, sizeof ratio);
     top_text(story->top, excess, top, sizeof top);
+    limit_text(story->limit, limit);
     (void)snprintf(out, WATCH_STORY_SIZE,
                    "%s: %s; %s in %s, usual are %s%s; since %s spending is %.2f %s %s the usual"
-                   " (%.0f %% of a day)%s",
+                   " (%.0f %% of a day)%s%s",
                    watch_metric_names[story->metric], words, value,
                    width_text(watch_width(story->watch)), usual, ratio, story->since,
                    (double)fabsf(excess), story->unit, excess < 0 ? "below" : "above",
-                   day > 0 ? (double)(100 * fabsf(excess) / day) : 0.0, top);
+                   day > 0 ? (double)(100 * fabsf(excess) / day) : 0.0, limit, top);
     return out;
 }
 

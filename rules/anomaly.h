@@ -70,6 +70,10 @@ struct scope {
 /* A window of the scope has closed. True: an incident moved. */
 bool anomaly_judge(struct shard *shard, const struct scope *scope,
                    const struct watch_window *window);
+/* A hard limit of the tenant on what the series counts (WATCH_METRIC_COUNT: on anything), which the present period will pass as it goes
+ * (rules/anomaly_limit.c); false: there is none, or not one that is not reached yet. */
+bool anomaly_passes(const struct tenant *tenant, enum watch_metric metric, int64_t at_ms,
+                    struct watch_limit *out);
 /* The same by rules that need no evidence (rules/anomaly_rules.c). */
 bool anomaly_rules(struct shard *shard, const struct scope *scope,
                    const struct watch_window *window);

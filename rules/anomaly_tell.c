@@ -160,6 +160,10 @@ say(struct shard *shard, const struct scope *scope, enum watch_metric metric,
     char unit[16];
     char since[ZONE_TEXT_SIZE];
     char summary[WATCH_STORY_SIZE];
+    struct watch_limit limit;
+    const bool passes =
+        series->tier == WATCH_PAGE &&
+        anomaly_passes(scope->tenant, WATCH_METRIC_COUNT, noticed_ms(scope), &limit);
 
     (void)text_copy(unit, sizeof unit, scope->tenant->currency);
     find_top(scope, &top);
@@ -180,7 +184,8 @@ say(struct shard *shard, const struct scope *scope, enum watch_metric metric,
                                                      .unit = unit,
                                                      .since = zone_format(scope->tenant->zone,
                                                                           series->since_ms, since),
-                                                     .top = scope->feature == NULL ? &top : NULL},
+                                                     .top = scope->feature == NULL ? &top : NULL,
+                                                     .limit = passes ? &limit : NULL},
                                summary));
     }
     shard_transition(shard, &transition);
@@ -389,6 +394,20 @@ note_record(struct shard *shard, const struct scope *scope, enum watch_metric me
     write_note(shard, scope, metric, &note);
 }
 
+/* A page is also a tenant's record above the usual when the period will end above its hard limit: that
+ * stops it, whatever the money is. */
+static enum watch_tier
+impact_of(const struct scope *scope, enum watch_metric metric, const struct watch_gates *gates)
+{
+    const struct watch *watch = scope->watch;
+    struct watch_limit limit;
+
+    if (scope->feature == NULL && watch->series[metric].channel > 0 && watch->book.excess > 0 &&
+        watch_may_page(watch) && anomaly_passes(scope->tenant, metric, noticed_ms(scope), &limit))
+        return WATCH_PAGE;
+    return watch_impact(watch, gates);
+}
+
 /* True: the series has moved. */
 static bool
 judge_series(struct shard *shard, const struct scope *scope, enum watch_metric metric,
@@ -400,7 +419,7 @@ judge_series(struct shard *shard, const struct scope *scope, enum watch_metric m
     if (before == WATCH_QUIET)
         return false;
     const struct watch_gates gates = gates_of(scope);
-    const enum watch_tier impact = watch_impact(scope->watch, &gates);
+    const enum watch_tier impact = impact_of(scope, metric, &gates);
 
     if (found->record)
         note_record(shard, scope, metric, found);

@@ -76,7 +76,8 @@ add_usage(struct content *content)
     struct writer line = writer_new(SUMMARY_SIZE);
     char rest[AMOUNT_SIZE];
 
-    if (!transition->has_value)
+    /* Of an anomaly the summary says it all: what is usual is no limit that is used. */
+    if (!transition->has_value || words_is(transition, "anomaly"))
         return;
     words_usage(&line, transition);
     if (!words_unlimited(transition))

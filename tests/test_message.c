@@ -283,6 +283,31 @@ unlimited_view(void)
     return view;
 }
 
+static struct alert_view
+keys_view(void)
+{
+    struct alert_view view = {
+        .transition = {.rule = TEXT("anomaly/keys"),
+                       .labels = {[LABEL_TENANT] = TEXT("acme")},
+                       .severity = SEVERITY_WARNING,
+                       .at_ms = MARCH_14,
+                       .has_value = true,
+                       .is_money = true,
+                       .value = 31 * (tally)MONEY_NANO_PER_UNIT,
+                       .threshold = 10 * (tally)MONEY_NANO_PER_UNIT,
+                       .unit = TEXT("EUR"),
+                       .zone = TEXT("Europe/Berlin"),
+                       .summary = TEXT("key k_17 spent 31.00 EUR in 24 hours, 6.2x the median of 12"
+                                       " keys (5.00 EUR): more than twice of it")},
+        .fingerprint = TEXT("0011223344556688"),
+        .episode = 1,
+        .seq = 1,
+        .since_ms = MARCH_14,
+    };
+
+    return view;
+}
+
 struct view_row {
     const char *name;
     struct alert_view (*view)(void);
@@ -292,7 +317,7 @@ static const struct view_row rows[] = {
     {"warning", quota_view},     {"blocked", blocked_view},     {"resolved", resolved_view},
     {"missed", missed_view},     {"dead", dead_view},           {"pacing", pacing_view},
     {"forecast", forecast_view}, {"final", final_view},         {"burst", burst_view},
-    {"amount", amount_view},     {"unlimited", unlimited_view},
+    {"amount", amount_view},     {"unlimited", unlimited_view}, {"keys", keys_view},
 };
 
 static void
