@@ -314,6 +314,21 @@ test_story(void)
                " min, usual are 0.10 USD (60.0x); since 2026-02-19 00:00 UTC spending is"
                " 5.90 USD above the usual (20 % of a day); mostly search 81 %, chat"
                " 10 %");
+
+    const struct watch_limit limit = {.name = TEXT("spend"),
+                                      .unit = TEXT("USD"),
+                                      .is_money = true,
+                                      .limit = 25 * (tally)MONEY_NANO_PER_UNIT,
+                                      .forecast = 31 * (tally)MONEY_NANO_PER_UNIT};
+
+    (void)watch_tell(&(struct watch_story){.metric = WATCH_COST,
+                                           .watch = &watch,
+                                           .unit = "USD",
+                                           .since = "2026-02-19 00:00 UTC",
+                                           .limit = &limit},
+                     story);
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        story, " (20 % of a day); as it goes the period ends at 31.00 of 25.00 USD (spend)"));
 }
 
 /* 90 whole days without any use, whatever the windows are, and no incident. */
