@@ -198,12 +198,8 @@ quota_trip_at(const struct quota_state *state)
 struct quota_step
 quota_spent(const struct quota_state *state)
 {
-    const struct rung amount = {.step = {.amount = state->spent_amount}, .at = state->spent_amount};
-    const struct rung percent = percent_rung(state, state->spent);
-
-    if (state->spent_amount == 0)
-        return (struct quota_step){.percent = state->spent};
-    return state->spent == 0 || is_higher(state, &amount, &percent) ? amount.step : percent.step;
+    return (struct quota_step){.percent = state->spent,
+                               .amount = state->spent == 0 ? state->spent_amount : 0};
 }
 
 void

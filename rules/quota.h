@@ -68,7 +68,8 @@ void quota_judge(struct quota_state *state, tally used, int64_t now_ms,
 tally quota_trip_at(const struct quota_state *state);
 #define TALLY_MAX ((((((tally)1) << 126) - 1) << 1) + 1)
 
-/* The highest step that is spent, for an episode that ends for another reason than its use. */
+/* The highest percentage that is spent, else the highest amount: what an episode is named by that
+ * ends. */
 struct quota_step quota_spent(const struct quota_state *state);
 /* Nothing is spent any more: a new period. */
 void quota_forget(struct quota_state *state);

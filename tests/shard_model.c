@@ -130,7 +130,7 @@ rule_of(const struct world *world, size_t tenant, size_t project, size_t quota, 
             if (rule->scope == QUOTA_TENANT && other == NULL)
                 return NULL;
         }
-        *limit = other == NULL               ? rule->limit
+        *limit = other == NULL               ? (rule->unlimited ? -1 : rule->limit)
                  : rule->meter == METER_COST ? other->nano
                                              : other->nano / MONEY_NANO_PER_UNIT;
         return rule;
@@ -138,16 +138,63 @@ rule_of(const struct world *world, size_t tenant, size_t project, size_t quota, 
     return NULL;
 }
 
+/* A step by either number; the other one is 0. */
+struct model_step {
+    int32_t percent;
+    tally amount;
+};
+
 static size_t
-steps_of(const struct quota *rule, int32_t steps[QUOTA_STEP_LIMIT + 1])
+steps_of(const struct quota *rule, struct model_step steps[QUOTA_STEP_LIMIT + 1])
 {
     size_t count = 0;
 
     for (; count < rule->step_count; count++)
-        steps[count] = rule->steps[count];
-    if (rule->on_exceed == ON_EXCEED_BLOCK && (count == 0 || steps[count - 1] < 100))
-        steps[count++] = 100;
+        steps[count] = (struct model_step){.percent = rule->steps[count]};
+    if (rule->on_exceed == ON_EXCEED_BLOCK && (count == 0 || steps[count - 1].percent < 100))
+        steps[count++] = (struct model_step){.percent = 100};
+    for (size_t i = 0; i < rule->amount_count; i++)
+        steps[count++] = (struct model_step){.amount = rule->amounts[i]};
     return count;
+}
+
+/* Limit -1: there is none. */
+static bool
+is_reached(struct model_step step, tally used, tally limit)
+{
+    if (step.percent == 0)
+        return used >= step.amount;
+    return limit >= 0 && (limit == 0 || used * 100 >= limit * step.percent);
+}
+
+static bool
+is_armed_again(struct model_step step, tally used, tally limit)
+{
+    if (step.percent == 0)
+        return used * 100 <= step.amount * 95;
+    return limit < 0 || (limit > 0 && used * 100 <= limit * (step.percent - 5));
+}
+
+static bool
+is_spent(const struct model_quota *state, struct model_step step)
+{
+    return step.percent > 0 ? step.percent <= state->spent : step.amount <= state->amount;
+}
+
+static void
+spend(struct model_quota *state, struct model_step step)
+{
+    if (step.percent > 0)
+        state->spent = step.percent;
+    else
+        state->amount = step.amount;
+}
+
+/* The use that reaches it. */
+static tally
+height(struct model_step step, tally limit)
+{
+    return step.percent > 0 ? (limit * step.percent + 99) / 100 : step.amount;
 }
 
 /* ---- what is said ------------------------------------------------------------------------------------ */
@@ -179,18 +226,33 @@ say_resolved(size_t tenant, size_t project, size_t quota, int32_t step, enum res
 /* ---- judgement --------------------------------------------------------------------------------------- */
 
 static void
-rise(size_t tenant, size_t project, size_t quota, const int32_t *crossed, size_t count)
+rise(size_t tenant, size_t project, size_t quota, const struct model_step *crossed, size_t count,
+     tally limit)
 {
     struct model_quota *state = &model.quotas[tenant][project][quota];
-    char rest[100];
-    size_t used = (size_t)snprintf(rest, sizeof rest, "%d (", crossed[count - 1]);
+    struct model_step top = crossed[0];
+    char rest[160];
+    size_t percents = 0;
 
-    for (size_t i = 0; i < count; i++)
-        used += (size_t)snprintf(rest + used, sizeof rest - used, "%d%s", crossed[i],
-                                 i + 1 == count ? ")" : ",");
+    for (size_t i = 0; i < count; i++) {
+        if (crossed[i].percent > 0 || top.percent == 0 ||
+            (limit != 0 && height(crossed[i], limit) > height(top, limit)))
+            top = crossed[i];
+        percents += crossed[i].percent > 0;
+        spend(state, crossed[i]);
+    }
+    size_t used = top.percent > 0
+                      ? (size_t)snprintf(rest, sizeof rest, "%d", top.percent)
+                      : (size_t)snprintf(rest, sizeof rest, "=%" PRId64, (int64_t)top.amount);
+
+    for (size_t i = 0; i < percents; i++)
+        used += (size_t)snprintf(rest + used, sizeof rest - used, "%s%d%s", i == 0 ? " (" : ",",
+                                 crossed[i].percent, i + 1 == percents ? ")" : "");
+    for (size_t i = percents; i < count; i++)
+        used += (size_t)snprintf(rest + used, sizeof rest - used, " +%" PRId64,
+                                 (int64_t)crossed[i].amount);
     say(state->open ? "step" : "fire", tenant, project, quota, rest);
     state->open = true;
-    state->spent = crossed[count - 1];
 }
 
 static void
@@ -199,14 +261,12 @@ judge_quota(const struct world *world, size_t tenant, size_t project, size_t quo
 {
     struct model_quota *state = &model.quotas[tenant][project][quota];
     const struct amounts sum = model_total(tenant, project, model.period[tenant].start_ms);
-    int32_t steps[QUOTA_STEP_LIMIT + 1];
-    int32_t crossed[QUOTA_STEP_LIMIT + 1];
+    struct model_step steps[QUOTA_STEP_LIMIT + 1];
+    struct model_step crossed[QUOTA_STEP_LIMIT + 1];
     size_t crossed_count = 0;
     tally limit = 0;
     const struct quota *rule = rule_of(world, tenant, project, quota, &limit);
-    const int32_t before = state->spent;
-    const bool was_blocked = state->blocked;
-    int32_t spent = 0;
+    const struct model_quota before = *state;
 
     if (rule == NULL) {
         if (state->open)
@@ -217,23 +277,25 @@ judge_quota(const struct world *world, size_t tenant, size_t project, size_t quo
     const tally used = meter_read(&sum, rule->meter);
     const size_t count = steps_of(rule, steps);
 
-    for (size_t i = 0; i < count; i++) {
-        const bool armed_again = limit > 0 && used * 100 <= limit * (steps[i] - 5);
-
-        if (steps[i] <= before && !armed_again)
-            spent = steps[i];
-    }
-    state->spent = spent;
+    state->spent = 0;
+    state->amount = 0;
     for (size_t i = 0; i < count; i++)
-        if (steps[i] > spent && (limit == 0 || used * 100 >= limit * steps[i]))
+        if (is_spent(&before, steps[i]) && !is_armed_again(steps[i], used, limit))
+            spend(state, steps[i]);
+    const bool none_left = state->spent == 0 && state->amount == 0;
+    const bool limit_left = before.spent >= 100 && state->spent < 100;
+
+    for (size_t i = 0; i < count; i++)
+        if (!is_spent(state, steps[i]) && is_reached(steps[i], used, limit))
             crossed[crossed_count++] = steps[i];
-    state->blocked = rule->on_exceed == ON_EXCEED_BLOCK && (limit == 0 || used >= limit);
-    if (state->blocked && !was_blocked)
+    state->blocked = rule->on_exceed == ON_EXCEED_BLOCK &&
+                     is_reached((struct model_step){.percent = 100}, used, limit);
+    if (state->blocked && !before.blocked)
         state->since_ms = model.now_ms;
     if (crossed_count > 0) {
-        rise(tenant, project, quota, crossed, crossed_count);
-    } else if (state->open && (spent == 0 || (before >= 100 && spent < 100))) {
-        say_resolved(tenant, project, quota, before, reason);
+        rise(tenant, project, quota, crossed, crossed_count, limit);
+    } else if (state->open && (none_left || limit_left)) {
+        say_resolved(tenant, project, quota, before.spent, reason);
         state->open = false;
     }
 }

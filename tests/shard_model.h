@@ -21,7 +21,8 @@ extern const char *const model_projects[MODEL_PROJECTS];
 extern const char *const model_quotas[MODEL_QUOTAS];
 
 struct model_quota {
-    int32_t spent;
+    int32_t spent; /* of the steps that are percentages, */
+    tally amount;  /* and of those that are amounts */
     bool open;
     bool blocked;
     int64_t since_ms;

@@ -339,7 +339,7 @@ separator(const struct world *world)
     return world->said[0] == '\0' ? "" : "; ";
 }
 
-/* "fire quota/api acme 75 (50,75) at ..." */
+/* "fire quota/api acme 75 (50,75) at ..."; of amounts "fire quota/api acme =120 (50) +100 +120" */
 static void
 say_transition(struct world *world, const struct transition *transition)
 {
@@ -355,11 +355,15 @@ say_transition(struct world *world, const struct transition *transition)
         say(world, "/%.*s", (int)project.size, project.at);
     if (transition->step > 0)
         say(world, " %d", transition->step);
+    if (transition->step_amount > 0 && transition->move != MOVE_RESOLVE)
+        say(world, " =%" PRId64, (int64_t)transition->step_amount);
     if (transition->move == MOVE_RESOLVE)
         say(world, " %s", resolved_names[transition->reason]);
     for (size_t i = 0; i < transition->crossed_count; i++)
         say(world, "%s%d%s", i == 0 ? " (" : ",", transition->crossed[i],
             i + 1 == transition->crossed_count ? ")" : "");
+    for (size_t i = 0; i < transition->crossed_amount_count; i++)
+        say(world, " +%" PRId64, (int64_t)transition->crossed_amounts[i]);
     say_time(world, "at", transition->at_ms);
 }
 

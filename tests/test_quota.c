@@ -75,90 +75,92 @@ test_unlimited(void)
     CU_ASSERT_TRUE(quota_trip_at(&state) == TALLY_MAX);
 }
 
+static const struct quota mixed = {
+    .steps = {50, 75}, .step_count = 2, .amounts = {120, 200}, .amount_count = 2};
+static const struct quota gauge = {
+    .gauge = {"seats", 5}, .on_exceed = ON_EXCEED_ALERT, .amounts = {3}, .amount_count = 1};
+
+struct amount_row {
+    const char *row;
+    const struct quota *rule;
+    int64_t limit; /* -1: unlimited */
+    int64_t spent; /* before */
+    int64_t spent_amount;
+    int64_t open;
+    int64_t used;
+    int64_t after;
+    int64_t after_amount;
+    int64_t moved; /* -1: nothing is said */
+    int64_t step;
+    int64_t step_amount;
+    int64_t crossed;
+    int64_t crossed_amounts;
+    int64_t severity;
+};
+
 /* Amounts among percentages: 120 and 200 of a limit, or of none. */
+static const struct amount_row amount_rows[] = {
+    {"one below", &mixed, 400, 0, 0, false, 119, 0, 0, -1, 0, 0, 0, 0, 0},
+    {"exactly", &mixed, 400, 0, 0, false, 120, 0, 120, MOVE_FIRE, 0, 120, 0, 1, SEVERITY_INFO},
+    {"the same as a percentage", &mixed, 400, 0, 120, true, 200, 50, 200, MOVE_STEP, 50, 0, 1, 1,
+     SEVERITY_INFO},
+    {"all at once, an amount highest", &mixed, 210, 0, 0, false, 205, 75, 200, MOVE_FIRE, 0, 200, 2,
+     2, SEVERITY_CRITICAL},
+    {"all at once, the limit highest", &mixed, 210, 0, 0, false, 210, 100, 200, MOVE_FIRE, 100, 0,
+     3, 2, SEVERITY_CRITICAL},
+    {"warning from 75 %", &mixed, 266, 75, 120, true, 200, 75, 200, MOVE_STEP, 0, 200, 0, 1,
+     SEVERITY_WARNING},
+    {"a limit that was raised", &mixed, 4000, 75, 200, true, 250, 0, 200, -1, 0, 0, 0, 0, 0},
+    {"and lowered", &mixed, 220, 0, 200, true, 165, 75, 120, MOVE_STEP, 75, 0, 2, 0,
+     SEVERITY_WARNING},
+    {"not 5 % below it", &mixed, 4000, 0, 200, true, 191, 0, 200, -1, 0, 0, 0, 0, 0},
+    {"5 % below it", &mixed, 4000, 0, 200, true, 190, 0, 120, -1, 0, 0, 0, 0, 0},
+    {"5 % below all", &mixed, 4000, 0, 200, true, 114, 0, 0, MOVE_RESOLVE, 0, 200, 0, 0,
+     SEVERITY_INFO},
+    {"above a limit that is smaller", &mixed, 100, 100, 0, true, 130, 100, 120, MOVE_STEP, 0, 120,
+     0, 1, SEVERITY_CRITICAL},
+    {"100 % of nothing is the highest", &mixed, 0, 0, 0, false, 130, 100, 120, MOVE_FIRE, 100, 0, 3,
+     1, SEVERITY_CRITICAL},
+    {"100 % left, amounts spent", &mixed, 300, 100, 200, true, 285, 75, 200, MOVE_RESOLVE, 100, 0,
+     0, 0, SEVERITY_CRITICAL},
+    {"unlimited, one below", &mixed, -1, 0, 0, false, 119, 0, 0, -1, 0, 0, 0, 0, 0},
+    {"unlimited", &mixed, -1, 0, 0, false, 1000, 0, 200, MOVE_FIRE, 0, 200, 0, 2, SEVERITY_WARNING},
+    {"unlimited from now on", &mixed, -1, 100, 0, true, 110, 0, 0, MOVE_RESOLVE, 100, 0, 0, 0,
+     SEVERITY_CRITICAL},
+    {"unlimited, and refunded", &mixed, -1, 0, 200, true, 100, 0, 0, MOVE_RESOLVE, 0, 200, 0, 0,
+     SEVERITY_WARNING},
+    {"a step that is gone", &mixed, -1, 0, 500, true, 480, 0, 200, -1, 0, 0, 0, 0, 0},
+    {"a gauge", &gauge, 10, 0, 0, false, 3, 0, 3, MOVE_FIRE, 0, 3, 0, 1, SEVERITY_INFO},
+};
+
 static void
 test_amounts(void)
 {
-    static const struct quota mixed = {
-        .steps = {50, 75}, .step_count = 2, .amounts = {120, 200}, .amount_count = 2};
-    static const struct quota gauge = {
-        .gauge = {"seats", 5}, .on_exceed = ON_EXCEED_ALERT, .amounts = {3}, .amount_count = 1};
-    static const struct {
-        const char *row;
-        const struct quota *rule;
-        int64_t limit; /* -1: unlimited */
-        int32_t spent; /* before */
-        int64_t spent_amount;
-        bool open;
-        int64_t used;
-        int32_t after;
-        int64_t after_amount;
-        int moved; /* -1: nothing is said */
-        int32_t step;
-        int64_t step_amount;
-        size_t crossed;
-        size_t crossed_amounts;
-        int severity;
-    } rows[] = {
-        {"one below", &mixed, 400, 0, 0, false, 119, 0, 0, -1, 0, 0, 0, 0, 0},
-        {"exactly", &mixed, 400, 0, 0, false, 120, 0, 120, MOVE_FIRE, 0, 120, 0, 1, SEVERITY_INFO},
-        {"the same as a percentage", &mixed, 400, 0, 120, true, 200, 50, 200, MOVE_STEP, 50, 0, 1,
-         1, SEVERITY_INFO},
-        {"all at once, an amount highest", &mixed, 210, 0, 0, false, 205, 75, 200, MOVE_FIRE, 0,
-         200, 2, 2, SEVERITY_CRITICAL},
-        {"all at once, the limit highest", &mixed, 210, 0, 0, false, 210, 100, 200, MOVE_FIRE, 100,
-         0, 3, 2, SEVERITY_CRITICAL},
-        {"warning from 75 %", &mixed, 266, 75, 120, true, 200, 75, 200, MOVE_STEP, 0, 200, 0, 1,
-         SEVERITY_WARNING},
-        {"a limit that was raised", &mixed, 4000, 75, 200, true, 250, 0, 200, -1, 0, 0, 0, 0, 0},
-        {"and lowered", &mixed, 220, 0, 200, true, 165, 75, 120, MOVE_STEP, 75, 0, 2, 0,
-         SEVERITY_WARNING},
-        {"not 5 % below it", &mixed, 4000, 0, 200, true, 191, 0, 200, -1, 0, 0, 0, 0, 0},
-        {"5 % below it", &mixed, 4000, 0, 200, true, 190, 0, 120, -1, 0, 0, 0, 0, 0},
-        {"5 % below all", &mixed, 4000, 0, 200, true, 114, 0, 0, MOVE_RESOLVE, 0, 200, 0, 0,
-         SEVERITY_INFO},
-        {"above a limit that is smaller", &mixed, 100, 100, 0, true, 130, 100, 120, MOVE_STEP, 0,
-         120, 0, 1, SEVERITY_CRITICAL},
-        {"100 % of nothing is the highest", &mixed, 0, 0, 0, false, 130, 100, 120, MOVE_FIRE, 100,
-         0, 3, 1, SEVERITY_CRITICAL},
-        {"100 % left, amounts spent", &mixed, 300, 100, 200, true, 285, 75, 200, MOVE_RESOLVE, 100,
-         0, 0, 0, SEVERITY_CRITICAL},
-        {"unlimited, one below", &mixed, -1, 0, 0, false, 119, 0, 0, -1, 0, 0, 0, 0, 0},
-        {"unlimited", &mixed, -1, 0, 0, false, 1000, 0, 200, MOVE_FIRE, 0, 200, 0, 2,
-         SEVERITY_WARNING},
-        {"unlimited from now on", &mixed, -1, 100, 0, true, 110, 0, 0, MOVE_RESOLVE, 100, 0, 0, 0,
-         SEVERITY_CRITICAL},
-        {"unlimited, and refunded", &mixed, -1, 0, 200, true, 100, 0, 0, MOVE_RESOLVE, 0, 200, 0, 0,
-         SEVERITY_WARNING},
-        {"a step that is gone", &mixed, -1, 0, 500, true, 480, 0, 200, -1, 0, 0, 0, 0, 0},
-        {"a gauge", &gauge, 10, 0, 0, false, 3, 0, 3, MOVE_FIRE, 0, 3, 0, 1, SEVERITY_INFO},
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct quota_state state = {.rule = rows[i].rule,
-                                    .unlimited = rows[i].limit < 0,
-                                    .limit = rows[i].limit < 0 ? 0 : rows[i].limit,
-                                    .spent = rows[i].spent,
-                                    .spent_amount = rows[i].spent_amount,
-                                    .open = rows[i].open,
-                                    .blocked = rows[i].spent >= 100};
+    for (size_t i = 0; i < sizeof amount_rows / sizeof amount_rows[0]; i++) {
+        const struct amount_row *row = &amount_rows[i];
+        struct quota_state state = {.rule = row->rule,
+                                    .unlimited = row->limit < 0,
+                                    .limit = row->limit < 0 ? 0 : row->limit,
+                                    .spent = (int32_t)row->spent,
+                                    .spent_amount = row->spent_amount,
+                                    .open = row->open != 0,
+                                    .blocked = row->spent >= 100};
         struct quota_verdict verdict;
         struct transition said = {.at_ms = 0};
 
-        quota_judge(&state, rows[i].used, 77, &verdict);
+        quota_judge(&state, row->used, 77, &verdict);
         quota_describe(&state, &verdict, &said);
-        CHECK_INT(rows[i].row, state.spent, rows[i].after);
-        CHECK_INT(rows[i].row, state.spent_amount, rows[i].after_amount);
-        CHECK_INT(rows[i].row, verdict.moved ? (int)verdict.move : -1, rows[i].moved);
-        CHECK_INT(rows[i].row, said.step, rows[i].step);
-        CHECK_INT(rows[i].row, said.step_amount, rows[i].step_amount);
-        CHECK_INT(rows[i].row, said.crossed_count, rows[i].crossed);
-        CHECK_INT(rows[i].row, said.crossed_amount_count, rows[i].crossed_amounts);
-        CHECK_INT(rows[i].row, said.severity, rows[i].severity);
-        CHECK_INT(rows[i].row, said.threshold,
-                  rows[i].limit >= 0 ? rows[i].limit : rows[i].step_amount);
-        quota_judge(&state, rows[i].used, 78, &verdict);
-        CHECK_INT(rows[i].row, verdict.changed || verdict.moved, false);
+        CHECK_INT(row->row, state.spent, row->after);
+        CHECK_INT(row->row, state.spent_amount, row->after_amount);
+        CHECK_INT(row->row, verdict.moved ? (int)verdict.move : -1, row->moved);
+        CHECK_INT(row->row, said.step, row->step);
+        CHECK_INT(row->row, said.step_amount, row->step_amount);
+        CHECK_INT(row->row, said.crossed_count, row->crossed);
+        CHECK_INT(row->row, said.crossed_amount_count, row->crossed_amounts);
+        CHECK_INT(row->row, said.severity, row->severity);
+        CHECK_INT(row->row, said.threshold, row->limit >= 0 ? row->limit : row->step_amount);
+        quota_judge(&state, row->used, 78, &verdict);
+        CHECK_INT(row->row, verdict.changed || verdict.moved, false);
     }
 }
 
@@ -182,12 +184,12 @@ test_rates(void)
 static void
 test_trip(void)
 {
-    static const struct quota mixed = {
+    static const struct quota wired = {
         .steps = {50, 75}, .step_count = 2, .amounts = {20, 101, 300}, .amount_count = 3};
 
     for (tally limit = 1; limit <= 240; limit += 7)
         for (tally used = 0; used <= limit + 3; used++) {
-            struct quota_state state = {.rule = used % 2 == 0 ? &blocking : &mixed,
+            struct quota_state state = {.rule = used % 2 == 0 ? &blocking : &wired,
                                         .unlimited = limit % 10 == 8,
                                         .limit = limit};
             struct quota_verdict verdict;

@@ -49,14 +49,16 @@ chance(uint64_t percent)
 #define UNITS(n)     ((tally)(n)*MONEY_NANO_PER_UNIT)
 
 static struct quota first_quotas[] = {
-    {RULE("calls", .meter = METER_REQUESTS, .limit = 90, .steps = {50, 75, 90}, .step_count = 3)},
+    {RULE("calls", .meter = METER_REQUESTS, .limit = 90, .steps = {50, 75, 90}, .step_count = 3,
+          .amounts = {30, 45, 80}, .amount_count = 3)},
     {RULE("budget", .meter = METER_COST, .limit = UNITS(60), .steps = {80, 100}, .step_count = 2,
-          .on_exceed = ON_EXCEED_ALERT)},
+          .on_exceed = ON_EXCEED_ALERT, .amounts = {UNITS(10), UNITS(50)}, .amount_count = 2)},
     {RULE("tokens", .meter = METER_TOKENS, .limit = 1500, .steps = {40}, .step_count = 1)},
 };
 static struct quota second_quotas[] = {
     {RULE("calls", .meter = METER_REQUESTS, .limit = 120, .steps = {60, 80}, .step_count = 2)},
-    {RULE("budget", .meter = METER_COST, .limit = UNITS(40), .steps = {50}, .step_count = 1)},
+    {RULE("budget", .meter = METER_COST, .unlimited = true, .steps = {50}, .step_count = 1,
+          .amounts = {UNITS(20), UNITS(50)}, .amount_count = 2)},
 };
 static struct quota third_quotas[] = {
     {RULE("tokens", .meter = METER_TOKENS, .limit = 300, .steps = {50, 95}, .step_count = 2,
