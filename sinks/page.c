@@ -215,6 +215,7 @@ page_write(struct writer *out, const json_t *document)
     page_restrictions(out, document);
     page_alerts(out, document);
     page_anomalies(out, document);
+    page_series(out, document);
     page_deliveries(out, document);
     page_partitions(out, document);
     page_fleet(out, document);

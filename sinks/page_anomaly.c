@@ -1,4 +1,5 @@
-/* What broke its records, on the status page. */
+/* What broke its records, and what is known of others, on the status page. */
+#include "core/clock.h"
 #include "sinks/page_text.h"
 
 #include <math.h>
@@ -31,22 +32,24 @@ put_known(struct writer *out, const json_t *anomaly)
                       number(anomaly, "threshold"));
 }
 
-/* What is usual at each hour of the day, the record above it, and where the incident reached. */
+/* What is usual at each hour of the day, the record above it, and where the incident reached (`worst`
+ * absent: there is none). */
 static void
-put_picture(struct writer *out, const json_t *anomaly)
+put_picture(struct writer *out, const json_t *series, const json_t *worst)
 {
-    const json_t *hours = json_object_get(anomaly, "hours");
-    const double value = number(anomaly, "value");
-    const double high = number(anomaly, "high");
+    const json_t *hours = json_object_get(series, "hours");
+    const double value = json_is_number(worst) ? json_number_value(worst) : 0;
+    const double high = number(series, "high");
     const double most = fmax(value, high);
 
     if (json_array_size(hours) != HOURS || !(most > 0))
         return;
     writer_format(out,
                   "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" "
-                  "aria-label=\"usual by hour of day (UTC), the record, and the worst window\">"
+                  "aria-label=\"usual by hour of day (UTC) and the record%s\">"
                   "<path fill=\"none\" stroke=\"currentColor\" d=\"",
-                  HOURS * HOUR_WIDTH, HEIGHT, HOURS * HOUR_WIDTH, HEIGHT);
+                  HOURS * HOUR_WIDTH, HEIGHT, HOURS * HOUR_WIDTH, HEIGHT,
+                  worst == NULL ? "" : ", and the worst window");
     bool drawn = false;
 
     for (size_t h = 0; h < HOURS; h++) {
@@ -59,9 +62,30 @@ put_picture(struct writer *out, const json_t *anomaly)
     }
     writer_format(out,
                   "\"/><path stroke=\"currentColor\" stroke-dasharray=\"2 3\" opacity=\".6\" "
-                  "d=\"M0 %.1fH%d\"/><circle class=\"worst\" cx=\"%d\" cy=\"%.1f\" r=\"3\"/></svg>",
-                  height_of(high, most), HOURS * HOUR_WIDTH, HOURS * HOUR_WIDTH - 4,
-                  height_of(value, most));
+                  "d=\"M0 %.1fH%d\"/>",
+                  height_of(high, most), HOURS * HOUR_WIDTH);
+    if (worst != NULL)
+        writer_format(out, "<circle class=\"worst\" cx=\"%d\" cy=\"%.1f\" r=\"3\"/>",
+                      HOURS * HOUR_WIDTH - 4, height_of(value, most));
+    writer_string(out, "</svg>");
+}
+
+static void
+put_series_name(struct writer *out, const json_t *series)
+{
+    const char *feature = page_member(series, "feature");
+
+    page_cell(out, "Series", "");
+    writer_string(out, "<b>");
+    page_name(out, page_member(series, "tenant"));
+    if (feature != NULL && feature[0] != '\0') {
+        writer_string(out, "</b> / <b>");
+        page_name(out, feature);
+    }
+    writer_string(out, "</b><small>");
+    page_escaped(out, page_member(series, "metric"));
+    writer_string(out, "</small>");
+    page_cell_end(out);
 }
 
 static void
@@ -77,17 +101,7 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     const bool page = page_is(anomaly, "tier", "page");
     const bool note = page_is(anomaly, "tier", "note");
 
-    page_cell(out, "Series", "");
-    writer_string(out, "<b>");
-    page_name(out, page_member(anomaly, "tenant"));
-    if (page_member(anomaly, "feature") != NULL && page_member(anomaly, "feature")[0] != '\0') {
-        writer_string(out, "</b> / <b>");
-        page_name(out, page_member(anomaly, "feature"));
-    }
-    writer_string(out, "</b><small>");
-    page_escaped(out, page_member(anomaly, "metric"));
-    writer_string(out, "</small>");
-    page_cell_end(out);
+    put_series_name(out, anomaly);
     page_cell(out, "Tier", "");
     page_pill(out, page ? "bad" : note ? "info" : "warn", page_member(anomaly, "tier"));
     page_cell_end(out);
@@ -98,7 +112,7 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     put_values(out, anomaly);
     page_cell_end(out);
     page_cell(out, "Usual day", "");
-    put_picture(out, anomaly);
+    put_picture(out, anomaly, json_object_get(anomaly, "value"));
     put_known(out, anomaly);
     page_cell_end(out);
     page_cell(out, "Beyond the usual", "num");
@@ -123,4 +137,55 @@ page_anomalies(struct writer *out, const json_t *document)
         return;
     writer_string(out, "<h2>Records broken this week</h2>\n");
     page_table(out, columns, put_anomaly, document, anomalies);
+}
+
+/* ---- series ------------------------------------------------------------------------------------------ */
+
+static void
+put_number(struct writer *out, const char *label, double value)
+{
+    page_cell(out, label, "num");
+    writer_format(out, "%.4g", value);
+    page_cell_end(out);
+}
+
+static void
+put_series(struct writer *out, const json_t *document, const json_t *series)
+{
+    const int64_t width_ms = page_number(series, "seconds") * CLOCK_SECOND_MS;
+
+    (void)document;
+    put_series_name(out, series);
+    page_cell(out, "Usual day", "");
+    put_picture(out, series, NULL);
+    page_cell_end(out);
+    put_number(out, "Usual now", number(series, "usual"));
+    page_cell(out, "Records", "num");
+    writer_format(out, "%.4g<small>lowest %.4g</small>", number(series, "high"),
+                  number(series, "low"));
+    page_cell_end(out);
+    put_number(out, "Noted above", number(series, "threshold"));
+    page_cell(out, "Behind it", "");
+    page_span(out, page_number(series, "windows") * width_ms);
+    writer_string(out, "<small>windows of ");
+    page_span(out, width_ms);
+    writer_string(out, "</small>");
+    page_cell_end(out);
+    page_cell(out, "Last hour", "num");
+    page_amount(out, page_member(series, "spent"));
+    page_cell_end(out);
+}
+
+void
+page_series(struct writer *out, const json_t *document)
+{
+    static const char *const columns[] = {"Series",      "Usual day", "Usual now", "Records",
+                                          "Noted above", "Behind it", "Last hour", NULL};
+    const json_t *series = json_object_get(json_object_get(document, "database"), "series");
+
+    if (json_array_size(series) == 0)
+        return;
+    writer_string(out, "<h2>What the detector knows<small>of those that spent most in the last "
+                       "hour and broke no record this week; cost of a window</small></h2>\n");
+    page_table(out, columns, put_series, document, series);
 }

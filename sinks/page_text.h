@@ -47,6 +47,7 @@ void page_time_cell(struct writer *out, const char *label, const json_t *documen
 void page_breakers(struct writer *out, const json_t *document);
 /* In page_anomaly.c. */
 void page_anomalies(struct writer *out, const json_t *document);
+void page_series(struct writer *out, const json_t *document);
 void page_restrictions(struct writer *out, const json_t *document);
 void page_alerts(struct writer *out, const json_t *document);
 void page_deliveries(struct writer *out, const json_t *document);

@@ -51,6 +51,7 @@ static const char question[] =
     "       FROM anomaly a LEFT JOIN anomaly_series s USING (tenant, feature, metric)"
     "      WHERE a.folded_into IS NULL AND a.noticed_at > now() - interval '7 days'"
     "      ORDER BY a.over_at IS NOT NULL, a.since_at DESC LIMIT 20) n),"
+    " 'series', (SELECT coalesce(jsonb_agg(to_jsonb(k)), '[]') FROM anomaly_known() k),"
     " 'fleet', (SELECT jsonb_build_object('leader', owner, 'epoch', epoch,"
     "                                     'settled_at', settled_at, 'as_of', shard_time)"
     "             FROM shard WHERE shard = 100000),"

@@ -557,6 +557,13 @@ test_page(void)
         "L112 24.9L117 20.8\"/>",
         "cy=\"1.0\"", /* the worst window is the highest of all */
         "31.25<small>42 % of a day",
+        "What the detector knows",
+        "&#60;i&#62;chat",
+        "d=\"M2 26.0L7 26.0", /* the record is the highest */
+        "M0 1.0H120\"/></svg>",
+        "9.25<small>lowest 0",
+        "48 days<small>windows of 5 min",
+        "1,234.50",
         NULL,
     };
     static const char *const not_trouble[] = {

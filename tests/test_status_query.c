@@ -29,6 +29,9 @@ static const char tables[] =
     " high numeric, threshold numeric);"
     "CREATE FUNCTION anomaly_hours(state bytea) RETURNS double precision[] LANGUAGE sql AS"
     " 'SELECT ARRAY[length(state), NULL]::double precision[]';"
+    "CREATE TABLE anomaly_known_ (tenant text, spent text);"
+    "CREATE FUNCTION anomaly_known() RETURNS SETOF anomaly_known_ LANGUAGE sql AS"
+    " 'SELECT * FROM anomaly_known_';"
     "CREATE TABLE shard (shard integer, owner text, epoch bigint, settled_at timestamptz,"
     " shard_time timestamptz);"
     "CREATE TABLE v_breaker (tenant text, feature text, state text, since_at timestamptz,"
@@ -57,6 +60,7 @@ static const char rows[] =
     " ('acme', 'search', 'cost', 'page', now() - interval '1 hour', now(), NULL, 'highest', 6.5, 2,"
     "  4.499, 9, 'real', NULL);"
     "INSERT INTO anomaly_series VALUES ('acme', 'search', 'cost', '\\x0101', 6.5, 8.25);"
+    "INSERT INTO anomaly_known_ VALUES ('acme', '98.50'), ('beta', '1.00');"
     "INSERT INTO shard VALUES (0, 'tm-1/0', 7, now(), now()),"
     " (100000, 'tm-2/fleet', 8, now(), now());"
     "INSERT INTO v_breaker VALUES ('acme', 'chat', 'closed', NULL, NULL, 1, 1, 0, 0, 0),"
@@ -162,6 +166,15 @@ check_anomalies(const json_t *answer)
 }
 
 static void
+check_series(const json_t *answer)
+{
+    const json_t *series = json_object_get(answer, "series");
+
+    CHECK_INT("series", json_array_size(series), 2);
+    check_text(json_array_get(series, 0), "spent", "98.50");
+}
+
+static void
 check_deliveries(const json_t *answer)
 {
     static const struct {
@@ -212,6 +225,7 @@ test_answer(void)
     check_alerts(answer);
     check_breakers(answer);
     check_anomalies(answer);
+    check_series(answer);
     check_text(json_object_get(answer, "fleet"), "leader", "tm-2/fleet");
     check_deliveries(answer);
     json_decref(answer);

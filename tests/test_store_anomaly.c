@@ -332,9 +332,34 @@ test_views(void)
     db_end(&db);
 }
 
-static CU_TestInfo tests[] = {{"views", test_views},   {"series", test_series},
-                              {"notes", test_notes},   {"reservations", test_reservations},
-                              {"erased", test_erased}, {"kept", test_kept},
-                              CU_TEST_INFO_NULL};
+/* Of those that spent most within an hour, but for incidents of the week; tenants as a whole, too. */
+static void
+test_known(void)
+{
+    db_begin(&db);
+    db_run(&db, "INSERT INTO tripmeter.anomaly_series SELECT 'acme', f, m, '\\x00', now(),"
+                " '5 minutes', 288, 0.5, 7.5, 2, 9 FROM unnest(ARRAY['', 'chat', 'search', 'old'])"
+                " f, unnest(ARRAY['cost', 'tokens']) m");
+    db_run(&db, "INSERT INTO tripmeter.feature_slot SELECT t, f, p, now() - a * interval"
+                " '5 minutes', c, c, 1, 1, 1, 0, 1, 1 FROM (VALUES ('acme', 'search', 1, 0, 90),"
+                " ('acme', 'chat', 1, 0, 5.5), ('acme', 'chat', 2, 1, 2), ('acme', '', 1, 0, 1),"
+                " ('acme', 'old', 1, 20, 99), ('acme', 'unfollowed', 1, 0, 1), ('*', 'chat', 1, 0,"
+                " 99)) v(t, f, p, a, c)");
+    db_run(&db, "INSERT INTO tripmeter.anomaly (tenant, feature, metric, since_at, noticed_at,"
+                " width, tier, records, score, value, usual, excess, usual_day, before,"
+                " folded_into) SELECT 'acme', f, 'cost', now(), now(), '5 minutes', 'note', 1, 1,"
+                " 1, 1, 1, 1, '\\x00', i FROM (VALUES ('search', NULL), ('chat', 'incident'))"
+                " v(f, i)");
+    CHECK_SQL(&db,
+              "SELECT feature || '/' || metric, spent, seconds, high FROM"
+              " tripmeter.anomaly_known()",
+              "/cost 99.50 300 7.5 chat/cost 7.50 300 7.5");
+    db_end(&db);
+}
+
+static CU_TestInfo tests[] = {{"views", test_views}, {"series", test_series},
+                              {"notes", test_notes}, {"reservations", test_reservations},
+                              {"known", test_known}, {"erased", test_erased},
+                              {"kept", test_kept},   CU_TEST_INFO_NULL};
 
 const CU_SuiteInfo suite_store_anomaly = {.pName = "store_anomaly", .pTests = tests};

@@ -159,6 +159,31 @@ COMMENT ON COLUMN tripmeter.v_anomaly_week.answer IS 'What an operator said of i
 COMMENT ON COLUMN tripmeter.v_anomaly_week.actor IS 'Who';
 COMMENT ON COLUMN tripmeter.v_anomaly_week.reason IS 'And why';
 
+-- Where the fleet's leader looks twice a second: so it is found at once, however many there are.
+CREATE FUNCTION tripmeter.anomaly_known()
+RETURNS TABLE (tenant text, feature text, metric text, spent text, windows bigint, seconds bigint,
+               low double precision, high double precision, usual double precision,
+               threshold double precision, hours double precision[])
+LANGUAGE sql STABLE AS $$
+    SELECT s.tenant, s.feature, s.metric, round(u.spent, 2)::text, s.windows,
+           extract(epoch FROM s.width)::bigint, s.low, s.high, s.usual, s.threshold,
+           tripmeter.anomaly_hours(s.state)
+    FROM (
+        SELECT f.tenant, coalesce(f.feature, '') AS feature, sum(f.cost) AS spent
+        FROM tripmeter.feature_slot f
+        WHERE f.start_at > now() - interval '1 hour' AND f.tenant <> '*'
+        GROUP BY GROUPING SETS ((f.tenant, f.feature), (f.tenant))
+        HAVING grouping(f.feature) = 1 OR f.feature <> ''
+        ORDER BY 3 DESC LIMIT 50
+    ) u JOIN tripmeter.anomaly_series s ON s.tenant = u.tenant AND s.feature = u.feature
+    WHERE s.metric = 'cost' AND NOT EXISTS (
+        SELECT FROM tripmeter.anomaly a WHERE a.tenant = s.tenant AND a.feature = s.feature
+        AND a.metric = s.metric AND a.folded_into IS NULL
+        AND a.noticed_at > now() - interval '7 days')
+    ORDER BY u.spent DESC, s.tenant, s.feature LIMIT 8
+$$;
+COMMENT ON FUNCTION tripmeter.anomaly_known IS 'What the detector knows of the cost of the eight tenants and features that spent most in the last hour, without those whose incidents of the week are told of; for the status page';
+
 -- ---- what is wrong whatever is usual ---------------------------------------------------------------
 CREATE FUNCTION tripmeter.keys_spent(from_ timestamptz, until_ timestamptz)
 RETURNS TABLE (tenant text, key text, cost numeric, median numeric, keys bigint)
