@@ -87,6 +87,10 @@ make_loader(struct settler *settler)
     (void)pthread_mutex_unlock(&settler->lock);
     if (wanted)
         loader = store_open(settler->setup.config, settler->setup.owner, &why);
+    if (loader != NULL && !store_prepare_loads(loader, &why)) {
+        store_close(loader);
+        loader = NULL;
+    }
     if (loader == NULL)
         return;
     (void)pthread_mutex_lock(&settler->lock);

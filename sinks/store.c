@@ -94,6 +94,22 @@ store_query(struct store *store, const char *sql, struct err *why)
 }
 
 bool
+store_prepare(struct store *store, const char *name, const char *sql, struct err *why)
+{
+    PGresult *result;
+    bool good = true;
+
+    if (PQsendPrepare(store->pg.conn, name, sql, 0, NULL) == 0)
+        return pg_error(&store->pg, NULL, why);
+    while ((result = pg_next(&store->pg)) != NULL) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK && good)
+            good = pg_error(&store->pg, result, why);
+        PQclear(result);
+    }
+    return good && (!store->pg.broken || pg_error(&store->pg, NULL, why));
+}
+
+bool
 store_begin(struct store *store, struct err *why)
 {
     return pg_run(&store->pg, "BEGIN", why);

@@ -100,6 +100,9 @@ struct load_query {
     const struct text *names; /* each once; they must live until the answer */
     size_t count;
 };
+/* For a store that loads again and again: the statements are parsed and planned once, here, and not
+ * with each load. Waits. */
+bool store_prepare_loads(struct store *store, struct err *why);
 /* Sends the query without waiting; nothing else may use this store until it is answered. The newest
  * version and words are loaded, applied as a command or not; `home` is -1 when there is none yet;
  * `zone` is NULL when the spec names none or one that this machine does not know: the policy's

@@ -109,75 +109,109 @@ names_param(struct store *store, const struct load_query *query)
         pgarray_text(names, query->names[i]);
 }
 
+static const char *const statements[ANSWERS] = {
+    [ANSWER_HOMES] = sql_homes,
+    [ANSWER_TENANTS] = sql_tenants,
+    [ANSWER_PLANS] = sql_plans,
+    [ANSWER_PERIODS] = NULL, /* made */
+    [ANSWER_PAST] = sql_past,
+    [ANSWER_QUOTAS] = sql_memories,
+    [ANSWER_COUNTERS] = sql_load_counters,
+    [ANSWER_CARRIES] = sql_load_carries,
+    [ANSWER_THROTTLES] = sql_load_throttles,
+    [ANSWER_WORDS] = sql_words,
+    [ANSWER_HOURS] = sql_load_hours,
+    [ANSWER_SLOTS] = sql_load_slots,
+    [ANSWER_BREAKERS] = sql_load_breakers,
+    [ANSWER_WATCHES] = sql_load_watches,
+    [ANSWER_RESERVATIONS] = sql_load_reservations,
+};
+
+static const char *
+statement(enum load_answer answer, char made[2048])
+{
+    return statements[answer] == NULL ? sql_periods(made) : statements[answer];
+}
+
+static const char *
+statement_name(enum load_answer answer, char out[16])
+{
+    (void)snprintf(out, 16, "load_%d", (int)answer);
+    return out;
+}
+
+/* The plans are made when the tables may be empty, and must do when they are large: from each name
+ * through an index, whatever the server would guess. */
+bool
+store_prepare_loads(struct store *store, struct err *why)
+{
+    char name[16];
+    char made[2048];
+
+    if (!pg_run(&store->pg,
+                "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+                " SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off",
+                why))
+        return false;
+    for (enum load_answer answer = 0; answer < ANSWERS; answer++)
+        if (!store_prepare(store, statement_name(answer, name), statement(answer, made), why))
+            return false;
+    store->loads_prepared = true;
+    return true;
+}
+
 static bool
-send(struct store *store, const char *sql, struct err *why)
+send(struct store *store, enum load_answer answer, struct err *why)
 {
     struct pgparams *const params = &store->params;
+    char name[16];
+    char made[2048];
 
     if (!pgparams_ready(params))
         return err_set(why, ERR_RETRY, "no memory to load tenants");
-    return PQsendQueryParams(store->pg.conn, sql, (int)params->count, NULL, params->values,
-                             params->lengths, params->formats, 1) == 1 ||
-           pg_error(&store->pg, NULL, why);
-}
+    const int sent =
+        store->loads_prepared
+            ? PQsendQueryPrepared(store->pg.conn, statement_name(answer, name), (int)params->count,
+                                  params->values, params->lengths, params->formats, 1)
+            : PQsendQueryParams(store->pg.conn, statement(answer, made), (int)params->count, NULL,
+                                params->values, params->lengths, params->formats, 1);
 
-static bool
-send_homes(struct store *store, const struct load_query *query, struct err *why)
-{
-    names_param(store, query);
-    pgarray_int4(pgparams_scalar(&store->params, PG_INT4), query->shard);
-    pgarray_bool(pgparams_scalar(&store->params, PG_BOOL), query->claim_home);
-    return send(store, sql_homes, why);
-}
-
-static bool
-send_after(struct store *store, const struct load_query *query, const char *sql, struct err *why)
-{
-    const bool all = !query->contract_only || sql == sql_words;
-
-    names_param(store, query);
-    pgarray_time(pgparams_scalar(&store->params, PG_TIME), all ? query->after_ms : INT64_MAX);
-    return send(store, sql, why);
+    return sent == 1 || pg_error(&store->pg, NULL, why);
 }
 
 /* The history of features, where it is asked for; an hour more than what counts, for zones. */
-static bool
-send_features(struct store *store, const struct load_query *query, struct err *why)
+static int64_t
+after_ms(const struct load_query *query, enum load_answer answer)
 {
-    static const char *const statements[] = {sql_load_hours, sql_load_slots, sql_load_breakers,
-                                             sql_load_watches, sql_load_reservations};
     const int64_t past_ms = (BASELINE_DAYS + 1) * CLOCK_DAY_MS;
-    const int64_t after_ms = query->features ? query->after_ms - past_ms : INT64_MAX;
 
-    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
-        names_param(store, query);
-        pgarray_time(pgparams_scalar(&store->params, PG_TIME), after_ms);
-        if (!send(store, statements[i], why))
-            return false;
-    }
-    return true;
+    if (answer >= ANSWER_HOURS)
+        return query->features ? query->after_ms - past_ms : INT64_MAX;
+    return query->contract_only && answer != ANSWER_WORDS ? INT64_MAX : query->after_ms;
+}
+
+static void
+fill(struct store *store, const struct load_query *query, enum load_answer answer)
+{
+    names_param(store, query);
+    if (answer == ANSWER_HOMES) {
+        pgarray_int4(pgparams_scalar(&store->params, PG_INT4), query->shard);
+        pgarray_bool(pgparams_scalar(&store->params, PG_BOOL), query->claim_home);
+    } else if (answer != ANSWER_TENANTS && answer != ANSWER_PLANS)
+        pgarray_time(pgparams_scalar(&store->params, PG_TIME), after_ms(query, answer));
 }
 
 static bool
 send_all(struct store *store, const struct load_query *query, struct err *why)
 {
-    char periods[2048];
-
     if (PQenterPipelineMode(store->pg.conn) == 0)
         return pg_error(&store->pg, NULL, why);
-    if (!send_homes(store, query, why))
-        return false;
-    names_param(store, query);
-    if (!send(store, sql_tenants, why))
-        return false;
-    names_param(store, query);
-    return send(store, sql_plans, why) && send_after(store, query, sql_periods(periods), why) &&
-           send_after(store, query, sql_past, why) && send_after(store, query, sql_memories, why) &&
-           send_after(store, query, sql_load_counters, why) &&
-           send_after(store, query, sql_load_carries, why) &&
-           send_after(store, query, sql_load_throttles, why) &&
-           send_after(store, query, sql_words, why) && send_features(store, query, why) &&
-           (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
+    for (enum load_answer answer = 0; answer < ANSWERS; answer++) {
+        fill(store, query, answer);
+        if (!send(store, answer, why))
+            return false;
+    }
+    return (PQpipelineSync(store->pg.conn) == 1 || pg_error(&store->pg, NULL, why)) &&
            (pg_flush(&store->pg, now_steady_ms() + store->pg.answer_ms) ||
             pg_error(&store->pg, NULL, why));
 }

@@ -43,6 +43,7 @@ struct store {
     size_t topic_count;
     int64_t dedupe_records; /* how far back dead letters matter after a claim */
     bool prepared;          /* the statements of settlements */
+    bool loads_prepared;    /* those of loads */
     struct load_query loading;
     int load_step;           /* statements of the load that are answered */
     PGresult *loaded[15];    /* their results; see store_load.c */
@@ -116,6 +117,8 @@ int store_compare_int(int64_t a, int64_t b);
 bool store_no_memory(struct err *why);
 /* One statement with those parameters; NULL and an error when it fails. */
 PGresult *store_query(struct store *store, const char *sql, struct err *why);
+/* A statement for PQsendQueryPrepared, outside a pipeline. */
+bool store_prepare(struct store *store, const char *name, const char *sql, struct err *why);
 /* BEGIN and COMMIT around what needs several statements; after an error: ROLLBACK. */
 bool store_begin(struct store *store, struct err *why);
 bool store_commit(struct store *store, struct err *why);

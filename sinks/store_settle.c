@@ -167,19 +167,10 @@ static bool
 prepare_step(struct store *store, enum step step, const char *sql, struct err *why)
 {
     char name[16];
-    PGresult *result;
-    bool good = true;
 
     if (sql == NULL)
         return err_set(why, ERR_RETRY, "no memory for a settlement");
-    if (PQsendPrepare(store->pg.conn, step_name(step, name), sql, 0, NULL) == 0)
-        return pg_error(&store->pg, NULL, why);
-    while ((result = pg_next(&store->pg)) != NULL) {
-        if (PQresultStatus(result) != PGRES_COMMAND_OK && good)
-            good = pg_error(&store->pg, result, why);
-        PQclear(result);
-    }
-    return good && (!store->pg.broken || pg_error(&store->pg, NULL, why));
+    return store_prepare(store, step_name(step, name), sql, why);
 }
 
 static bool

@@ -150,6 +150,7 @@ db_reopen(struct db *db)
     if (db->store == NULL)
         fprintf(stderr, "store: %s\n", why.text);
     CU_ASSERT_PTR_NOT_NULL_FATAL(db->store);
+    CU_ASSERT_TRUE_FATAL(store_prepare_loads(db->store, &why));
 }
 
 void
