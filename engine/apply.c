@@ -289,7 +289,7 @@ read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
 }
 
 void
-apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool full)
+apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool behind)
 {
     bool asked = false;
 
@@ -302,7 +302,7 @@ apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count,
         if (read_some(worker, arrivals + from, some) && !asked) {
             asked = true;
             loading_ahead(worker, arrivals + from, count - from,
-                          full || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
+                          behind || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
         }
         for (size_t i = 0; i < some; i++) {
             const size_t next = from + READ_AHEAD + i;

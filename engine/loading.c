@@ -81,6 +81,15 @@ collect_errands(struct worker *worker, struct table *known, const struct held *h
     }
 }
 
+/* Whether anything of the shard can wait for a load: asked every turn, so it must cost nothing. */
+static bool
+may_need(const struct worker *worker, const struct held *held)
+{
+    if (held->state == HELD_LOADING)
+        return held->due_loaded < held->due_count;
+    return held->parked > 0 || worker->ahead.count > 0 || worker->errands.count > 0;
+}
+
 /* Names one shard needs now, each once. Only what it must know before it runs, until it runs: what
  * errands need would never end. Errands do not mix with events, for only events give a tenant its
  * home; *events says which it is. */
@@ -89,11 +98,13 @@ collect(struct worker *worker, struct held *held, bool *events)
 {
     struct table known;
 
-    if (!table_init(&known, LOAD_LIMIT, (size_t)LOAD_LIMIT * 2))
-        abort();
     arena_clear(worker->loading_memory);
     list_clear(&worker->loading);
     *events = false;
+    if (!may_need(worker, held))
+        return;
+    if (!table_init(&known, LOAD_LIMIT, (size_t)LOAD_LIMIT * 2))
+        abort();
     if (held->state == HELD_LOADING) {
         collect_due(worker, &known, held);
     } else {

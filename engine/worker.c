@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #define TAKE_AT_MOST   256
-#define IDLE_WAIT_MS   10
+#define BEHIND_BATCHES 8  /* full ones in a row: it is catching up, and not after a short stop */
+#define IDLE_WAIT_MS   50 /* when only records and time can bring work */
+#define BUSY_WAIT_MS   10 /* when an answer is awaited that wakes nobody */
 #define PARK_WAIT_MS   1
 #define TICK_MS        100
 #define VIEW_MS        500
@@ -283,12 +285,28 @@ take_batch(struct worker *worker, int timeout_ms)
 
     worker->dropped = false;
     worker->batch = arrivals;
-    apply_batch(worker, arrivals, count, count == TAKE_AT_MOST);
+    worker->full_batches = count == TAKE_AT_MOST ? worker->full_batches + 1 : 0;
+    apply_batch(worker, arrivals, count, worker->full_batches >= BEHIND_BATCHES);
     for (size_t i = 0; i < worker->held_count; i++)
         if (worker->held[i].state == HELD_RUNNING)
             apply_fingerprints(worker, &worker->held[i]);
     worker->batch = NULL;
     consumer_release(worker->consumer);
+}
+
+/* How long the next record is waited for: it wakes the worker, other things do not. */
+static int
+wait_ms(const struct worker *worker)
+{
+    if (worker->parked.count > 0)
+        return PARK_WAIT_MS;
+    if (!worker->joined || worker->assign || worker->loading_shard >= 0 ||
+        worker->errands.count > 0 || worker->alone.count > 0)
+        return BUSY_WAIT_MS;
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].state != HELD_RUNNING || worker->held[i].frozen != NULL)
+            return BUSY_WAIT_MS;
+    return IDLE_WAIT_MS;
 }
 
 static void
@@ -305,7 +323,7 @@ turn(struct worker *worker)
     (void)loading_turn(worker, settling_overdue(worker) ? LOAD_WAIT_MS : 0);
     if (worker->assign && claims_gathered(worker) && consumer_assign(worker->consumer, &why))
         worker->assign = false;
-    take_batch(worker, worker->parked.count > 0 ? PARK_WAIT_MS : IDLE_WAIT_MS);
+    take_batch(worker, wait_ms(worker));
     orders_alone(worker);
     if (now_steady_ms() >= worker->tick_at_ms) {
         worker->tick_at_ms = now_steady_ms() + TICK_MS;

@@ -278,13 +278,16 @@ consumer_conf(const struct consumer_setup *setup, bool *slow_fetcher, struct err
         {"session.timeout.ms", "10000"},
         {"max.poll.interval.ms", "600000"},
         {"socket.nagle.disable", "true"},
-        {"fetch.wait.max.ms", "100"},
+        /* An answer a record would be as many wake-ups here and in the broker: it waits until there are
+         * a few, but never long. */
+        {"fetch.min.bytes", "2048"},
+        {"fetch.wait.max.ms", "5"},
         {"fetch.message.max.bytes", "262144"},
         {"queued.min.messages", "5000"},
         {"enable.partition.eof", "true"},
         {"topic.metadata.refresh.interval.ms", METADATA_MS}, /* partitions may have been added */
     };
-    size_t count = 16;
+    size_t count = 17;
 
     *slow_fetcher = !kafka_client_knows("fetch.queue.backoff.ms");
     if (!*slow_fetcher)

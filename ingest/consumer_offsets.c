@@ -6,6 +6,8 @@
 #include <time.h>
 
 #define ANSWER_LIMIT_MS 1000
+#define ASK_EVERY_MS    100
+#define EACH_EVERY_MS   1000 /* where there are many partitions, each is asked about so often */
 
 /* First offset at or after a time, or where the partition begins or ends.  rd_kafka_offsets_for_times
  * keeps its time-out; rd_kafka_query_watermark_offsets waits for the broker however long that is
@@ -87,7 +89,7 @@ consumer_watch(void *opaque)
     size_t turn = 0;
 
     while (!atomic_load(&consumer->stopping)) {
-        int64_t pause_ms = 50;
+        int64_t pause_ms = ASK_EVERY_MS;
         struct err why;
         int32_t topic = -1;
         int32_t shard = -1;
@@ -99,7 +101,8 @@ consumer_watch(void *opaque)
 
             topic = part->topic;
             shard = part->shard;
-            pause_ms = consumer->part_count >= 20 ? 1000 / (int64_t)consumer->part_count : 50;
+            if (consumer->part_count > EACH_EVERY_MS / ASK_EVERY_MS)
+                pause_ms = EACH_EVERY_MS / (int64_t)consumer->part_count;
         }
         (void)pthread_mutex_unlock(&consumer->watch_lock);
         const int64_t asked_ms = now_wall_ms();

@@ -38,6 +38,7 @@ struct consumer {
     bool reassign;         /* a gap is to be asked about again */
     bool fetching;         /* partitions are assigned with offsets */
     int64_t stopped_by_ms; /* until then the library may be stopping what was fetched before */
+    int64_t forward_at_ms; /* the partitions' queues are forwarded again */
     int64_t late_until_ms; /* until then what was sent as a former member may come late */
     int32_t *shards;
     size_t shard_count;

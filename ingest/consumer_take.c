@@ -1,9 +1,12 @@
 /* From which offsets the partitions are read, and what comes from them. */
 #include "config/log.h"
+#include "config/now.h"
 #include "ingest/consumer_state.h"
 
 #include <assert.h>
 #include <inttypes.h>
+
+#define FORWARD_EVERY_MS 100
 
 /* ---- where to read ------------------------------------------------------------------------------- */
 
@@ -207,11 +210,17 @@ take_message(struct consumer *consumer, rd_kafka_message_t *message, struct arri
  * A partition that is assigned again is stopped and started by the library's own thread, which takes
  * the forwarding of its queue away some time after rd_kafka_assign has returned (seen with 2.0.2: a
  * shard claimed after another one silenced the first for good).  Nothing tells when, so it is given
- * back each time; what lay in the partition's queue comes along, in order.
+ * back: each time while that is to be expected, now and then for a thread that had no turn for so
+ * long.  What lay in the partition's queue comes along, in order.
  */
 static void
 forward_parts(struct consumer *consumer)
 {
+    const int64_t now_ms = now_steady_ms();
+
+    if (consumer_may_replace(consumer) && now_ms < consumer->forward_at_ms)
+        return;
+    consumer->forward_at_ms = now_ms + FORWARD_EVERY_MS;
     for (size_t i = 0; i < consumer->part_count; i++)
         if (consumer->parts[i].queue != NULL)
             rd_kafka_queue_forward(consumer->parts[i].queue, consumer->queue);

@@ -102,11 +102,12 @@ publisher(void *opaque)
     struct control *control = opaque;
 
     while (goes_on(control)) {
+        /* First what makes room for more. */
+        control_producer_serve(control);
         const bool more = control_follow(control);
         const int64_t due_ms = control_publish_due(control);
         const int64_t beat_ms = control_publish_beats(control);
 
-        control_producer_serve(control);
         if (!more)
             wait_for_work(control, due_ms < beat_ms ? due_ms : beat_ms);
     }

@@ -9,7 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ENTRIES_A_TURN = 64, FULL_PAUSE_MS = 100, REOPEN_PAUSE_MS = 1000 };
+enum {
+    ENTRIES_A_TURN = 256,
+    UNDER_WAY_LIMIT = 5, /* the library's for an idempotent producer, in messages of a partition */
+    FULL_PAUSE_MS = 100,
+    REOPEN_PAUSE_MS = 1000,
+};
 
 /* A delivery report brings the seq back in the message's pointer; heartbeats carry none. */
 _Static_assert(sizeof(void *) == sizeof(int64_t), "seq must fit the opaque of a message");
@@ -207,20 +212,42 @@ look_at(struct control *control, struct scope_entry *entry, int64_t now_ms)
         scopes_due(&control->scopes, entry, SCOPE_NEVER);
 }
 
+/*
+ * How many records the producer may be given now.  With as many under way as it sends at once, one
+ * more keeps its thread polling without a pause until the broker answers (2.0.2, and later ones), which
+ * takes the processor from the broker just when that is slow.  So what comes then waits here, where a
+ * later state of a scope takes the place of an earlier one.  Of several partitions one may have lost
+ * its leader: the others go on.
+ */
+static int
+room_for_records(const struct control *control)
+{
+    if (control->producer == NULL || control->partitions > 1)
+        return ENTRIES_A_TURN;
+    return rd_kafka_outq_len(control->producer) >= UNDER_WAY_LIMIT ? 0 : ENTRIES_A_TURN;
+}
+
 int64_t
 control_publish_due(struct control *control)
 {
     int64_t next_ms = SCOPE_NEVER;
 
     (void)pthread_mutex_lock(&control->lock);
-    for (int i = 0; i <= ENTRIES_A_TURN; i++) {
+    const int room = room_for_records(control);
+
+    for (int i = 0; i <= room; i++) {
         struct scope_entry *entry = scopes_first(&control->scopes);
         const int64_t now_ms = control_steady_ms(control);
 
         if (entry != NULL)
             next_ms = entry->due_ms;
-        if (entry == NULL || next_ms > now_ms || i == ENTRIES_A_TURN)
+        if (entry == NULL || next_ms > now_ms)
             break;
+        if (i == room) {
+            /* The delivery reports wake the publisher. */
+            next_ms = now_ms + FULL_PAUSE_MS;
+            break;
+        }
         next_ms = SCOPE_NEVER;
         look_at(control, entry, now_ms);
     }
@@ -341,7 +368,8 @@ control_producer_open(struct control *control, struct err *why)
     static const struct kafka_setting settings[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
-        {"linger.ms", "0"},
+        /* What is handed over in one turn leaves in one request: see room_for_records. */
+        {"linger.ms", "1"},
         {"compression.type", "none"},
         {"message.timeout.ms", "10000"},
         {"partitioner", "murmur2_random"}, /* Java's: any tool finds a scope in the same place */

@@ -61,13 +61,19 @@ bench_control(struct bench *bench)
 struct bench *
 bench_open(void)
 {
+    return bench_open_of(PARTITIONS);
+}
+
+struct bench *
+bench_open_of(int partitions)
+{
     struct bench *bench = calloc(1, sizeof *bench);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
 
     if (bench == NULL)
         abort();
     (void)snprintf(bench->topic, sizeof bench->topic, "control-%d", topics_made++);
-    (void)rd_kafka_mock_topic_create(bench_mock, bench->topic, PARTITIONS, 1);
+    (void)rd_kafka_mock_topic_create(bench_mock, bench->topic, partitions, 1);
     bench->config.kafka.brokers = rd_kafka_mock_cluster_bootstraps(bench_mock);
     bench->config.kafka.group = "tripmeter";
     bench->config.kafka.control_topic = bench->topic;
@@ -75,7 +81,7 @@ bench_open(void)
     bench->config.kafka.property_count = 1;
     bench->reader = client_new(RD_KAFKA_CONSUMER, bench->config.kafka.brokers);
     bench->writer = client_new(RD_KAFKA_PRODUCER, bench->config.kafka.brokers);
-    for (int i = 0; i < PARTITIONS; i++)
+    for (int i = 0; i < partitions; i++)
         rd_kafka_topic_partition_list_add(list, bench->topic, i)->offset =
             RD_KAFKA_OFFSET_BEGINNING;
     (void)rd_kafka_assign(bench->reader, list);
@@ -101,6 +107,27 @@ bench_pass(struct bench *bench, int64_t ms)
 {
     bench->passed_ms += ms;
     control_wake(bench->control);
+}
+
+static bool
+is_asleep(struct bench *bench)
+{
+    bool is;
+
+    (void)pthread_mutex_lock(&bench->control->lock);
+    is = !bench->control->woken;
+    (void)pthread_mutex_unlock(&bench->control->lock);
+    return is;
+}
+
+void
+bench_turn(struct bench *bench)
+{
+    /* It says that it may be woken before its turn: the second time, the first turn is over. */
+    for (int i = 0; i < 2; i++) {
+        control_wake(bench->control);
+        CU_ASSERT(bench_await_true(bench, is_asleep));
+    }
 }
 
 static void

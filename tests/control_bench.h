@@ -47,11 +47,14 @@ int bench_suite_close(void);
 /* The topic of a test, with its reader and writer; bench_control starts the sink, which owns SHARD
  * under EPOCH and may allow. */
 struct bench *bench_open(void);
+struct bench *bench_open_of(int partitions);
 bool bench_control(struct bench *bench);
 void bench_close(struct bench *bench);
 /* Both clocks go on. */
 void bench_pass(struct bench *bench, int64_t ms);
 int64_t bench_wall_ms(void *context);
+/* Waits until the publisher has looked at everything that is due. */
+void bench_turn(struct bench *bench);
 /* Waits until the topic has shown `count` records of the scope; the last one, or NULL. */
 const struct record *bench_await(struct bench *bench, const char *scope, size_t count);
 const json_t *bench_data(const struct record *record);

@@ -266,6 +266,42 @@ test_again_at_once(void)
     bench_close(bench);
 }
 
+static bool
+as_many_are_under_way_as_may(struct bench *bench)
+{
+    bool are;
+
+    (void)pthread_mutex_lock(&bench->control->lock);
+    are = bench->control->producer != NULL && rd_kafka_outq_len(bench->control->producer) >= 5;
+    (void)pthread_mutex_unlock(&bench->control->lock);
+    return are;
+}
+
+/* A broker that does not answer has five records to answer for: what comes then waits for them, and
+ * is written as it is wanted last. */
+static void
+test_slow_broker(void)
+{
+    static const char *const under_way[] = {"tenant/1", "tenant/2", "tenant/3", "tenant/4",
+                                            "tenant/5"};
+    struct bench *bench = bench_open_of(1);
+
+    bench_control(bench);
+    bench_await_sentinel(bench, "tenant/s1");
+    (void)rd_kafka_mock_broker_set_down(bench_mock, 1);
+    for (size_t i = 0; i < sizeof under_way / sizeof under_way[0]; i++)
+        bench_want(bench, bench_blocked(under_way[i], 1000));
+    CU_ASSERT(bench_await_true(bench, as_many_are_under_way_as_may));
+    bench_want(bench, bench_blocked("tenant/late", 1001));
+    bench_turn(bench);
+    bench_want(bench, bench_blocked("tenant/late", 1002));
+    (void)rd_kafka_mock_broker_set_up(bench_mock, 1);
+    CHECK_INT("what is wanted last", bench_used(bench_await(bench, "tenant/late", 1)), 1002);
+    for (size_t i = 0; i < sizeof under_way / sizeof under_way[0]; i++)
+        (void)bench_await(bench, under_way[i], 1);
+    bench_close(bench);
+}
+
 static void
 test_fatal_error(void)
 {
@@ -375,6 +411,7 @@ static CU_TestInfo tests[] = {
     {"what is over is not told", test_expired_is_not_told},
     {"what ends by itself is not told again", test_ends_by_itself},
     {"what is back before it was cleared away", test_again_at_once},
+    {"a slow broker is not given more than it may have", test_slow_broker},
     {"a fatal producer error: new producer, states again", test_fatal_error},
     {"used up sequence numbers stop the shard", test_numbers_used_up},
     {"the status page sees restrictions in order", test_each},
