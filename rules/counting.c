@@ -153,6 +153,9 @@ counting_all(struct shard *shard, struct tenant *tenant, const struct occasion *
         struct counter *counter = &tenant->counters->at[i];
 
         (void)turn(shard, tenant, counter);
+        /* A smaller plan acts from the billing period on that begins now, also on what has another
+         * window, or none. */
+        tenant_bind_limit(tenant, &counter->state);
         (void)judge(shard, tenant, counter, occasion);
     }
 }

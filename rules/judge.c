@@ -434,9 +434,11 @@ judge_due(struct shard *shard, struct tenant *tenant)
         at_once |= state->limit == 0 && !state->unlimited;
         due_ms = pace_ms < due_ms ? pace_ms : due_ms;
     }
-    /* Usage booked ahead of time is judged when its period begins, and so is a limit of nothing. */
+    /* Usage booked ahead of time is judged when its period begins, and so are a limit of nothing and what
+     * a smaller plan makes of a gauge. */
     const int64_t end_ms = tenant->periods[0].period.end_ms;
 
+    at_once |= tenant_plan_changed(tenant);
     if ((restricted || at_once || tenant->period_count > 1) && end_ms < due_ms)
         due_ms = end_ms;
     for (size_t i = 0; i < tenant->word_count; i++)

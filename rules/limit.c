@@ -97,6 +97,13 @@ plan_limit(const struct tenant *tenant, struct period period, struct quota_state
         into_currency_of(tenant, period, state);
 }
 
+bool
+tenant_plan_changed(const struct tenant *tenant)
+{
+    return tenant->plan_count > 1 &&
+           tenant->plans[tenant->plan_count - 1].since_ms > tenant->periods[0].period.start_ms;
+}
+
 void
 tenant_limit_in(const struct tenant *tenant, struct period period, struct quota_state *state)
 {

@@ -129,6 +129,8 @@ void tenant_quota_memory(const struct tenant *tenant, const struct quota_state *
 void tenant_bind_limit(const struct tenant *tenant, struct quota_state *state);
 /* What the quota would be limited to in another period, without a carry. */
 void tenant_limit_in(const struct tenant *tenant, struct period period, struct quota_state *state);
+/* It got another plan in its present period: what is smaller in that acts when the period ends. */
+bool tenant_plan_changed(const struct tenant *tenant);
 /* The quota of that name in the plan that the tenant had just before an instant; NULL: none. */
 const struct quota *tenant_rule_before(const struct tenant *tenant, struct text quota,
                                        int64_t at_ms);
