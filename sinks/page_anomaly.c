@@ -117,9 +117,11 @@ put_anomaly(struct writer *out, const json_t *document, const json_t *anomaly)
     page_cell_end(out);
     page_cell(out, "Beyond the usual", "num");
     page_amount(out, page_member(anomaly, "excess"));
-    writer_string(out, "<small>");
-    page_escaped(out, page_member(anomaly, "percent"));
-    writer_string(out, " % of a day</small>");
+    if (page_member(anomaly, "percent") != NULL) {
+        writer_string(out, "<small>");
+        page_escaped(out, page_member(anomaly, "percent"));
+        writer_string(out, " % of a day</small>");
+    }
     page_cell_end(out);
     page_time_cell(out, "Since", document, page_member(anomaly, "since_at"));
     page_time_cell(out, "Over", document, page_member(anomaly, "over_at"));
@@ -167,9 +169,10 @@ put_series(struct writer *out, const json_t *document, const json_t *series)
     put_number(out, "Noted above", number(series, "threshold"));
     page_cell(out, "Behind it", "");
     page_span(out, page_number(series, "windows") * width_ms);
-    writer_string(out, "<small>windows of ");
-    page_span(out, width_ms);
-    writer_string(out, "</small>");
+    writer_format(out, "<small>windows of %s</small>",
+                  width_ms == CLOCK_DAY_MS    ? "a day"
+                  : width_ms == CLOCK_HOUR_MS ? "an hour"
+                                              : "5 min");
     page_cell_end(out);
     page_cell(out, "Last hour", "num");
     page_amount(out, page_member(series, "spent"));

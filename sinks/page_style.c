@@ -61,7 +61,7 @@ const char *const page_style[PAGE_STYLE_PARTS] = {
     ".pill.warn{background:var(--warn-bg);color:var(--warn)}"
     ".pill.good{background:var(--good-bg);color:var(--good)}"
     ".pill.info{background:var(--info-bg);color:var(--info)}"
-    "svg{display:block;max-width:100%}.worst{fill:var(--bad)}"
+    "svg{display:block;max-width:100%;overflow:visible}.worst{fill:var(--bad)}"
     "summary{cursor:pointer;color:var(--dim);padding:.3rem 0 .6rem}"
     "footer{padding-top:2rem;padding-bottom:2.5rem;color:var(--dim);font-size:.88rem}"
     "a{color:var(--info)}footer a{margin-right:1rem}"

@@ -563,6 +563,7 @@ test_page(void)
         "M0 1.0H120\"/></svg>",
         "9.25<small>lowest 0",
         "48 days<small>windows of 5 min",
+        "windows of an hour",
         "1,234.50",
         NULL,
     };

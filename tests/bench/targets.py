@@ -26,6 +26,9 @@ TARGETS = [
     Target("rows settled/s : Postgres alone", "", 3, 0.7, 0.85, None, True,
            ("settled", "ratio", "median")),
     Target("CPU at 1,000 events/s", "%", 1, 5, 2, None, False, ("idle_cpu",)),
+    Target("detector, a series as stored", "B", 0, 512, 400, None, False,
+           ("detector", "stored_bytes")),
+    Target("detector, a window", "ns", 0, 150, 90, None, False, ("detector", "window_ns")),
     Target("start to first decision", "s", 2, 2, 1, None, False, ("start", "median")),
 ]
 # What a figure as it is kept is multiplied with: shares, and MiB.
