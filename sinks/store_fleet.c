@@ -121,6 +121,28 @@ store_fleet_sources(struct store *store, int64_t epoch, store_on_source *on_sour
 
 /* ---- rules of the last day --------------------------------------------------------------------------- */
 
+bool
+store_fleet_next(struct store *store, struct text after, int64_t count, struct text *upto,
+                 struct err *why)
+{
+    struct pgparams *const params = store_params(store);
+
+    pgarray_text(pgparams_scalar(params, PG_TEXT), after);
+    pgarray_int8(pgparams_scalar(params, PG_INT8), count);
+    PGresult *const row =
+        store_query(store,
+                    "SELECT max(t.tenant) FROM (SELECT s.tenant FROM tripmeter.tenant_shard s"
+                    " WHERE s.tenant > $1 COLLATE \"C\" ORDER BY s.tenant LIMIT $2) t",
+                    why);
+
+    arena_clear(store->arena);
+    *upto = (struct text){NULL, 0};
+    if (row != NULL && !PQgetisnull(row, 0, 0))
+        *upto = arena_text(store->arena, pg_read_text(row, 0, 0));
+    PQclear(row);
+    return row != NULL;
+}
+
 static bool
 read_finding(const PGresult *rows, int row, struct day_finding *out)
 {
@@ -145,6 +167,8 @@ store_fleet_day(struct store *store, const struct day_query *query, store_on_fin
 
     pgarray_text(pgparams_scalar(params, PG_TEXT), text_of(day_rule_names[query->rule]));
     pgarray_bool(pgparams_scalar(params, PG_BOOL), query->on);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), query->after);
+    pgarray_text(pgparams_scalar(params, PG_TEXT), query->upto);
     pgarray_time(pgparams_scalar(params, PG_TIME), query->until_ms);
     pgarray_text(pgparams_scalar(params, PG_TEXT), query->zone);
     pgarray_text(pgparams_scalar(params, PG_TEXT), query->gates[0].currency);
@@ -155,8 +179,8 @@ store_fleet_day(struct store *store, const struct day_query *query, store_on_fin
         pgarray_text(currencies, query->gates[i].currency);
         pgarray_money(gates, query->gates[i].least);
     }
-    PGresult *const rows =
-        store_query(store, "SELECT * FROM tripmeter.watch_day($1, $2, $3, $4, $5, $6, $7)", why);
+    PGresult *const rows = store_query(
+        store, "SELECT * FROM tripmeter.watch_day($1, $2, $3, $4, $5, $6, $7, $8, $9)", why);
     bool good = rows != NULL;
 
     for (int row = 0; good && row < PQntuples(rows); row++) {

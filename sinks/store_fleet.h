@@ -33,9 +33,13 @@ typedef void store_on_source(void *context, struct text source, int64_t last_ms,
 bool store_fleet_sources(struct store *store, int64_t epoch, store_on_source *on_source,
                          void *context, struct err *why);
 
-/* What is to be told of the 24 hours before a moment, and what was told and is over, at most so many. The
+/* The last of the next tenants after a name, `count` at most; absent: there are none. Lives until the
+ * store's next call. */
+bool store_fleet_next(struct store *store, struct text after, int64_t count, struct text *upto,
+                      struct err *why);
+
+/* What is to be told of some tenants for the 24 hours before a moment, and what was told and is over. The
  * texts live as long as the call. */
-#define DAY_FINDING_LIMIT 1000
 struct day_gate {
     struct text currency;
     tally least; /* impact that is told of */
@@ -44,7 +48,9 @@ struct day_query {
     enum day_rule rule;
     bool on; /* else what is told is over */
     int64_t until_ms;
-    struct text zone; /* of tenants that name none; likewise the first currency */
+    struct text after; /* tenants after this one, */
+    struct text upto;  /* and up to this one */
+    struct text zone;  /* of tenants that name none; likewise the first currency */
     const struct day_gate *gates;
     size_t gate_count; /* at least 1 */
 };

@@ -353,6 +353,8 @@ said_at(enum day_rule rule, bool on, int hour)
     const struct day_query query = {.rule = rule,
                                     .on = on,
                                     .until_ms = DB_HOUR_MS + CLOCK_DAY_MS + hour * CLOCK_HOUR_MS,
+                                    .after = TEXT("aaa"),
+                                    .upto = TEXT("zero"),
                                     .zone = TEXT("UTC"),
                                     .gates = gates,
                                     .gate_count = 2};
@@ -372,6 +374,8 @@ begin_facts(void)
                 " IN ('key_fact', 'tenant_fact') AND data_type IN ('bigint', 'numeric') LOOP"
                 " EXECUTE format('ALTER TABLE tripmeter.%I ALTER %I SET DEFAULT 0', t, c);"
                 " END LOOP; END $$");
+    db_run(&db, "INSERT INTO tripmeter.tenant_shard (tenant, shard, provisional) SELECT t, 0, false"
+                " FROM unnest(ARRAY['acme', 'two', 'poor', 'euro', 'even', 'zzz']) t");
 }
 
 /* "acme a 10 5.00": a tenant's key spent so much in the hour that begins then. */
@@ -423,6 +427,9 @@ test_keys(void)
     add_key("even", "c", 10, "20.00");
     db_run(&db, "INSERT INTO tripmeter.tenant_version (tenant, currency, zone)"
                 " VALUES ('euro', 'EUR', 'Europe/Berlin')");
+    add_key("zzz", "a", 10, "1.00"); /* not one of those that are asked for */
+    add_key("zzz", "b", 10, "1.00");
+    add_key("zzz", "c", 10, "90.00");
     CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, false, 11), "");
     /* 11.00 of 4.50, 6.00, 6.00, 11.00: less than twice the median. */
     CU_ASSERT_STRING_EQUAL(said_at(DAY_KEYS, true, 11),
@@ -460,6 +467,28 @@ add_model(const char *tenant, const char *provider, const char *model, const cha
     db_run(&db, sql);
 }
 
+/* All tenants, some at a time, in the order of their names. */
+static void
+test_next(void)
+{
+    static const char *const expected[] = {"acme", "even", "two", "zzz", NULL};
+    char after[64] = "*";
+    struct err why = {.class = ERR_NONE};
+    struct text upto;
+
+    begin_facts();
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        CHECK_INT(why.text, store_fleet_next(db.store, text_of(after), i == 0 ? 1 : 2, &upto, &why),
+                  true);
+        CHECK_INT("there is another", upto.at != NULL, expected[i] != NULL);
+        if (upto.at == NULL || expected[i] == NULL)
+            break;
+        CHECK_INT(expected[i], text_eq(upto, text_of(expected[i])), true);
+        (void)text_copy(after, sizeof after, upto);
+    }
+    db_end(&db);
+}
+
 static void
 test_margin(void)
 {
@@ -492,6 +521,7 @@ static CU_TestInfo tests[] = {
     {"hours of a source", test_heard},
     {"keys beside their tenant's", test_keys},
     {"negative margins", test_margin},
+    {"tenants, some at a time", test_next},
     CU_TEST_INFO_NULL,
 };
 

@@ -66,8 +66,6 @@ CREATE TABLE tripmeter.key_fact (
     PRIMARY KEY (tenant, hour, key, period)
 ) PARTITION BY RANGE (hour);
 CREATE TABLE tripmeter.key_fact_default PARTITION OF tripmeter.key_fact DEFAULT;
--- Rows lie nearly in the order of their hours: so the last day is found without any work for a row.
-CREATE INDEX key_fact_hour ON tripmeter.key_fact USING brin (hour) WITH (autosummarize = on);
 
 CREATE TABLE tripmeter.period_total (
     tenant text COLLATE "C" NOT NULL,

@@ -185,35 +185,36 @@ $$;
 COMMENT ON FUNCTION tripmeter.anomaly_known IS 'What the detector knows of the cost of the eight tenants and features that spent most in the last hour, without those whose incidents of the week are told of; for the status page';
 
 -- ---- what is wrong whatever is usual ---------------------------------------------------------------
-CREATE FUNCTION tripmeter.keys_spent(from_ timestamptz, until_ timestamptz)
-RETURNS TABLE (tenant text, key text, cost numeric, median numeric, keys bigint)
+CREATE FUNCTION tripmeter.keys_spent(tenant_ text, from_ timestamptz, until_ timestamptz)
+RETURNS TABLE (key text, cost numeric, median numeric, keys bigint)
 LANGUAGE sql STABLE AS $$
     WITH spent AS (
-        SELECT f.tenant, f.key, sum(f.cost - f.refunded) AS cost FROM tripmeter.key_fact f
-        WHERE f.hour >= from_ AND f.hour < until_ GROUP BY 1, 2
+        SELECT f.key, sum(f.cost - f.refunded) AS cost FROM tripmeter.key_fact f
+        WHERE f.tenant = tenant_ AND f.hour >= from_ AND f.hour < until_ GROUP BY 1
     )
-    SELECT s.tenant, s.key, s.cost, round(t.median, 9), t.keys
-    FROM spent s JOIN (
-        SELECT o.tenant, percentile_cont(0.5) WITHIN GROUP (ORDER BY o.cost)::numeric AS median,
+    SELECT s.key, s.cost, round(t.median, 9), t.keys
+    FROM spent s CROSS JOIN (
+        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY o.cost)::numeric AS median,
                count(*) AS keys
-        FROM spent o GROUP BY 1
-    ) t USING (tenant)
+        FROM spent o
+    ) t
     WHERE t.keys >= 3 AND t.median > 0
 $$;
-COMMENT ON FUNCTION tripmeter.keys_spent IS 'What each API key spent in hours that begin in a span, beside the median of its tenant''s keys; of tenants that used three and more';
+COMMENT ON FUNCTION tripmeter.keys_spent IS 'What each API key of a tenant spent in hours that begin in a span, beside the median of all of them; nothing where less than three were used';
 
-CREATE FUNCTION tripmeter.margins_negative(from_ timestamptz, until_ timestamptz)
-RETURNS TABLE (tenant text, provider text, model text, cost numeric, charge numeric)
+CREATE FUNCTION tripmeter.margins_negative(tenant_ text, from_ timestamptz, until_ timestamptz)
+RETURNS TABLE (provider text, model text, cost numeric, charge numeric)
 LANGUAGE sql STABLE AS $$
-    SELECT f.tenant, f.provider, f.model, sum(f.cost), sum(f.charge) FROM tripmeter.tenant_fact f
-    WHERE f.hour >= from_ AND f.hour < until_ GROUP BY 1, 2, 3 HAVING sum(f.charge) < sum(f.cost)
+    SELECT f.provider, f.model, sum(f.cost), sum(f.charge) FROM tripmeter.tenant_fact f
+    WHERE f.tenant = tenant_ AND f.hour >= from_ AND f.hour < until_
+    GROUP BY 1, 2 HAVING sum(f.charge) < sum(f.cost)
 $$;
-COMMENT ON FUNCTION tripmeter.margins_negative IS 'What cost more than is charged for it, by tenant and model, in hours that begin in a span';
+COMMENT ON FUNCTION tripmeter.margins_negative IS 'What cost a tenant more than is charged for it, by model, in hours that begin in a span';
 
 CREATE VIEW tripmeter.v_key_unusual AS
-SELECT d.day, k.tenant, k.key, k.cost, k.median, round(k.cost / k.median, 1) AS ratio, k.keys
-FROM (SELECT DISTINCT (hour AT TIME ZONE 'UTC')::date AS day FROM tripmeter.key_fact) d,
-     LATERAL tripmeter.keys_spent(d.day::timestamp AT TIME ZONE 'UTC',
+SELECT d.day, d.tenant, k.key, k.cost, k.median, round(k.cost / k.median, 1) AS ratio, k.keys
+FROM (SELECT DISTINCT tenant, (hour AT TIME ZONE 'UTC')::date AS day FROM tripmeter.key_fact) d,
+     LATERAL tripmeter.keys_spent(d.tenant, d.day::timestamp AT TIME ZONE 'UTC',
                                   (d.day + 1)::timestamp AT TIME ZONE 'UTC') k
 WHERE k.cost > 2 * k.median;
 COMMENT ON VIEW tripmeter.v_key_unusual IS 'API keys that spent more than twice the median of their tenant''s keys on a UTC day; of tenants that used three and more';
@@ -226,10 +227,10 @@ COMMENT ON COLUMN tripmeter.v_key_unusual.ratio IS 'Cost over median';
 COMMENT ON COLUMN tripmeter.v_key_unusual.keys IS 'Keys that were used that day';
 
 CREATE VIEW tripmeter.v_negative_margin AS
-SELECT w.week, m.tenant, m.provider, m.model, m.cost, m.charge, m.charge - m.cost AS margin
-FROM (SELECT DISTINCT date_trunc('week', hour AT TIME ZONE 'UTC')::date AS week
+SELECT w.week, w.tenant, m.provider, m.model, m.cost, m.charge, m.charge - m.cost AS margin
+FROM (SELECT DISTINCT tenant, date_trunc('week', hour AT TIME ZONE 'UTC')::date AS week
       FROM tripmeter.tenant_fact) w,
-     LATERAL tripmeter.margins_negative(w.week::timestamp AT TIME ZONE 'UTC',
+     LATERAL tripmeter.margins_negative(w.tenant, w.week::timestamp AT TIME ZONE 'UTC',
                                         (w.week + 7)::timestamp AT TIME ZONE 'UTC') m;
 COMMENT ON VIEW tripmeter.v_negative_margin IS 'What costs more than is charged for it, by week, tenant and model';
 COMMENT ON COLUMN tripmeter.v_negative_margin.week IS 'Monday the week begins with (UTC)';
@@ -240,25 +241,29 @@ COMMENT ON COLUMN tripmeter.v_negative_margin.cost IS 'What the provider charges
 COMMENT ON COLUMN tripmeter.v_negative_margin.charge IS 'What the customer pays';
 COMMENT ON COLUMN tripmeter.v_negative_margin.margin IS 'Charge less cost: negative';
 
--- What the leader of the fleet asks when an hour is over.  A tenant is told once, with the worst it
--- has, and until it is down to three quarters of the ratio or half of the amount: so it says nothing
--- twice, whoever asks.
+-- What the leader of the fleet asks when an hour is over, of some tenants at a time.  A tenant is told
+-- once, with the worst it has, and until it is down to three quarters of the ratio or half of the
+-- amount: so it says nothing twice, whoever asks.
 CREATE FUNCTION tripmeter.watch_day(
-    rule_ text, on_ boolean, until_ timestamptz, zone_ text, currency_ text, currencies_ text[],
-    gates_ numeric[]
+    rule_ text, on_ boolean, after_ text, upto_ text, until_ timestamptz, zone_ text,
+    currency_ text, currencies_ text[], gates_ numeric[]
 ) RETURNS TABLE (tenant text, is_over boolean, zone text, currency text, name text, spent numeric,
                  against numeric, impact numeric, members bigint, all_ bigint)
 LANGUAGE sql STABLE AS $$
-    WITH found AS (
-        SELECT k.tenant, k.key AS name, k.cost AS spent, k.median AS against,
+    WITH asked AS MATERIALIZED (
+        SELECT t.tenant FROM tripmeter.tenant_shard t
+        WHERE on_ AND t.tenant > after_ COLLATE "C" AND t.tenant <= upto_ COLLATE "C"
+    ), found AS (
+        SELECT s.tenant, k.key AS name, k.cost AS spent, k.median AS against,
                k.cost - k.median AS beyond, k.cost > 2 * k.median AS breaks, k.keys AS all_
-        FROM tripmeter.keys_spent(until_ - interval '1 day', until_) k
-        WHERE on_ AND rule_ = 'anomaly/keys' AND k.cost > 1.5 * k.median
+        FROM asked s, LATERAL tripmeter.keys_spent(s.tenant, until_ - interval '1 day', until_) k
+        WHERE rule_ = 'anomaly/keys' AND k.cost > 1.5 * k.median
         UNION ALL
-        SELECT m.tenant, concat_ws('/', nullif(m.provider, ''), m.model), m.cost, m.charge,
+        SELECT s.tenant, concat_ws('/', nullif(m.provider, ''), m.model), m.cost, m.charge,
                m.cost - m.charge, true, 0
-        FROM tripmeter.margins_negative(until_ - interval '1 day', until_) m
-        WHERE on_ AND rule_ = 'anomaly/margin'
+        FROM asked s,
+             LATERAL tripmeter.margins_negative(s.tenant, until_ - interval '1 day', until_) m
+        WHERE rule_ = 'anomaly/margin'
     ), ranked AS (
         SELECT f.*, row_number() OVER (PARTITION BY f.tenant ORDER BY f.beyond DESC, f.name) AS place,
                count(*) FILTER (WHERE f.breaks) OVER (PARTITION BY f.tenant) AS members,
@@ -267,6 +272,7 @@ LANGUAGE sql STABLE AS $$
         FROM found f
     ), told AS (
         SELECT e.tenant FROM tripmeter.episode e WHERE e.rule = rule_ AND e.resolved_at IS NULL
+          AND e.tenant > after_ COLLATE "C" AND e.tenant <= upto_ COLLATE "C"
     ), both_ AS (
         SELECT coalesce(r.tenant, t.tenant) AS tenant, t.tenant IS NOT NULL AS is_told, r.name,
                r.spent, r.against, r.breaks, r.impact, r.members, r.all_
@@ -284,9 +290,9 @@ LANGUAGE sql STABLE AS $$
     ) gate
     WHERE CASE WHEN b.is_told THEN coalesce(b.impact < gate.amount / 2, true)
                ELSE b.breaks AND b.impact >= gate.amount END
-    ORDER BY b.impact DESC NULLS FIRST, b.tenant LIMIT 1000
+    ORDER BY b.tenant
 $$;
-COMMENT ON FUNCTION tripmeter.watch_day IS 'Tenants to be told of by anomaly/keys or anomaly/margin for the 24 hours before a moment, and those that were told and are over; gates_: the least impact in each of currencies_, of which one is the policy''s';
+COMMENT ON FUNCTION tripmeter.watch_day IS 'Tenants after and up to a name that are to be told of by anomaly/keys or anomaly/margin for the 24 hours before a moment, and those that were told and are over; gates_: the least impact in each of currencies_, of which one is the policy''s';
 
 -- ---- reservations --------------------------------------------------------------------------------
 CREATE TABLE tripmeter.reservation (
