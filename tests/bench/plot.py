@@ -20,7 +20,8 @@ def plot(result):
     groups = [("Events per CPU second", [
         (name, result[key]["events_per_cpu_s"], f"{result[key]['events_per_cpu_s']:,.0f}", colour)
         for name, key, colour in (("raw consumer", "raw", GREY), ("raw consumer + parse", "parse", LIGHT),
-                                  ("engine", "engine", BLUE))])]
+                                  ("engine", "engine", BLUE),
+                                  ("with limits only", "limits_only", BLUE))])]
     for steady in result["steady"].values():
         groups.append((f"{steady['rate']:,} events/s: from the event to what follows from it, ms", [
             (f"{who} {what}", steady[who][key], f"{steady[who][key]:.1f}", colour)

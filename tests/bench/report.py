@@ -16,6 +16,7 @@ FIGURES = [
     ("raw consumer", "events/CPU s", 0, True, ("raw", "events_per_cpu_s")),
     ("raw consumer + parse", "events/CPU s", 0, True, ("parse", "events_per_cpu_s")),
     ("engine", "events/CPU s", 0, True, ("engine", "events_per_cpu_s")),
+    ("engine with limits only", "events/CPU s", 0, True, ("limits_only", "events_per_cpu_s")),
     ("engine : raw", "", 3, True, ("ratio", "median")),
     ("engine : raw + parse", "", 3, True, ("ratio_parse", "median")),
     ("raw consumer, wall", "events/s", 0, True, ("raw", "events_per_s")),

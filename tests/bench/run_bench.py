@@ -56,8 +56,9 @@ class Bench:
         self.result["made"] = job.made
         rounds = []
         for number in range(1, self.rounds + 1):
-            say(f"round {number} of {self.rounds}: raw consumer, with parsing, engine")
-            rounds.append({"raw": job.raw(), "parse": job.parse(), "engine": job.engine()})
+            say(f"round {number} of {self.rounds}: raw consumer, with parsing, engine, with limits only")
+            rounds.append({"raw": job.raw(), "parse": job.parse(), "engine": job.engine(),
+                           "limits_only": job.limits_only()})
         self.result["runs"] = rounds
         self.result["decisions"] = rounds[-1]["engine"]["decisions"]
         say("Postgres alone, with the rows of the engine")
@@ -66,14 +67,15 @@ class Bench:
 
     def summarise(self, rounds):
         """Medians; the ratios are those of each round, so that a slow moment hits both sides."""
-        for name in ("raw", "parse", "engine"):
+        for name in ("raw", "parse", "engine", "limits_only"):
             each = [round_[name] for round_ in rounds]
             self.result[name] = {
                 "events_per_cpu_s": statistics.median(self.events / one["cpu_s"] for one in each),
                 "events_per_s": statistics.median(self.events / one["wall_s"] for one in each),
                 "peak_rss_mib": max(one["peak_rss_kib"] for one in each) / 1024}
-        for name, under in (("ratio", "raw"), ("ratio_parse", "parse")):
-            self.result[name] = self.spread([one[under]["cpu_s"] / one["engine"]["cpu_s"]
+        for name, under, what in (("ratio", "raw", "engine"), ("ratio_parse", "parse", "engine"),
+                                  ("ratio_limits_only", "raw", "limits_only")):
+            self.result[name] = self.spread([one[under]["cpu_s"] / one[what]["cpu_s"]
                                              for one in rounds])
         engines = [one["engine"] for one in rounds]
         alone = self.result["postgres"]["rows_per_s"]
