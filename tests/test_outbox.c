@@ -394,6 +394,25 @@ test_group_wait(void)
     close_desk(&desk);
 }
 
+static void
+test_step_amount(void)
+{
+    struct desk desk;
+    struct delivery delivery;
+
+    open_desk(&desk);
+    one_endpoint(&desk);
+    alerts_env_step(&desk.env, "acme", "fire", "warning", 75);
+    alerts_env_do(&desk.env, "UPDATE tripmeter.transition SET step = 0, step_amount = 38000,"
+                             " crossed = '{50,75}', crossed_amounts = '{30000,38000}'");
+    (void)route_all(&desk);
+    CHECK_INT("claims", claim_one(&desk, &delivery), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(delivery.body.at, "\"step\":null,\"stepAmount\":\"38000\","
+                                                    "\"crossed\":[50,75],\"crossedAmounts\":"
+                                                    "[\"30000\",\"38000\"]"));
+    close_desk(&desk);
+}
+
 /* A second alert of acme's group: all of its first, under another fingerprint. */
 static void
 copy_alert(struct desk *desk, const char *severity)
@@ -519,6 +538,7 @@ static CU_TestInfo tests[] = {
     {"over", test_over},
     {"two routers", test_two_routers},
     {"group wait", test_group_wait},
+    {"a step that is an amount", test_step_amount},
     {"batch", test_batch},
     {"unroutable", test_unroutable},
     {"thread and failing", test_thread_and_failing},

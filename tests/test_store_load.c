@@ -11,6 +11,7 @@ static struct db db;
 /* What came through the callbacks, as text. */
 static char heard[2048];
 
+static tally heard_amount;            /* spent_amount of the tenant's first quota */
 static struct pace_memory heard_pace; /* of the tenant's first quota */
 static const struct pace_memory paced = {.day_ms = DB_HOUR_MS,
                                          .days = 30,
@@ -27,8 +28,10 @@ hear_tenant(void *context, const struct tenant_load *load)
     char cost[TALLY_TEXT_SIZE] = "-";
 
     (void)context;
-    if (load->quota_count > 0)
+    if (load->quota_count > 0) {
+        heard_amount = load->quotas[0].spent_amount;
         heard_pace = load->quotas[0].pace;
+    }
     if (load->period_count > 0)
         (void)tally_format_money(load->periods[0].delta.cost, cost);
     (void)snprintf(heard + used, sizeof heard - used,
@@ -142,6 +145,7 @@ test_totals_and_words(void)
                               .quota = TEXT("spend"),
                               .period_ms = DB_PERIOD_MS,
                               .spent = UINT32_MAX,
+                              .spent_amount = INT64_C(120500000001),
                               .since_ms = DB_HOUR_MS,
                               .pace = paced};
     *(struct quota_memory *)list_add(&one->quotas) = (struct quota_memory){
@@ -159,11 +163,13 @@ test_totals_and_words(void)
                "acme@0 v0 plan= limits=0 zone=- periods=1 cost=3.000000000 quotas=1"
                " words=2(allow);"
                "zeta@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=1 words=1(allow);");
-    CHECK_SQL(&db, "SELECT spent FROM tripmeter.quota_state WHERE tenant = 'acme'", "4294967295");
+    CHECK_SQL(&db, "SELECT spent, spent_amount FROM tripmeter.quota_state WHERE tenant = 'acme'",
+              "4294967295 120.500000001");
     query.after_ms = DB_PERIOD_END_MS;
     query.count = 1;
     CHECK_TEXT(load(&query), "acme@0 v0 plan= limits=0 zone=- periods=0 cost=- quotas=1"
                              " words=2(allow);");
+    CHECK_INT("the highest amount", (int64_t)heard_amount, INT64_C(120500000001));
     CHECK_INT("the day", heard_pace.day_ms, paced.day_ms);
     CHECK_INT("its number", heard_pace.days, paced.days);
     CHECK_INT("before it", (int64_t)heard_pace.before, (int64_t)paced.before);
@@ -467,9 +473,10 @@ see_counters(void *context, const struct tenant_load *load)
         const struct counter_memory *one = &load->counters[i];
 
         used += (size_t)snprintf(
-            seen + used, 256 - used, "%.*s/%.*s %lld%s%s;", (int)one->quota.size, one->quota.at,
+            seen + used, 256 - used, "%.*s/%.*s %lld%s%s%s;", (int)one->quota.size, one->quota.at,
             (int)one->subject.size, one->subject.at, (long long)(one->used / MONEY_NANO_PER_UNIT),
-            one->blocked ? " blocked" : "", one->end_ms == INT64_MAX ? " always" : "");
+            one->spent_amount == UINT32_MAX ? " told" : "", one->blocked ? " blocked" : "",
+            one->end_ms == INT64_MAX ? " always" : "");
     }
 }
 
@@ -487,7 +494,8 @@ test_counters(void)
         {.quota = TEXT_ROW("day"),
          .subject = TEXT_ROW("k3"),
          .end_ms = DB_HOUR_MS + 1,
-         .used = 7 * (tally)MONEY_NANO_PER_UNIT},
+         .used = 7 * (tally)MONEY_NANO_PER_UNIT,
+         .spent_amount = UINT32_MAX},
         {.quota = TEXT_ROW("seats"), .subject = TEXT_ROW(""), .end_ms = INT64_MAX},
     };
 
@@ -503,7 +511,7 @@ test_counters(void)
         row->tenant = TEXT("acme");
         row->start_ms = DB_HOUR_MS - CLOCK_DAY_MS;
     }
-    check_settled(see_counters, "day/k1 0 blocked;day/k3 7;seats/ 0 always;");
+    check_settled(see_counters, "day/k1 0 blocked;day/k3 7 told;seats/ 0 always;");
     db_end(&db);
 }
 

@@ -89,6 +89,41 @@ test_transitions(void)
     db_end(&db);
 }
 
+/* Of money with nine decimals, of counts with none; a percentage has none of it. */
+static void
+test_step_amounts(void)
+{
+    struct transition money = quota_alert(MOVE_FIRE, 0);
+    struct transition count = quota_alert(MOVE_FIRE, 0);
+
+    money.crossed_count = 1;
+    money.step_amount = money.crossed_amounts[1] = INT64_C(120500000000);
+    money.crossed_amounts[0] = INT64_C(1000000001);
+    money.crossed_amount_count = 2;
+    count.rule = TEXT("quota/calls");
+    count.is_money = false;
+    count.crossed_count = 0;
+    count.step_amount = count.crossed_amounts[0] = 5000;
+    count.crossed_amount_count = 1;
+    db_begin(&db);
+    db_open_shard(&db, 0);
+    *(struct transition *)list_add(&db.open->transitions) = money;
+    *(struct transition *)list_add(&db.open->transitions) = count;
+    CHECK_INT("written", settle().transitions, 2);
+    CHECK_SQL(&db,
+              "SELECT step, step_amount, crossed, crossed_amounts FROM tripmeter.transition"
+              " ORDER BY rule DESC",
+              "0 120.500000000 {50} {1.000000001,120.500000000} 0 5000 {} {5000}");
+    add_alert(MOVE_STEP, 75);
+    CHECK_INT("written", settle().transitions, 1);
+    CHECK_SQL(&db,
+              "SELECT step, step_amount, crossed_amounts, severity FROM tripmeter.transition"
+              " WHERE seq = 2",
+              "75 - {} info");
+    CHECK_SQL(&db, "SELECT step, step_amount FROM tripmeter.episode ORDER BY rule", "0 5000 75 -");
+    db_end(&db);
+}
+
 static void
 test_raise(void)
 {
@@ -450,6 +485,7 @@ test_claim_waits(void)
 
 static CU_TestInfo tests[] = {
     {"alerts are numbered over settlements", test_transitions},
+    {"steps that are amounts", test_step_amounts},
     {"alerts outside settlements", test_raise},
     {"an alert about the input of a day is closed with it", test_close_days},
     {"decisions", test_decisions},
