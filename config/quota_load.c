@@ -56,6 +56,34 @@ limit_read(struct text text, struct text currency, tally *nano, bool *decimals)
     return *nano <= (tally)LIMIT_UNITS * MONEY_NANO_PER_UNIT ? NULL : "must be at most 1e15";
 }
 
+/* An amount in another currency than the policy's needs a rate; then all amounts of the quota are in
+ * it. */
+static bool
+read_currency(struct reading *reading, const struct yaml *node, struct text text)
+{
+    const struct policy *policy = reading->policy;
+    const char *blank = memchr(text.at, ' ', text.size);
+    int64_t rates[2];
+
+    if (blank == NULL)
+        return true;
+    const struct text unit = {blank + 1, text.size - (size_t)(blank + 1 - text.at)};
+    const char *must = value_check_currency(unit);
+
+    if (must != NULL)
+        return finding_error(reading->findings, node->at, "%s: %.*s %s", reading->what,
+                             (int)unit.size, unit.at, must);
+    if (text_eq(unit, policy->currency))
+        return true;
+    if (!prices_rates(&policy->prices, unit, policy->currency, INT64_MAX, rates))
+        return finding_error(reading->findings, node->at,
+                             "%s: there is no rate for %.*s; add it to rates", reading->what,
+                             (int)unit.size, unit.at);
+    reading->quota->currency = arena_text(policy->arena, unit);
+    return reading->quota->currency.at != NULL ||
+           finding_error(reading->findings, node->at, "the policy is too large");
+}
+
 static bool
 read_limit(struct reading *reading, const struct yaml *node)
 {
@@ -67,7 +95,9 @@ read_limit(struct reading *reading, const struct yaml *node)
 
     if (!node_text(reading->findings, node, reading->what, &text))
         return false;
-    must = limit_read(text, reading->policy->currency, &nano, &decimals);
+    if (money && !read_currency(reading, node, text))
+        return false;
+    must = limit_read(text, quota_currency(reading->policy, reading->quota), &nano, &decimals);
     if (must == NULL && !money && (decimals || memchr(text.at, ' ', text.size) != NULL))
         must = "must be a whole number without a currency: this meter counts";
     if (must != NULL)
@@ -108,12 +138,19 @@ read_soft(struct reading *reading, const struct yaml *node)
     return true;
 }
 
+/* Where there is no limit, the first step says what its amounts are in. */
 static bool
 read_steps(struct reading *reading, const struct yaml *node)
 {
+    const struct quota *quota = reading->quota;
+    const struct yaml *first = node->kind == YAML_LIST ? node->first : NULL;
+
+    if (quota->unlimited && quota->gauge.size == 0 && meter_is_money(quota->meter) &&
+        first != NULL && first->text.size > 0 && !read_currency(reading, first, first->text))
+        return false;
     const struct steps_reading steps = {.findings = reading->findings,
                                         .what = reading->what,
-                                        .currency = reading->policy->currency,
+                                        .currency = quota_currency(reading->policy, reading->quota),
                                         .quota = reading->quota};
 
     return steps_load(&steps, node);
@@ -239,7 +276,8 @@ read_rollover(struct reading *reading, const struct yaml *node)
 {
     const struct rollover_reading rollover = {.findings = reading->findings,
                                               .what = reading->what,
-                                              .currency = reading->policy->currency,
+                                              .currency =
+                                                  quota_currency(reading->policy, reading->quota),
                                               .quota = reading->quota};
 
     return rollover_load(&rollover, node, &reading->quota->rollover);

@@ -90,7 +90,7 @@ tenant_limit(const struct tenant_spec *spec, const struct policy *policy, const 
         *nano = own->nano;
     else
         *nano = meter_is_money(quota->meter)
-                    ? prices_convert(&policy->prices, quota->limit, policy->currency,
+                    ? prices_convert(&policy->prices, quota->limit, quota_currency(policy, quota),
                                      spec->currency.at == NULL ? policy->currency : spec->currency,
                                      INT64_MAX)
                     : quota->limit * MONEY_NANO_PER_UNIT;

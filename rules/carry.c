@@ -247,6 +247,8 @@ end(struct tenant *tenant, const struct tenant_load *load, size_t index)
     if (goes_on) {
         tenant_limit_in(tenant, next, &state);
         carry->row.rule = state.rule->rollover;
+        if (carry->row.rule.carry_cap != ROLLOVER_NO_CAP)
+            carry->row.rule.carry_cap = prices_at(carry->row.rule.carry_cap, state.rates);
         carry->row.room = state.unlimited ? 0 : rollover_room(state.base, state.total_cap);
     }
     reckon(carry);

@@ -27,17 +27,6 @@ tenant_rule_before(const struct tenant *tenant, struct text quota, int64_t at_ms
     return quota_of_plan(tenant, plan, quota);
 }
 
-/* Totals are capped by the most generous plan of the period. */
-static void
-plan_cap(const struct quota *quota, struct quota_state *state, bool *capped)
-{
-    if (!quota->rollover.on)
-        return;
-    if (!*capped || quota->rollover.total_cap > state->total_cap)
-        state->total_cap = quota->rollover.total_cap;
-    *capped = true;
-}
-
 tally
 tenant_amount(const struct tenant *tenant, tally nano, int64_t at_ms)
 {
@@ -45,14 +34,56 @@ tenant_amount(const struct tenant *tenant, tally nano, int64_t at_ms)
                           at_ms);
 }
 
-/* Plans are in the policy's currency: a tenant of another one has them at the rate of the beginning of
- * its period, so that they do not move within it. */
+/* Of the currency of a quota's amounts into the tenant's: at the beginning of its period, so that what
+ * it has does not move within it; before a rate is known, at the first one. */
 static void
-into_currency_of(const struct tenant *tenant, struct period period, struct quota_state *state)
+rates_in(const struct tenant *tenant, const struct quota *quota, struct period period,
+         int64_t rates[2])
 {
-    state->base = tenant_amount(tenant, state->base, period.start_ms);
-    if (state->total_cap != ROLLOVER_NO_CAP)
-        state->total_cap = tenant_amount(tenant, state->total_cap, period.start_ms);
+    const struct prices *prices = &tenant->policy->prices;
+    const struct text from = quota_currency(tenant->policy, quota);
+
+    const int64_t since_ms[] = {prices_known_since(prices, from),
+                                prices_known_since(prices, tenant->currency)};
+    int64_t at_ms = period.start_ms;
+
+    for (size_t i = 0; i < 2; i++)
+        at_ms = since_ms[i] > at_ms ? since_ms[i] : at_ms;
+    if (!meter_is_money(quota->meter) ||
+        !prices_rates(prices, from, tenant->currency, at_ms, rates))
+        rates[0] = rates[1] = 1;
+}
+
+static tally
+amount_in(const struct tenant *tenant, const struct quota *quota, tally amount,
+          struct period period)
+{
+    int64_t rates[2];
+
+    rates_in(tenant, quota, period, rates);
+    return prices_at(amount, rates);
+}
+
+/* Totals are capped by the most generous plan of the period. */
+static void
+plan_cap(const struct tenant *tenant, const struct quota *quota, struct period period,
+         struct quota_state *state, bool *capped)
+{
+    if (!quota->rollover.on)
+        return;
+    const tally cap = quota->rollover.total_cap == ROLLOVER_NO_CAP
+                          ? ROLLOVER_NO_CAP
+                          : amount_in(tenant, quota, quota->rollover.total_cap, period);
+
+    if (!*capped || cap > state->total_cap)
+        state->total_cap = cap;
+    *capped = true;
+}
+
+static tally
+more_of(tally one, tally other)
+{
+    return one > other ? one : other;
 }
 
 /* What a plan gave in a period it gives until that ends, whatever plan came after it: a larger plan
@@ -66,9 +97,9 @@ plan_limit(const struct tenant *tenant, struct period period, struct quota_state
     tally shares = 0; /* limit * ms */
 
     state->unlimited = state->rule->unlimited;
-    state->base = state->rule->limit;
+    state->base = amount_in(tenant, state->rule, state->rule->limit, period);
     state->total_cap = ROLLOVER_NO_CAP;
-    plan_cap(state->rule, state, &capped);
+    plan_cap(tenant, state->rule, period, state, &capped);
     for (size_t i = 0; i < tenant->plan_count; i++) {
         const bool last = i + 1 == tenant->plan_count;
         int64_t from_ms = tenant->plans[i].since_ms;
@@ -82,19 +113,16 @@ plan_limit(const struct tenant *tenant, struct period period, struct quota_state
         if (until_ms <= from_ms)
             continue;
         if (quota != NULL)
-            plan_cap(quota, state, &capped);
+            plan_cap(tenant, quota, period, state, &capped);
         if (quota == NULL || quota->unlimited)
             state->unlimited = true;
-        else if (quota->limit > most)
-            most = quota->limit;
+        else
+            most = more_of(most, amount_in(tenant, quota, quota->limit, period));
         shares += most * (until_ms - from_ms);
     }
-    if (most > state->base)
-        state->base = most;
+    state->base = more_of(state->base, most);
     if (tenant->policy->prorate_upgrades && tenant->plan_count > 1 && shares > 0)
         state->base = shares / whole_ms;
-    if (meter_is_money(state->rule->meter))
-        into_currency_of(tenant, period, state);
 }
 
 bool
@@ -121,11 +149,7 @@ tenant_limit_in(const struct tenant *tenant, struct period period, struct quota_
         }
     state->carry = 0;
     state->limit = state->base;
-    state->rates[0] = state->rates[1] = 1;
-    if (meter_is_money(state->rule->meter) &&
-        !prices_rates(&tenant->policy->prices, tenant->policy->currency, tenant->currency,
-                      period.start_ms, state->rates))
-        state->rates[0] = state->rates[1] = 1;
+    rates_in(tenant, state->rule, period, state->rates);
 }
 
 void

@@ -9,6 +9,12 @@ policy_free(struct policy *policy)
     arena_free(policy->arena);
 }
 
+struct text
+quota_currency(const struct policy *policy, const struct quota *quota)
+{
+    return quota->currency.size > 0 ? quota->currency : policy->currency;
+}
+
 const struct plan *
 policy_plan(const struct policy *policy, struct text name)
 {

@@ -28,6 +28,7 @@ struct quota {
     struct text gauge;      /* name in gauge events; absent: it is none */
     enum quota_scope scope; /* other than QUOTA_TENANT: each of them has this limit of its own */
     enum quota_window window;
+    struct text currency; /* of its amounts of money; absent: the policy's */
     bool unlimited;
     tally limit;                     /* nano-units for money meters, else a count */
     int32_t soft_pct;                /* `approaching` from here on, default 80 */
@@ -115,6 +116,8 @@ struct policy {
 };
 
 void policy_free(struct policy *policy);
+/* What the amounts of a quota of money are in. */
+struct text quota_currency(const struct policy *policy, const struct quota *quota);
 /* NULL when there is no such plan. */
 const struct plan *policy_plan(const struct policy *policy, struct text name);
 /* Does any plan carry what is not used into the next period? */

@@ -74,6 +74,15 @@ prices_rates(const struct prices *prices, struct text from, struct text to, int6
            (rate_at(prices, from, at_ms, &rates[0]) && rate_at(prices, to, at_ms, &rates[1]));
 }
 
+int64_t
+prices_known_since(const struct prices *prices, struct text code)
+{
+    for (size_t c = 0; c < prices->currency_count; c++)
+        if (text_eq(prices->currencies[c].code, code) && prices->currencies[c].rate_count > 0)
+            return prices->currencies[c].rates[0].from_ms;
+    return INT64_MIN;
+}
+
 tally
 prices_at(tally nano, const int64_t rates[2])
 {

@@ -98,6 +98,8 @@ price_for(const struct price_version *version, const int64_t usage[USAGE_COUNT])
 bool prices_rates(const struct prices *prices, struct text from, struct text to, int64_t at_ms,
                   int64_t rates[2]);
 
+/* From when on a rate of a currency is known; INT64_MIN: always, or never. */
+int64_t prices_known_since(const struct prices *prices, struct text code);
 /* An amount at such a pair of rates, half to even; as it is where that cannot be said. */
 tally prices_at(tally nano, const int64_t rates[2]);
 /* An amount of the first currency in the second, likewise; as it is without a rate. */

@@ -263,7 +263,7 @@ static const struct config_row quota_rows[] = {
      "3:29: plan free, quota q: limit: must be a whole number without a currency: this meter "
      "counts"},
     {"another currency", QUOTA("meter: cost, limit: 5 EUR"),
-     "3:25: plan free, quota q: limit: must not be in another currency"},
+     "3:25: plan free, quota q: limit: there is no rate for EUR; add it to rates"},
     {"ten decimals", QUOTA("meter: cost, limit: 0.1234567891"),
      "3:25: plan free, quota q: limit: must be a number like 50000, 1_000, 50k, 1M or (money) "
      "250.00"},
@@ -309,6 +309,11 @@ static const struct config_row quota_rows[] = {
     {"amounts above the limit", QUOTA("meter: requests, limit: 5, steps: [5 requests, 6 requests]"),
      "3:40: plan free, quota q: steps: 5 requests is not below the limit, where 100 is the step\n"
      "3:52: plan free, quota q: steps: 6 requests is not below the limit, where 100 is the step"},
+    {"steps in a currency without a rate", QUOTA("meter: cost, unlimited: true, steps: [5 EUR]"),
+     "3:43: plan free, quota q: steps: there is no rate for EUR; add it to rates"},
+    {"steps in no currency", QUOTA("meter: cost, unlimited: true, steps: [5 requests]"),
+     "3:43: plan free, quota q: steps: requests must be a currency code of three capital letters, "
+     "like USD"},
     {"an amount twice", QUOTA("meter: requests, limit: 50, steps: [25 requests, 50]"),
      "3:41: warning: plan free, quota q: steps: 25 requests is the same as 50: one alert tells of "
      "both"},
