@@ -64,7 +64,7 @@ add_tenant(struct check *check, const PGresult *rows, int row, struct err *why)
 {
     json_t *contract = contract_of_row(rows, row);
     char *json = contract == NULL ? NULL : json_dumps(contract, JSON_COMPACT);
-    struct tenant_spec spec;
+    struct tenant_spec spec = {.plan = {NULL, 0}};
     bool divided = false;
 
     arena_clear(check->memory);

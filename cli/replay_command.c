@@ -210,15 +210,17 @@ take_retries(struct play *play, struct session *session, struct err *why)
         const struct past_retry *retry = list_at(&retries, i);
         struct taken *taken = list_add(&play->records);
 
-        good = taken != NULL || too_many(why);
-        if (good)
-            *taken = (struct taken){.time_ms = retry->at_ms,
-                                    .policy =
-                                        past_policy_of(&play->past, retry->partition, retry->at_ms),
-                                    .partition = retry->partition,
-                                    .offset = retry->offset,
-                                    .again = retry->index,
-                                    .value = retry->value};
+        if (taken == NULL) {
+            good = too_many(why);
+            break;
+        }
+        *taken =
+            (struct taken){.time_ms = retry->at_ms,
+                           .policy = past_policy_of(&play->past, retry->partition, retry->at_ms),
+                           .partition = retry->partition,
+                           .offset = retry->offset,
+                           .again = retry->index,
+                           .value = retry->value};
     }
     list_free(&retries);
     return good;

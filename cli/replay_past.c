@@ -246,9 +246,10 @@ past_retries(struct session *session, int64_t from_ms, int64_t to_ms, struct are
             continue;
         struct past_retry *retry = list_add(out);
 
-        good = retry != NULL || err_set(why, ERR_INPUT, "too many dead letters were read again");
-        if (!good)
+        if (retry == NULL) {
+            good = err_set(why, ERR_INPUT, "too many dead letters were read again");
             break;
+        }
         *retry = (struct past_retry){.at_ms = at_ms,
                                      .partition = (int32_t)db_int(rows, row, 1),
                                      .offset = db_int(rows, row, 2),
