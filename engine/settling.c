@@ -84,16 +84,21 @@ drop_ghost(struct worker *worker, const struct settlement *frozen)
         }
 }
 
-/* A hint from a member that the group has replaced would be the end of the client. */
 static void
-commit_hints(struct worker *worker, const struct settlement *settlement)
+hint(struct worker *worker, const struct settlement *settlement)
 {
-    if (worker->stalled || !consumer_up(worker->consumer))
-        return;
     for (size_t t = 0; t < settlement->topic_count; t++)
         if (settlement->progress[t].moved)
-            consumer_commit_hint(worker->consumer, (int32_t)t, settlement->shard,
-                                 settlement->progress[t].next);
+            consumer_hint(worker->consumer, (int32_t)t, settlement->shard,
+                          settlement->progress[t].next);
+}
+
+void
+settling_tell(struct worker *worker)
+{
+    /* A hint from a member that the group has replaced would be the end of the client. */
+    if (!worker->stalled && consumer_up(worker->consumer))
+        consumer_tell_hints(worker->consumer);
 }
 
 /* Where the next try looks for what was refused: record by record (Postgres remembers that), dead
@@ -122,7 +127,7 @@ came_back(struct worker *worker, struct reply *reply)
     held->refused = reply->kind == REPLY_REFUSED;
     if (reply->kind == REPLY_SETTLED) {
         held->refusals = 0;
-        commit_hints(worker, reply->settlement);
+        hint(worker, reply->settlement);
         if (!held->void_memory) {
             shard_settled(held->shard, reply->differing, reply->differing_count);
             if (held->state == HELD_RUNNING)

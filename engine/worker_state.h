@@ -152,6 +152,7 @@ struct worker {
     struct arena *loading_memory;
     int64_t view_at_ms;
     int64_t tick_at_ms;
+    int64_t tell_at_ms;
     pthread_mutex_t view_lock;
     struct list views; /* struct partition_view, for other threads */
     struct err not_ready;
@@ -169,6 +170,10 @@ void worker_serve(struct worker *worker);
 void worker_fatal(struct worker *worker, const struct err *why);
 /* Hands what a shard wants to the publisher. */
 void worker_want(struct worker *worker, struct held *held);
+
+/* ---- engine/worker_views.c ----------------------------------------------------------------------- */
+/* Makes anew what worker_each and worker_ready tell. */
+void worker_views(struct worker *worker);
 
 /* ---- engine/claims.c ---------------------------------------------------------------------------- */
 void claims_changed(struct worker *worker); /* the group assigned other shards */
@@ -235,6 +240,8 @@ void rerate_page(struct worker *worker, struct held *held, struct order *order);
 void settling_freeze(struct worker *worker, bool all);
 /* What is parked has held up a settlement for longer than an interval. */
 bool settling_overdue(const struct worker *worker);
+/* Tells Kafka how far is settled. */
+void settling_tell(struct worker *worker);
 /* Takes back what the settler has, waiting up to timeout_ms for the first. */
 void settling_replies(struct worker *worker, int timeout_ms);
 /* Waits until the shard has nothing frozen (and, with `all`, nothing open). False when it was lost

@@ -73,6 +73,7 @@ consumer_part(const struct consumer *consumer, int32_t topic, int32_t shard)
 static void
 drop_parts(struct consumer *consumer)
 {
+    consumer_drop_hints(consumer);
     (void)pthread_mutex_lock(&consumer->watch_lock);
     for (size_t i = 0; i < consumer->part_count; i++)
         if (consumer->parts[i].queue != NULL)

@@ -109,7 +109,9 @@ bool consumer_query(struct consumer *consumer, int32_t topic, int32_t shard, str
 int64_t consumer_repeated(const struct consumer *consumer);
 /* True while a broker answers. */
 bool consumer_up(const struct consumer *consumer);
-/* Tells Kafka how far is settled; only a hint for tools that show the lag of the group. */
-void consumer_commit_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next);
+/* How far is settled: only a hint for tools that show the lag of the group. Kafka hears of all at once
+ * when it is told; those of partitions that are lost meanwhile are forgotten. */
+void consumer_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next);
+void consumer_tell_hints(struct consumer *consumer);
 
 #endif

@@ -130,17 +130,38 @@ consumer_watch(void *opaque)
 }
 
 void
-consumer_commit_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next)
+consumer_hint(struct consumer *consumer, int32_t topic, int32_t shard, int64_t next)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    const char *name = consumer->config->kafka.topics[topic];
 
+    if (consumer->hints == NULL)
+        consumer->hints = rd_kafka_topic_partition_list_new((int)consumer->part_count);
+    rd_kafka_topic_partition_t *one =
+        rd_kafka_topic_partition_list_find(consumer->hints, name, shard);
+
+    if (one == NULL)
+        one = rd_kafka_topic_partition_list_add(consumer->hints, name, shard);
+    one->offset = next;
+}
+
+void
+consumer_tell_hints(struct consumer *consumer)
+{
+    if (consumer->hints == NULL)
+        return;
     if (failpoint(FAIL_commit_hint, -1)) {
         consumer_lost(consumer);
         (void)rd_kafka_test_fatal_error(consumer->client, RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
                                         "late offset commit");
     }
-    rd_kafka_topic_partition_list_add(list, consumer->config->kafka.topics[topic], shard)->offset =
-        next;
-    (void)rd_kafka_commit(consumer->client, list, 1);
-    rd_kafka_topic_partition_list_destroy(list);
+    (void)rd_kafka_commit(consumer->client, consumer->hints, 1);
+    consumer_drop_hints(consumer);
+}
+
+void
+consumer_drop_hints(struct consumer *consumer)
+{
+    if (consumer->hints != NULL)
+        rd_kafka_topic_partition_list_destroy(consumer->hints);
+    consumer->hints = NULL;
 }

@@ -48,6 +48,7 @@ struct consumer {
     rd_kafka_message_t *messages[CONSUMER_TAKE_LIMIT];
     size_t message_count;
     struct arrival *arrivals;
+    rd_kafka_topic_partition_list_t *hints; /* to be told; NULL: none */
     int64_t repeated;
     atomic_bool up;
     struct err fatal;
@@ -66,6 +67,7 @@ void consumer_lost(struct consumer *consumer);
 bool consumer_may_replace(const struct consumer *consumer);
 rd_kafka_resp_err_t consumer_replace(struct consumer *consumer,
                                      const rd_kafka_topic_partition_list_t *list);
+void consumer_drop_hints(struct consumer *consumer);
 /* The watcher's thread; its argument is the consumer. */
 void *consumer_watch(void *opaque);
 
