@@ -210,6 +210,7 @@ stage_fleet(struct stage *stage)
     while (shard_fleet_asks(stage->fleet, &feature))
         answer(stage, feature);
     shard_fleet_judge(stage->fleet);
+    stage_days(stage);
     settle(stage);
 }
 

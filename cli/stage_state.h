@@ -4,6 +4,7 @@
 #define CLI_STAGE_STATE_H
 
 #include "cli/stage.h"
+#include "core/day_rule.h"
 #include "core/fleet.h"
 #include "ingest/decode.h"
 
@@ -32,6 +33,17 @@ struct tenant_row {
     size_t word_count;
     int64_t due_ms;
     bool restricted;
+    bool day_told[DAY_RULE_COUNT]; /* the alert is open */
+};
+
+/* What a key or a model cost in an hour. */
+struct day_row {
+    enum day_rule rule;
+    struct text tenant;
+    struct text name;
+    int64_t hour_ms;
+    tally spent;
+    tally charge;
 };
 
 struct past_row {
@@ -60,6 +72,7 @@ struct settled {
     struct list counters;    /* struct counter_memory, in the order loads answer them */
     struct list carries;     /* struct carry_row, in the order loads answer them */
     struct list throttles;   /* struct throttle_memory */
+    struct list days;        /* struct day_row; while there is a fleet */
     struct list pasts;    /* struct past_row: facts by feature and hour, and what else is known */
     struct list slots;    /* struct feature_slot */
     struct list breakers; /* struct breaker_memory */
@@ -110,6 +123,8 @@ struct stage {
     int64_t fleet_seq;
     const struct policy *fleet_policy; /* as it knows them */
     bool fleet_enforcing;
+    int64_t day_until_ms; /* the rules of the last day were looked at, by that policy */
+    const struct policy *day_policy;
     struct settlement *under_way; /* handed out, not committed yet; NULL: none */
     struct err fault;
 };
@@ -162,6 +177,11 @@ void stage_fleet_lead(struct stage *stage);
 const char *stage_fleet_command(struct stage *stage, const struct stored_command *command);
 /* A state is wanted on the control topic. */
 void stage_want(struct stage *stage, const struct scope_state *state);
+
+/* ---- cli/stage_day.c: rules of the last day ---------------------------------------------------------- */
+void stage_write_days(struct stage *stage, const struct settlement *settlement);
+/* What the fleet's leader is answered. */
+void stage_days(struct stage *stage);
 
 /* ---- cli/stage_store.c ------------------------------------------------------------------------------- */
 void settled_init(struct settled *db, const struct policy *policy);

@@ -15,6 +15,7 @@ settled_init(struct settled *db, const struct policy *policy)
     list_init(&db->counters, sizeof(struct counter_memory), STAGE_ROW_LIMIT);
     list_init(&db->carries, sizeof(struct carry_row), STAGE_ROW_LIMIT);
     list_init(&db->throttles, sizeof(struct throttle_memory), STAGE_ROW_LIMIT);
+    list_init(&db->days, sizeof(struct day_row), STAGE_ROW_LIMIT);
     list_init(&db->pasts, sizeof(struct past_row), STAGE_ROW_LIMIT);
     list_init(&db->slots, sizeof(struct feature_slot), STAGE_ROW_LIMIT);
     list_init(&db->breakers, sizeof(struct breaker_memory), STAGE_ROW_LIMIT);
@@ -43,6 +44,7 @@ settled_free(struct settled *db)
     list_free(&db->counters);
     list_free(&db->carries);
     list_free(&db->throttles);
+    list_free(&db->days);
     list_free(&db->pasts);
     list_free(&db->slots);
     list_free(&db->breakers);
@@ -489,6 +491,7 @@ settled_apply(struct stage *stage, const struct settlement *settlement)
         write_counter(stage, list_at(&settlement->counters, i));
     stage_write_carries(stage, settlement);
     stage_write_features(stage, settlement);
+    stage_write_days(stage, settlement);
     stage_write_throttles(stage, settlement);
     stage_write_unpriced(stage, settlement);
     for (size_t i = 0; i < settlement->due.count; i++) {
