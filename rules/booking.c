@@ -179,12 +179,20 @@ booking_of(struct booking *booking, const struct event *event, struct tenant *te
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
-/* In one piece; absent texts are stored as ''. */
+/* What a row is named by: its tenant's name, which the rows of a settlement share, and the rest in one
+ * piece; absent texts are stored as ''. */
 static bool
-keep_texts(struct arena *arena, struct text *const *texts, size_t count)
+keep_names(struct book *book, struct tenant *tenant, struct text *name, struct text *const *texts,
+           size_t count)
 {
+    struct arena *arena = book->settlement->arena;
     size_t size = 1;
 
+    if (tenant->row.name_of != book->number) {
+        tenant->row.name = arena_text(arena, tenant->name);
+        tenant->row.name_of = book->number;
+    }
+    *name = tenant->row.name;
     for (size_t i = 0; i < count; i++)
         size += texts[i]->size;
     char *at = arena_take(arena, size);
@@ -195,7 +203,7 @@ keep_texts(struct arena *arena, struct text *const *texts, size_t count)
         texts[i]->at = at;
         at += texts[i]->size;
     }
-    return at != NULL;
+    return at != NULL && name->at != NULL;
 }
 
 static struct key128
@@ -275,8 +283,8 @@ add_row(struct list *rows)
 }
 
 static struct target
-fact_row(struct book *book, const struct tenant *tenant, const struct event *event,
-         struct key128 key, const struct booking *booking)
+fact_row(struct book *book, struct tenant *tenant, const struct event *event, struct key128 key,
+         const struct booking *booking)
 {
     struct list *facts = &book->settlement->facts;
     const uint32_t found = table_find(&book->facts, key);
@@ -289,17 +297,15 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 
     if (fact == NULL)
         return (struct target){.delta = NULL};
-    fact->tenant = tenant->name;
     fact->project = booking->project;
     fact->feature = event->names[NAME_FEATURE];
     fact->provider = event->names[NAME_PROVIDER];
     fact->model = event->names[NAME_MODEL];
     fact->hour_ms = booking->hour_ms;
     fact->period_ms = booking->period.start_ms;
-    struct text *const texts[] = {&fact->tenant, &fact->project, &fact->feature, &fact->provider,
-                                  &fact->model};
+    struct text *const texts[] = {&fact->project, &fact->feature, &fact->provider, &fact->model};
 
-    if (!keep_texts(book->settlement->arena, texts, 5) ||
+    if (!keep_names(book, tenant, &fact->tenant, texts, 4) ||
         !table_put(&book->facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
         return (struct target){.delta = NULL};
@@ -308,8 +314,8 @@ fact_row(struct book *book, const struct tenant *tenant, const struct event *eve
 }
 
 static struct target
-key_row(struct book *book, const struct tenant *tenant, const struct event *event,
-        struct key128 key, const struct booking *booking)
+key_row(struct book *book, struct tenant *tenant, const struct event *event, struct key128 key,
+        const struct booking *booking)
 {
     struct list *facts = &book->settlement->key_facts;
     const uint32_t found = table_find(&book->key_facts, key);
@@ -320,13 +326,12 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
 
     if (fact == NULL)
         return (struct target){.delta = NULL};
-    fact->tenant = tenant->name;
     fact->key = event->names[NAME_API_KEY_ID];
     fact->hour_ms = booking->hour_ms;
     fact->period_ms = booking->period.start_ms;
-    struct text *const texts[] = {&fact->tenant, &fact->key};
+    struct text *const texts[] = {&fact->key};
 
-    if (!keep_texts(book->settlement->arena, texts, 2) ||
+    if (!keep_names(book, tenant, &fact->tenant, texts, 1) ||
         !table_put(&book->key_facts, key, (uint32_t)(facts->count - 1))) {
         facts->count--;
         return (struct target){.delta = NULL};
@@ -336,7 +341,7 @@ key_row(struct book *book, const struct tenant *tenant, const struct event *even
 
 /* The row of a period's total, made when it is not there; TABLE_NONE: memory is short. */
 static uint32_t
-period_row(struct book *book, const struct tenant *tenant, const struct booking *booking,
+period_row(struct book *book, struct tenant *tenant, const struct booking *booking,
            struct text project)
 {
     struct list *periods = &book->settlement->periods;
@@ -350,13 +355,11 @@ period_row(struct book *book, const struct tenant *tenant, const struct booking 
 
     if (row == NULL)
         return TABLE_NONE;
-    *row = (struct period_total){.tenant = tenant->name,
-                                 .project = project,
-                                 .start_ms = booking->period.start_ms,
-                                 .end_ms = booking->period.end_ms};
-    struct text *const texts[] = {&row->tenant, &row->project};
+    *row = (struct period_total){
+        .project = project, .start_ms = booking->period.start_ms, .end_ms = booking->period.end_ms};
+    struct text *const texts[] = {&row->project};
 
-    if (!keep_texts(book->settlement->arena, texts, 2) ||
+    if (!keep_names(book, tenant, &row->tenant, texts, 1) ||
         !table_put(&book->periods, key, (uint32_t)(periods->count - 1))) {
         periods->count--;
         return TABLE_NONE;
@@ -373,7 +376,7 @@ row_at(const struct book *book, uint32_t row)
 /* A total that is held is added to alone: what its row gets is the difference to what it was when it
  * first needed one. */
 static bool
-hold_row(struct book *book, const struct tenant *tenant, struct totals *held,
+hold_row(struct book *book, struct tenant *tenant, struct totals *held,
          const struct booking *booking, struct text project)
 {
     if (held->row_of == book->number)
@@ -412,7 +415,7 @@ book_complete_all(struct book *book, struct tenant *tenant)
 }
 
 static struct amounts *
-adjustment_row(struct book *book, const struct tenant *tenant, const struct booking *booking,
+adjustment_row(struct book *book, struct tenant *tenant, const struct booking *booking,
                struct text project)
 {
     struct list *adjustments = &book->settlement->adjustments;
@@ -426,13 +429,12 @@ adjustment_row(struct book *book, const struct tenant *tenant, const struct book
 
     if (row == NULL)
         return NULL;
-    *row = (struct adjustment){.tenant = tenant->name,
-                               .project = project,
+    *row = (struct adjustment){.project = project,
                                .period_ms = booking->period.start_ms,
                                .service = {booking->service.start_ms, booking->service.end_ms}};
-    struct text *const texts[] = {&row->tenant, &row->project};
+    struct text *const texts[] = {&row->project};
 
-    if (!keep_texts(book->settlement->arena, texts, 2) ||
+    if (!keep_names(book, tenant, &row->tenant, texts, 1) ||
         !table_put(&book->adjustments, key, (uint32_t)(adjustments->count - 1))) {
         adjustments->count--;
         return NULL;
@@ -443,7 +445,7 @@ adjustment_row(struct book *book, const struct tenant *tenant, const struct book
 /* What an event adds to: a total that is held, else the row of its period's total or of the
  * adjustments, for which the period's own row need only be there. */
 static struct amounts *
-total_of(struct book *book, const struct tenant *tenant, struct totals *held,
+total_of(struct book *book, struct tenant *tenant, struct totals *held,
          const struct booking *booking, struct text project)
 {
     if (held != NULL)

@@ -57,10 +57,12 @@ struct tenant {
         struct key128 key; /* of tenant, hour and period: what rows of facts begin with */
         int64_t hour_ms;
         int64_t period_ms;
-    } row;              /* of the event before: the next one is nearly always in it */
-    struct period hour; /* of the event before, likewise */
-    uint64_t touched;   /* number of the settlement that last held anything of it */
-    int64_t pace_ms;    /* the first event from then on begins a day: rules/pacer.h */
+        struct text name; /* of the tenant, as the rows of a settlement share it */
+        uint64_t name_of; /* number of that settlement */
+    } row;                /* of the event before: the next one is nearly always in it */
+    struct period hour;   /* of the event before, likewise */
+    uint64_t touched;     /* number of the settlement that last held anything of it */
+    int64_t pace_ms;      /* the first event from then on begins a day: rules/pacer.h */
     struct tenant_period periods[TENANT_PERIODS_HELD]; /* [0]: the present one */
     size_t period_count;
     struct counters *counters; /* NULL: the plan has no such quotas; rules/counter.h */
