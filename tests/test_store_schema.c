@@ -205,6 +205,11 @@ test_partitions(void)
     CHECK_SQL(&db, "SELECT action, name FROM tripmeter.maintain(1, NULL, false, '2026-02-10Z')",
               "made tenant_fact_2026_01 made tenant_fact_2026_02 made tenant_fact_2026_03"
               " made key_fact_2026_02 made key_fact_2026_03");
+    CHECK_SQL(&db,
+              "SELECT count(*), count(*) FILTER (WHERE c.reloptions @> '{fillfactor=90}')"
+              " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+              " WHERE c.relkind = 'r' AND c.relname ~ '^(tenant|key)_fact_'",
+              "7 7");
     CHECK_SQL(&db, "SELECT count(*) FROM tripmeter.tenant_fact_default", "0");
     CHECK_SQL(&db, "SELECT sum(cost) FROM tripmeter.tenant_fact", "1.750000000");
     CHECK_SQL(&db, "SELECT * FROM tripmeter.maintain(1, NULL, false, '2026-02-10Z')", "");

@@ -33,7 +33,10 @@ CREATE TABLE tripmeter.tenant_fact (
     estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, hour, project, feature, provider, model, period)
 ) PARTITION BY RANGE (hour);
-CREATE TABLE tripmeter.tenant_fact_default PARTITION OF tripmeter.tenant_fact DEFAULT;
+-- A row is written again with each settlement of its hour: pages keep room for the next version of some
+-- of their rows, so that the index is left alone.
+CREATE TABLE tripmeter.tenant_fact_default PARTITION OF tripmeter.tenant_fact DEFAULT
+    WITH (fillfactor = 90);
 -- Rows come nearly in the order of their hours: this costs a settlement next to nothing.
 CREATE INDEX tenant_fact_hour ON tripmeter.tenant_fact USING brin (hour);
 
@@ -65,7 +68,8 @@ CREATE TABLE tripmeter.key_fact (
     estimate numeric(38, 9) NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, hour, key, period)
 ) PARTITION BY RANGE (hour);
-CREATE TABLE tripmeter.key_fact_default PARTITION OF tripmeter.key_fact DEFAULT;
+CREATE TABLE tripmeter.key_fact_default PARTITION OF tripmeter.key_fact DEFAULT
+    WITH (fillfactor = 90);
 
 CREATE TABLE tripmeter.period_total (
     tenant text COLLATE "C" NOT NULL,

@@ -365,7 +365,8 @@ BEGIN
     IF to_regclass(format('tripmeter.%I', name)) IS NOT NULL THEN
         RETURN false; -- there already, or retired: late rows of that month stay in the default
     END IF;
-    EXECUTE format('CREATE TABLE tripmeter.%I (LIKE tripmeter.%I INCLUDING ALL)', name, of_table);
+    EXECUTE format('CREATE TABLE tripmeter.%I (LIKE tripmeter.%I INCLUDING ALL)
+                    WITH (fillfactor = 90)', name, of_table);
     EXECUTE format('COMMENT ON TABLE tripmeter.%I IS %L', name,
                    format('Rows of %s from %s until %s (UTC)', of_table,
                           (month AT TIME ZONE 'UTC')::date, (until AT TIME ZONE 'UTC')::date));
