@@ -209,7 +209,7 @@ struct watch_story {
     const struct watch_top *top;     /* NULL: not known */
     const struct watch_limit *limit; /* NULL: none is in danger */
 };
-#define WATCH_STORY_SIZE 1024
+#define WATCH_STORY_SIZE 1536
 const char *watch_tell(const struct watch_story *story, char out[WATCH_STORY_SIZE]);
 /* A value with its unit: "12.40 USD", "1200 requests", "31 %". Returns out. */
 #define WATCH_VALUE_SIZE 64
