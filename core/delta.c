@@ -17,9 +17,9 @@ delta_fits(const struct amounts *amounts)
 static bool
 add_here(struct delta *delta, const struct amounts *amounts)
 {
-    bool over = __builtin_add_overflow(delta->cost, (int64_t)amounts->cost, &delta->cost) |
-                __builtin_add_overflow(delta->charge, (int64_t)amounts->charge, &delta->charge);
+    bool over = __builtin_add_overflow(delta->cost, (int64_t)amounts->cost, &delta->cost);
 
+    over |= __builtin_add_overflow(delta->charge, (int64_t)amounts->charge, &delta->charge);
     for (size_t i = 0; i < COMMON_COUNTS; i++)
         over |=
             __builtin_add_overflow(delta->count[i], (int32_t)amounts->count[i], &delta->count[i]);
