@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define TRIES        2    /* a record that ended the process so often is quarantined */
+#define OLD_MS       5000 /* of a record: later than that */
 #define DEAD_INDEXES 4096 /* events of one record that the list of dead positions tells apart */
 
 static int
@@ -288,8 +289,16 @@ read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
     return unknown;
 }
 
+/* No gateway waits for what comes of a record that is so old: its tenant can be waited for. */
+static bool
+is_old(const struct worker *worker, const struct arrival *arrival)
+{
+    return arrival->taken == TAKEN_RECORD &&
+           arrival->record.time_ms < worker_wall_ms(worker) - OLD_MS;
+}
+
 void
-apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool behind)
+apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
     bool asked = false;
 
@@ -297,12 +306,14 @@ apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count,
         const size_t some = count - from < READ_AHEAD ? count - from : READ_AHEAD;
 
         /* Nobody's decision waits for the load of another tenant: the events of those that come are
-         * parked for a moment. But who is behind would park too much, and where events are parked
-         * again and again nothing would be settled: then the batch waits. */
+         * parked for a moment. But where that is more than a moment of record time, as in an old log,
+         * shard time would run away from them, and where events are parked again and again nothing
+         * would be settled: then the batch waits. */
         if (read_some(worker, arrivals + from, some) && !asked) {
             asked = true;
             loading_ahead(worker, arrivals + from, count - from,
-                          behind || settling_overdue(worker) ? LOAD_WAIT_MS : 0);
+                          is_old(worker, &arrivals[from]) || settling_overdue(worker) ? LOAD_WAIT_MS
+                                                                                      : 0);
         }
         for (size_t i = 0; i < some; i++) {
             const size_t next = from + READ_AHEAD + i;

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define TAKE_AT_MOST   256
-#define BEHIND_BATCHES 8  /* full ones in a row: it is catching up, and not after a short stop */
 #define IDLE_WAIT_MS   50 /* when only records and time can bring work */
 #define BUSY_WAIT_MS   10 /* when an answer is awaited that wakes nobody */
 #define PARK_WAIT_MS   1
@@ -218,8 +217,7 @@ take_batch(struct worker *worker, int timeout_ms)
 
     worker->dropped = false;
     worker->batch = arrivals;
-    worker->full_batches = count == TAKE_AT_MOST ? worker->full_batches + 1 : 0;
-    apply_batch(worker, arrivals, count, worker->full_batches >= BEHIND_BATCHES);
+    apply_batch(worker, arrivals, count);
     for (size_t i = 0; i < worker->held_count; i++)
         if (worker->held[i].state == HELD_RUNNING)
             apply_fingerprints(worker, &worker->held[i]);

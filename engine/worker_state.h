@@ -135,7 +135,6 @@ struct worker {
     bool stalled; /* stopped for so long that the group may have another as this member, or thrown
                      out: it is told nothing before it has assigned shards anew */
     const struct arrival *batch; /* in hand; NULL between batches */
-    size_t full_batches;         /* in a row, the one in hand included */
     bool dropped;                /* the batch in hand is of an assignment that is over */
     struct arena *parking;
     struct list parked;    /* struct parked, in order of arrival */
@@ -212,8 +211,8 @@ bool loading_errand(struct worker *worker, const struct errand *errand);
 void loading_forget(struct worker *worker, int32_t shard);
 
 /* ---- engine/apply.c --------------------------------------------------------------------------------- */
-/* A batch, in order; `behind`: it is one of many that wait. */
-void apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count, bool behind);
+/* A batch, in order. */
+void apply_batch(struct worker *worker, const struct arrival *arrivals, size_t count);
 /* One event of a record that was parked. False: it still waits. */
 bool apply_parked(struct worker *worker, struct held *held, const struct parked *parked);
 /* The last record of the batch of each partition is what a restart recognises. */
