@@ -271,16 +271,16 @@ foresee_more(struct worker *worker, const struct arrival *arrival, const struct 
 static bool
 read_some(struct worker *worker, const struct arrival *arrivals, size_t count)
 {
-    enum { APART = 2 };
+    const size_t apart = 2; /* records */
     bool unknown = false;
 
-    for (size_t i = 0; i < count + APART * FORESEE_STEPS; i++) {
+    for (size_t i = 0; i < count + apart * FORESEE_STEPS; i++) {
         if (i < count) {
             read_ahead(worker, &arrivals[i], &worker->readings[i]);
             unknown |= worker->readings[i].unknown;
         }
         for (size_t step = 1; step <= FORESEE_STEPS; step++) {
-            const size_t before = i - APART * step; /* wraps where there is none */
+            const size_t before = i - apart * step; /* wraps where there is none */
 
             if (before < count)
                 foresee_more(worker, &arrivals[before], &worker->readings[before], step);
