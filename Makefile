@@ -114,13 +114,12 @@ test: deps-test ## everything: unit tests, with sanitizers too, campaign, fuzz, 
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory detector-vectors
 	@$(MAKE) --no-print-directory MODE=asan check
-	@$(MAKE) --no-print-directory campaign
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	@$(BUILD) $(addprefix $(OUT)/,$(PROGRAMS))
-	@echo 'make: chaos runs beside the integration tests, for both mostly wait; it is told afterwards'
-	@$(MAKE) --no-print-directory chaos >build/chaos.log 2>&1 & chaos=$$!; trap 'kill $$chaos' INT TERM; \
+	@echo 'make: campaign and chaos run beside the integration tests, for these mostly wait; they are told afterwards'
+	@$(MAKE) --no-print-directory campaign chaos >build/beside.log 2>&1 & beside=$$!; trap 'kill $$beside' INT TERM; \
 	  $(MAKE) --no-print-directory integration; integration=$$?; \
-	  wait $$chaos; chaos=$$?; cat build/chaos.log; exit $$((integration + chaos))
+	  wait $$beside; beside=$$?; cat build/beside.log; exit $$((integration + beside))
 
 # Short runs of tests/test_shard_seed.c, as many at a time as there are processors; a failure names
 # its SEED. 1,000 are part of `make check` and take some 5 s, with MODE=asan 15 s.
