@@ -1,6 +1,5 @@
 #include "core/burst.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* How many are looked at for one that may leave: enough that a key with some requests is all but
@@ -35,7 +34,9 @@ burst_named(struct text rule, enum burst_scope *out)
 bool
 burst_init(struct burst *burst, size_t limit)
 {
-    *burst = (struct burst){.limit = limit, .swept_second = INT64_MIN};
+    *burst = (struct burst){.swept_second = INT64_MIN};
+    list_init(&burst->entries, sizeof(struct burst_entry), limit);
+    list_init(&burst->rings, sizeof(struct burst_ring), limit);
     return table_init(&burst->index, 16, limit);
 }
 
@@ -43,24 +44,25 @@ void
 burst_free(struct burst *burst)
 {
     table_free(&burst->index);
-    free(burst->entries);
-    free(burst->rings);
-    *burst = (struct burst){.limit = burst->limit};
+    list_free(&burst->entries);
+    list_free(&burst->rings);
 }
 
 void
 burst_clear(struct burst *burst)
 {
     table_clear(&burst->index);
-    burst->count = burst->hand = 0;
-    burst->ring_count = burst->ring_free = 0;
+    list_clear(&burst->entries);
+    list_clear(&burst->rings);
+    burst->hand = 0;
+    burst->ring_free = 0;
     burst->swept_second = INT64_MIN;
 }
 
 size_t
 burst_bytes(const struct burst *burst)
 {
-    return burst->room * sizeof *burst->entries + burst->ring_room * sizeof *burst->rings +
+    return burst->entries.room * burst->entries.size + burst->rings.room * burst->rings.size +
            (burst->index.mask + 1) * sizeof *burst->index.slots;
 }
 
@@ -85,7 +87,7 @@ slot_of(int64_t second)
 static struct burst_ring *
 ring_of(const struct burst *burst, const struct burst_entry *entry)
 {
-    return &burst->rings[entry->ring - 1];
+    return list_at(&burst->rings, entry->ring - 1);
 }
 
 static uint64_t
@@ -173,38 +175,21 @@ turn(struct burst *burst, struct burst_entry *entry, int64_t second)
         give_ring_back(burst, entry);
 }
 
-/* A ring is never more than its entry has: there is room for as many as entries. False: memory is
- * short. */
-static bool
-make_ring(struct burst *burst)
-{
-    if (burst->ring_free != 0 || burst->ring_count < burst->ring_room)
-        return true;
-    size_t room = burst->ring_room == 0 ? 64 : burst->ring_room * 2;
-
-    if (room > burst->limit)
-        room = burst->limit;
-    struct burst_ring *rings = realloc(burst->rings, room * sizeof *rings);
-
-    if (rings == NULL)
-        return false;
-    burst->rings = rings;
-    burst->ring_room = room;
-    return true;
-}
-
 /* Gives the entry a ring, with what it has of the window; false when memory is short. */
 static bool
 take_ring(struct burst *burst, struct burst_entry *entry)
 {
     if (entry->ring != 0)
         return true;
-    if (!make_ring(burst))
-        return false;
-    const uint32_t place = burst->ring_free != 0 ? burst->ring_free : (uint32_t)++burst->ring_count;
-    struct burst_ring *ring = &burst->rings[place - 1];
+    const bool again = burst->ring_free != 0;
+    struct burst_ring *ring =
+        again ? list_at(&burst->rings, burst->ring_free - 1) : list_add(&burst->rings);
 
-    if (place == burst->ring_free)
+    if (ring == NULL)
+        return false;
+    const uint32_t place = again ? burst->ring_free : (uint32_t)burst->rings.count;
+
+    if (again)
         burst->ring_free = ring->slots[0];
     *ring = (struct burst_ring){.count = count_of(burst, entry), .until_ms = INT64_MIN};
     for (size_t i = 0; i < BURST_FEW; i++)
@@ -254,18 +239,25 @@ add_to(struct burst *burst, struct burst_entry *entry, uint8_t slot, int64_t amo
 
 /* ---- who leaves -------------------------------------------------------------------------------------- */
 
+static struct burst_entry *
+entry_at(const struct burst *burst, size_t place)
+{
+    return list_at(&burst->entries, place);
+}
+
 static void
 drop(struct burst *burst, size_t place)
 {
-    const size_t last = --burst->count;
+    struct burst_entry *entry = entry_at(burst, place);
+    const size_t last = --burst->entries.count;
 
-    if (burst->entries[place].ring != 0)
-        give_ring_back(burst, &burst->entries[place]);
-    table_remove(&burst->index, burst->entries[place].key);
+    if (entry->ring != 0)
+        give_ring_back(burst, entry);
+    table_remove(&burst->index, entry->key);
     if (place == last)
         return;
-    burst->entries[place] = burst->entries[last];
-    (void)table_put(&burst->index, burst->entries[place].key, (uint32_t)place);
+    *entry = *entry_at(burst, last);
+    (void)table_put(&burst->index, entry->key, (uint32_t)place);
 }
 
 /* Within one second no further window becomes empty: once in each is enough. */
@@ -277,8 +269,8 @@ sweep(struct burst *burst, int64_t now_ms)
     if (burst->swept_second == second)
         return;
     burst->swept_second = second;
-    for (size_t i = burst->count; i-- > 0;) {
-        struct burst_entry *entry = &burst->entries[i];
+    for (size_t i = burst->entries.count; i-- > 0;) {
+        struct burst_entry *entry = entry_at(burst, i);
 
         turn(burst, entry, second);
         if (count_of(burst, entry) == 0 && held_until(burst, entry) <= now_ms)
@@ -289,13 +281,14 @@ sweep(struct burst *burst, int64_t now_ms)
 static bool
 evict(struct burst *burst, int64_t now_ms)
 {
-    size_t least = burst->count;
+    const size_t count = burst->entries.count;
+    size_t least = count;
     uint64_t least_count = UINT64_MAX;
 
-    for (size_t i = 0; i < LOOK_AT && i < burst->count; i++) {
-        if (burst->hand >= burst->count)
+    for (size_t i = 0; i < LOOK_AT && i < count; i++) {
+        if (burst->hand >= count)
             burst->hand = 0;
-        struct burst_entry *entry = &burst->entries[burst->hand];
+        struct burst_entry *entry = entry_at(burst, burst->hand);
 
         turn(burst, entry, second_of(now_ms));
         if (held_until(burst, entry) <= now_ms && count_of(burst, entry) < least_count) {
@@ -304,33 +297,20 @@ evict(struct burst *burst, int64_t now_ms)
         }
         burst->hand++;
     }
-    if (least == burst->count)
+    if (least == count)
         return false;
     burst->evicted++;
     drop(burst, least);
     return true;
 }
 
+/* False: all are held. */
 static bool
 make_room(struct burst *burst, int64_t now_ms)
 {
-    if (burst->count == burst->limit && burst->entries != NULL)
+    if (burst->entries.count == burst->entries.limit)
         sweep(burst, now_ms);
-    if (burst->count == burst->limit)
-        return burst->entries != NULL && evict(burst, now_ms);
-    if (burst->count < burst->room)
-        return true;
-    size_t room = burst->room == 0 ? 64 : burst->room * 2;
-
-    if (room > burst->limit)
-        room = burst->limit;
-    struct burst_entry *entries = realloc(burst->entries, room * sizeof *entries);
-
-    if (entries == NULL)
-        return false;
-    burst->entries = entries;
-    burst->room = room;
-    return true;
+    return burst->entries.count < burst->entries.limit || evict(burst, now_ms);
 }
 
 /* ---- counted ------------------------------------------------------------------------------------------ */
@@ -340,7 +320,7 @@ find(const struct burst *burst, struct key128 key)
 {
     const uint32_t place = table_find(&burst->index, key);
 
-    return place == TABLE_NONE ? NULL : &burst->entries[place];
+    return place == TABLE_NONE ? NULL : entry_at(burst, place);
 }
 
 void
@@ -364,13 +344,19 @@ burst_foresee(const struct burst *burst, struct key128 key)
 static struct burst_entry *
 enter(struct burst *burst, struct key128 key, int64_t now_ms)
 {
-    if (!make_room(burst, now_ms) || !table_put(&burst->index, key, (uint32_t)burst->count)) {
+    struct burst_entry *entry = make_room(burst, now_ms) ? list_add(&burst->entries) : NULL;
+
+    if (entry == NULL) {
         burst->missed++;
         return NULL;
     }
-    struct burst_entry *entry = &burst->entries[burst->count++];
-
-    *entry = (struct burst_entry){.key = key, .second = second_of(now_ms)};
+    if (!table_put(&burst->index, key, (uint32_t)burst->entries.count - 1)) {
+        burst->entries.count--;
+        burst->missed++;
+        return NULL;
+    }
+    entry->key = key;
+    entry->second = second_of(now_ms);
     return entry;
 }
 

@@ -18,6 +18,7 @@
 #ifndef CORE_BURST_H
 #define CORE_BURST_H
 
+#include "core/list.h"
 #include "core/table.h"
 #include "core/text.h"
 
@@ -54,14 +55,9 @@ struct burst_ring {
 };
 
 struct burst {
-    struct table index; /* key -> place in entries */
-    struct burst_entry *entries;
-    size_t count;
-    size_t room;
-    size_t limit;
-    struct burst_ring *rings; /* no more than entries */
-    size_t ring_count;        /* those that were ever given out */
-    size_t ring_room;
+    struct table index;  /* key -> place in entries */
+    struct list entries; /* struct burst_entry */
+    struct list rings; /* struct burst_ring: those that were ever given out, no more than entries */
     uint32_t
         ring_free; /* 1 + the first that was given back, whose slots[0] names the next; 0: none */
     size_t hand;   /* where the search for one that may leave goes on */

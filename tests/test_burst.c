@@ -161,16 +161,16 @@ test_rings(void)
     CU_ASSERT_TRUE_FATAL(burst_init(&burst, 10));
     for (int64_t s = 0; s < BURST_FEW; s++, now_ms += 1000)
         CHECK_INT("a few seconds", add(&burst, key_of(1), now_ms, now_ms, 20), 20 * (s + 1));
-    CHECK_INT("no ring", burst.ring_count, 0);
+    CHECK_INT("no ring", burst.rings.count, 0);
     CHECK_INT("one second more", add(&burst, key_of(1), now_ms, now_ms, 1), 20 * BURST_FEW + 1);
-    CHECK_INT("a ring", burst.ring_count, 1);
+    CHECK_INT("a ring", burst.rings.count, 1);
     CHECK_INT("many at once", add(&burst, key_of(2), now_ms, now_ms, 300), 300);
-    CHECK_INT("another", burst.ring_count, 2);
+    CHECK_INT("another", burst.rings.count, 2);
 
     CHECK_INT("the first is over", burst_count(&burst, key_of(1), now_ms + BURST_WINDOW_MS), 0);
     CHECK_INT("many for a third",
               add(&burst, key_of(3), now_ms + BURST_WINDOW_MS, now_ms + BURST_WINDOW_MS, 300), 300);
-    CHECK_INT("in the ring of the first", burst.ring_count, 2);
+    CHECK_INT("in the ring of the first", burst.rings.count, 2);
     CHECK_INT("which has none now",
               add(&burst, key_of(1), now_ms + BURST_WINDOW_MS, now_ms + BURST_WINDOW_MS, 2), 2);
     burst_free(&burst);
@@ -236,7 +236,7 @@ test_spray(void)
         }
     }
     bytes = burst_bytes(&burst);
-    CHECK_INT("entries", burst.count, LIMIT);
+    CHECK_INT("entries", burst.entries.count, LIMIT);
     CHECK_INT("every other one was forgotten", burst.evicted >= SPRAYED - LIMIT, 1);
     CHECK_INT("nobody was turned away", burst.missed, 0);
     CU_ASSERT_TRUE(most > 60);

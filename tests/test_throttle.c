@@ -192,7 +192,7 @@ test_spray(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(told);
     CHECK_INT("throttled", told->outcome, OUTCOME_THROTTLE);
     CHECK_INT("nobody else is", world.topic_count, 1);
-    CHECK_INT("the table keeps its size", world.shard->burst.count, 64);
+    CHECK_INT("the table keeps its size", world.shard->burst.entries.count, 64);
     CHECK_INT("who is throttled is in it",
               world.shard->burst.evicted > 0 && world.shard->burst.missed == 0, true);
     world_settle(&world);
